@@ -1,0 +1,184 @@
+#pragma once
+
+#include "core/run.hpp"
+#include "media/plan/plan.hpp"
+#include "storage/bucket.hpp"
+#include "storage/state_store.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace framemill {
+
+/// A manual start: an object, and a workflow or a graph of its own.
+struct run_request {
+  std::string bucket;
+  std::string key;
+  workflow_id workflow;        ///< 0: use `spec`
+  workflow_spec spec;          ///< activities, output place, notify, priority
+  std::string session_id;      ///< a repeat within 3 days: errc::conflict
+  std::string session_context;
+};
+
+struct bucket_status {
+  std::string name;
+  std::string location;
+  std::string watch_mode;      ///< "inotify", or "scan: why"
+  bool available = true;
+  std::string problem;         ///< why not available
+  std::uint64_t settling = 0;  ///< objects
+  timestamp last_scan;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Name", s.name);
+    v("Location", s.location);
+    v("WatchMode", s.watch_mode);
+    v("Available", s.available);
+    v("Problem", s.problem);
+    v("Settling", s.settling);
+    v("LastScan", s.last_scan);
+  }
+};
+
+/// The balance of the ingest ledger under a prefix. It balances when `missing`
+/// and `duplicated` are empty.
+struct audit_report {
+  std::string bucket;
+  std::string prefix;
+  std::uint64_t seen = 0, settling = 0, settled = 0, ignored = 0, vanished = 0, made_by_us = 0;
+  std::uint64_t runs_live = 0, runs_succeeded = 0, runs_failed = 0, runs_cancelled = 0;
+  std::map<std::string, std::uint64_t> ignored_by_reason;
+  std::vector<std::string> missing;    ///< in the bucket or due a run, and not in the books
+  std::vector<std::string> duplicated; ///< more than one run of one run key
+  std::vector<std::string> failed;     ///< keys whose newest run failed
+  bool balanced = true;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Bucket", s.bucket);
+    v("Prefix", s.prefix);
+    v("Seen", s.seen);
+    v("Settling", s.settling);
+    v("Settled", s.settled);
+    v("Ignored", s.ignored);
+    v("Vanished", s.vanished);
+    v("MadeByUs", s.made_by_us);
+    v("RunsLive", s.runs_live);
+    v("RunsSucceeded", s.runs_succeeded);
+    v("RunsFailed", s.runs_failed);
+    v("RunsCancelled", s.runs_cancelled);
+    v("IgnoredByReason", s.ignored_by_reason);
+    v("Missing", s.missing);
+    v("Duplicated", s.duplicated);
+    v("Failed", s.failed);
+    v("Balanced", s.balanced);
+  }
+};
+
+struct node_status {
+  std::string name;
+  std::string version;
+  std::int64_t cores = 0;
+  std::int64_t memory_bytes = 0;
+  std::int64_t scratch_bytes_free = 0;
+  std::int64_t slots = 0;
+  std::int64_t slots_busy = 0;
+  std::int64_t shards_ready = 0;
+  std::int64_t runs_live = 0;
+  std::int64_t runs_queued = 0;
+  std::string fingerprint;     ///< libav*, encoders
+  std::string sandbox;         ///< "bubblewrap + seccomp", or what is missing and why
+  std::vector<std::string> warnings;
+  timestamp started;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Name", s.name);
+    v("Version", s.version);
+    v("Cores", s.cores);
+    v("MemoryBytes", s.memory_bytes);
+    v("ScratchBytesFree", s.scratch_bytes_free);
+    v("Slots", s.slots);
+    v("SlotsBusy", s.slots_busy);
+    v("ShardsReady", s.shards_ready);
+    v("RunsLive", s.runs_live);
+    v("RunsQueued", s.runs_queued);
+    v("Fingerprint", s.fingerprint);
+    v("Sandbox", s.sandbox);
+    v("Warnings", s.warnings);
+    v("Started", s.started);
+  }
+};
+
+/// Counters and gauges for /metrics: name → value, with HELP texts beside.
+struct metric {
+  std::string name;            ///< framemill_runs_finished_total
+  std::string help;
+  bool counter = false;        ///< else a gauge
+  std::map<std::string, std::string> labels;
+  double value = 0;
+};
+
+/// A live event feed: durable events from a sequence on, then as they are
+/// committed, with transient progress in between. Dropping it ends it.
+class event_feed {
+public:
+  virtual ~event_feed() = default;
+};
+
+/// The system as the API sees it: what can be asked of the COORDINATOR, free
+/// of actors. Thread-safe. Replies run on an actor's thread and must not
+/// block; a mutation is durable when its reply comes. Every call answers
+/// within 30 s (errc::timed_out).
+class gateway {
+public:
+  template <class T>
+  using reply = std::function<void(result<T>)>;
+
+  virtual ~gateway() = default;
+
+  // Definitions. Errors: invalid_argument with field, not_found, already_exists
+  // (a workflow's name), in_use (enabled; preset).
+  virtual void create_workflow(workflow_spec spec, reply<workflow_id> done) = 0;
+  virtual void reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) = 0;
+  virtual void set_enabled(workflow_id id, bool enabled, reply<void> done) = 0;
+  virtual void delete_workflow(workflow_id id, reply<void> done) = 0;
+  /// Definition 0 creates; answers the Definition.
+  virtual void put_template(template_record record, reply<std::uint64_t> done) = 0;
+  virtual void delete_template(template_family f, std::uint64_t definition, reply<void> done) = 0;
+  /// A copy of the template catalogue, presets included.
+  [[nodiscard]] virtual std::shared_ptr<const template_source> templates() const = 0;
+
+  // Runs.
+  virtual void submit(run_request request, reply<run_id> done) = 0;
+  virtual void cancel(run_id id, reply<void> done) = 0;
+  /// A new run of the same object and the same definition.
+  virtual void retry(run_id id, reply<run_id> done) = 0;
+  virtual void progress(run_id id, reply<run_progress> done) = 0;
+
+  // Media questions, answered by a child process.
+  virtual void probe(std::string bucket, std::string key, reply<media_info> done) = 0;
+  /// Probes the object and plans the request without running it.
+  virtual void explain(run_request request, reply<physical_plan> done) = 0;
+
+  // The house.
+  virtual void buckets(reply<std::vector<bucket_status>> done) = 0;
+  virtual void audit(std::string bucket, std::string prefix, reply<audit_report> done) = 0;
+  virtual void node(reply<node_status> done) = 0;
+  virtual void metrics(reply<std::vector<metric>> done) = 0;
+
+  /// Durable records, for reading only.
+  [[nodiscard]] virtual const state_store& store() const = 0;
+
+  /// `on_event` and `on_progress` run on an actor's thread, in order.
+  struct feed_options {
+    event_id after;            ///< events with a greater id; 0 = all
+    run_id run;                ///< only this run's; 0 = all
+    std::function<void(const event_record&)> on_event;
+    std::function<void(const run_progress&)> on_progress;
+  };
+  [[nodiscard]] virtual std::unique_ptr<event_feed> follow(feed_options options) = 0;
+};
+
+} // namespace framemill

@@ -1,0 +1,36 @@
+# framemill_room(NAME SOURCES … USES rooms… PRIVATE third parties…)
+# A room may include the rooms it USES; third parties stay inside of it.
+function(framemill_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;USES;PUBLIC;PRIVATE" ${ARGN})
+  add_library(framemill_${name} STATIC ${ROOM_SOURCES})
+  add_library(framemill::${name} ALIAS framemill_${name})
+  target_include_directories(framemill_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  foreach(room ${ROOM_USES})
+    target_link_libraries(framemill_${name} PUBLIC framemill::${room})
+  endforeach()
+  target_link_libraries(framemill_${name} PUBLIC ${ROOM_PUBLIC}
+                                          PRIVATE ${ROOM_PRIVATE} framemill_warnings)
+endfunction()
+
+# framemill_program(NAME SOURCES … LINKS …) → build/<preset>/bin/NAME
+function(framemill_program name)
+  cmake_parse_arguments(PROGRAM "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${PROGRAM_SOURCES})
+  target_link_libraries(${name} PRIVATE ${PROGRAM_LINKS} framemill_warnings)
+endfunction()
+
+# framemill_test(ROOM LABEL unit|sim|system SOURCES … LINKS …): one doctest binary.
+function(framemill_test room)
+  cmake_parse_arguments(TEST "" "LABEL;TIMEOUT" "SOURCES;LINKS" ${ARGN})
+  if(NOT TEST_TIMEOUT)
+    set(TEST_TIMEOUT 300)
+  endif()
+  add_executable(test_${room} ${CMAKE_SOURCE_DIR}/tests/support/main.cpp ${TEST_SOURCES})
+  target_include_directories(test_${room} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(test_${room} PRIVATE ${TEST_LINKS} doctest::doctest framemill_warnings)
+  target_compile_definitions(test_${room} PRIVATE
+    FRAMEMILL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+    FRAMEMILL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_test(NAME ${room} COMMAND test_${room})
+  set_tests_properties(${room} PROPERTIES LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT})
+endfunction()

@@ -1,0 +1,161 @@
+#include "core/codec.hpp"
+
+#include "core/limits.hpp"
+
+#define MSGPACK_NO_BOOST
+#include <msgpack.hpp>
+
+#include <limits>
+
+namespace framemill {
+
+struct msgpack_writer::impl {
+  msgpack::sbuffer buffer;
+  msgpack::packer<msgpack::sbuffer> packer{buffer};
+};
+
+msgpack_writer::msgpack_writer() : impl_(std::make_unique<impl>()) {}
+msgpack_writer::~msgpack_writer() = default;
+
+void msgpack_writer::nil() { impl_->packer.pack_nil(); }
+void msgpack_writer::boolean(bool value) {
+  value ? impl_->packer.pack_true() : impl_->packer.pack_false();
+}
+void msgpack_writer::integer(std::int64_t value) { impl_->packer.pack_int64(value); }
+void msgpack_writer::unsigned_integer(std::uint64_t value) {
+  impl_->packer.pack_uint64(value);
+}
+void msgpack_writer::real(double value) { impl_->packer.pack_double(value); }
+void msgpack_writer::text(std::string_view value) {
+  auto n = static_cast<std::uint32_t>(value.size());
+  impl_->packer.pack_str(n);
+  impl_->packer.pack_str_body(value.data(), n);
+}
+void msgpack_writer::map(std::uint32_t entries) { impl_->packer.pack_map(entries); }
+void msgpack_writer::array(std::uint32_t items) { impl_->packer.pack_array(items); }
+std::string msgpack_writer::take() && {
+  return {impl_->buffer.data(), impl_->buffer.size()};
+}
+
+namespace {
+
+const msgpack::object& object_of(const void* p) {
+  return *static_cast<const msgpack::object*>(p);
+}
+
+failure wrong_type(std::string_view wanted) {
+  return fail(errc::malformed, "expected {}", wanted);
+}
+
+} // namespace
+
+bool msgpack_node::is_nil() const noexcept { return object_of(object_).is_nil(); }
+
+result<bool> msgpack_node::boolean() const {
+  const auto& o = object_of(object_);
+  if (o.type != msgpack::type::BOOLEAN)
+    return wrong_type("a boolean");
+  return o.via.boolean;
+}
+
+result<std::int64_t> msgpack_node::integer() const {
+  const auto& o = object_of(object_);
+  if (o.type == msgpack::type::NEGATIVE_INTEGER)
+    return o.via.i64;
+  if (o.type == msgpack::type::POSITIVE_INTEGER
+      && o.via.u64 <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+    return static_cast<std::int64_t>(o.via.u64);
+  return wrong_type("an integer");
+}
+
+result<std::uint64_t> msgpack_node::unsigned_integer() const {
+  const auto& o = object_of(object_);
+  if (o.type != msgpack::type::POSITIVE_INTEGER)
+    return wrong_type("an unsigned integer");
+  return o.via.u64;
+}
+
+result<double> msgpack_node::real() const {
+  const auto& o = object_of(object_);
+  if (o.type == msgpack::type::FLOAT32 || o.type == msgpack::type::FLOAT64)
+    return o.via.f64;
+  if (o.type == msgpack::type::POSITIVE_INTEGER)
+    return static_cast<double>(o.via.u64);
+  if (o.type == msgpack::type::NEGATIVE_INTEGER)
+    return static_cast<double>(o.via.i64);
+  return wrong_type("a number");
+}
+
+result<std::string_view> msgpack_node::text() const {
+  const auto& o = object_of(object_);
+  if (o.type != msgpack::type::STR)
+    return wrong_type("a string");
+  return std::string_view{o.via.str.ptr, o.via.str.size};
+}
+
+result<std::size_t> msgpack_node::array_size() const {
+  const auto& o = object_of(object_);
+  if (o.type != msgpack::type::ARRAY)
+    return wrong_type("an array");
+  return std::size_t{o.via.array.size};
+}
+
+result<std::size_t> msgpack_node::map_size() const {
+  const auto& o = object_of(object_);
+  if (o.type != msgpack::type::MAP)
+    return wrong_type("a map");
+  return std::size_t{o.via.map.size};
+}
+
+msgpack_node msgpack_node::item(std::size_t i) const noexcept {
+  return msgpack_node{&object_of(object_).via.array.ptr[i]};
+}
+msgpack_node msgpack_node::map_key(std::size_t i) const noexcept {
+  return msgpack_node{&object_of(object_).via.map.ptr[i].key};
+}
+msgpack_node msgpack_node::map_value(std::size_t i) const noexcept {
+  return msgpack_node{&object_of(object_).via.map.ptr[i].val};
+}
+
+std::optional<msgpack_node> msgpack_node::find(std::string_view key) const noexcept {
+  const auto& o = object_of(object_);
+  if (o.type != msgpack::type::MAP)
+    return std::nullopt;
+  for (std::uint32_t i = 0; i < o.via.map.size; ++i) {
+    const auto& k = o.via.map.ptr[i].key;
+    if (k.type == msgpack::type::STR
+        && std::string_view{k.via.str.ptr, k.via.str.size} == key)
+      return msgpack_node{&o.via.map.ptr[i].val};
+  }
+  return std::nullopt;
+}
+
+struct msgpack_document::impl {
+  msgpack::object_handle handle;
+};
+
+msgpack_document::msgpack_document(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+msgpack_document::msgpack_document(msgpack_document&&) noexcept = default;
+msgpack_document::~msgpack_document() = default;
+msgpack_node msgpack_document::root() const noexcept {
+  return msgpack_node{&impl_->handle.get()};
+}
+
+result<msgpack_document> msgpack_document::parse(std::string_view bytes) {
+  try {
+    auto i = std::make_unique<impl>();
+    std::size_t offset = 0;
+    msgpack::unpack_limit limit(limits::message_items_max, limits::message_items_max,
+                                limits::message_bytes_max, 0, 0,
+                                limits::message_depth_max);
+    msgpack::unpack(i->handle, bytes.data(), bytes.size(), offset, nullptr, nullptr,
+                    limit);
+    if (offset != bytes.size())
+      return fail(errc::malformed, "{} bytes follow the message", bytes.size() - offset);
+    return msgpack_document{std::move(i)};
+  } catch (const std::exception& e) {
+    return fail(errc::malformed, "not a valid MessagePack document: {}", e.what());
+  }
+}
+
+} // namespace framemill

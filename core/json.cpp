@@ -1,0 +1,104 @@
+#include "core/json.hpp"
+
+#include <charconv>
+#include <cmath>
+
+namespace framemill {
+
+namespace detail {
+
+json json_of_timestamp(timestamp t) { return to_iso8601_us(t); }
+
+namespace {
+
+template <class T>
+bool parse_whole(const std::string& text, T& to) {
+  auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), to);
+  return ec == std::errc{} && end == text.data() + text.size() && !text.empty();
+}
+
+failure type_error(std::string_view wanted, const json& in) {
+  return fail(errc::malformed, "type must be {}, but is {}", wanted, in.type_name());
+}
+
+} // namespace
+
+result<void> read_bool(const json& in, bool& to) {
+  if (in.is_boolean()) {
+    to = in.get<bool>();
+    return {};
+  }
+  if (in == "true" || in == "false") {
+    to = in == "true";
+    return {};
+  }
+  return type_error("boolean", in);
+}
+
+result<void> read_integer(const json& in, std::int64_t& to) {
+  if (in.is_number_unsigned()
+      && in.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX))
+    return fail(errc::invalid_argument, "{} is too large", in.dump());
+  if (in.is_number_integer()) {
+    to = in.get<std::int64_t>();
+    return {};
+  }
+  if (in.is_number_float()) {
+    auto x = in.get<double>();
+    if (std::trunc(x) == x && std::abs(x) < 9e15) {
+      to = static_cast<std::int64_t>(x);
+      return {};
+    }
+  }
+  if (in.is_string() && parse_whole(in.get_ref<const std::string&>(), to))
+    return {};
+  return type_error("integer", in);
+}
+
+result<void> read_unsigned(const json& in, std::uint64_t& to) {
+  std::int64_t n = 0;
+  FM_CHECK(read_integer(in, n));
+  if (n < 0)
+    return fail(errc::invalid_argument, "{} must not be negative", n);
+  to = static_cast<std::uint64_t>(n);
+  return {};
+}
+
+result<void> read_real(const json& in, double& to) {
+  if (in.is_number()) {
+    to = in.get<double>();
+    return {};
+  }
+  if (in.is_string()) {
+    const auto& text = in.get_ref<const std::string&>();
+    auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), to);
+    if (ec == std::errc{} && end == text.data() + text.size() && !text.empty()
+        && std::isfinite(to))
+      return {};
+  }
+  return type_error("number", in);
+}
+
+result<void> read_text(const json& in, std::string& to) {
+  if (!in.is_string())
+    return type_error("string", in);
+  to = in.get<std::string>();
+  return {};
+}
+
+failure below(std::string_view name, error e) {
+  e.field = e.field.empty() ? std::string{name} : fmt::format("{}.{}", name, e.field);
+  return failure{std::move(e)};
+}
+
+} // namespace detail
+
+result<json> parse_json(std::string_view text) {
+  try {
+    return json::parse(text);
+  } catch (const json::exception& e) {
+    return fail(errc::malformed, "the body is not JSON: {}", e.what());
+  }
+}
+
+} // namespace framemill

@@ -1,0 +1,63 @@
+#pragma once
+
+#include "core/codec.hpp"
+#include "core/run.hpp"
+#include "storage/state_store.hpp"
+
+#include <utility>
+
+// Keys and typed access: the one place that knows where a record lives
+// (docs/storage-format.md). Numbers in keys are 16 lower hex digits, so that
+// byte order is numeric order.
+
+namespace framemill {
+
+namespace keys {
+[[nodiscard]] std::string number(std::uint64_t n);
+[[nodiscard]] std::string of(workflow_id id);
+[[nodiscard]] std::string of(run_id id);
+[[nodiscard]] std::string of(event_id id);
+[[nodiscard]] std::string of(shard_id id);                     ///< run/index
+[[nodiscard]] std::string job(run_id run, std::uint32_t index); ///< run/index
+[[nodiscard]] std::string prefix(run_id run);                   ///< of its jobs or shards
+[[nodiscard]] std::string object(std::string_view bucket, std::string_view key);
+[[nodiscard]] std::string of(template_family f, std::uint64_t definition);
+} // namespace keys
+
+template <class T>
+void put_record(write_batch& batch, family f, std::string key, const T& record) {
+  batch.put(f, std::move(key), encode(record));
+}
+
+template <class T>
+[[nodiscard]] result<std::optional<T>> find_record(const state_store& store, family f,
+                                                   std::string_view key) {
+  FM_TRY(auto bytes, store.find(f, key));
+  if (!bytes)
+    return std::optional<T>{};
+  FM_TRY(auto record, decode<T>(*bytes));
+  return std::optional<T>{std::move(record)};
+}
+
+/// Visits decoded records; a record that does not decode fails the scan with
+/// errc::corrupt, naming its key.
+template <class T, class F>
+[[nodiscard]] result<void> scan_records(const state_store& store, family f,
+                                        std::string_view from, std::string_view until,
+                                        F&& visit, bool backwards = false) {
+  result<void> status;
+  auto each = [&](std::string_view key, std::string_view value) {
+    auto record = decode<T>(value);
+    if (!record) {
+      status = fail(errc::corrupt, "record {}/{}: {}", to_string(f), key,
+                    record.error().message);
+      return false;
+    }
+    return visit(std::move(*record));
+  };
+  FM_CHECK(backwards ? store.scan_back(f, from, until, each)
+                     : store.scan(f, from, until, each));
+  return status;
+}
+
+} // namespace framemill

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "core/error.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace framemill {
+
+/// The kinds of durable records. The numbers are stored: append only.
+enum class family : std::uint8_t {
+  meta = 0, workflows, templates, objects, runs, jobs, shards, artifacts, events,
+  cursors, functions, function_logs, nodes, audit,
+  run_keys,      ///< run_key → run id; makes a trigger run once
+  live_runs,     ///< run ids that are not in a terminal state
+  sessions,      ///< SessionId → run id
+};
+inline constexpr std::size_t family_count = 17;
+[[nodiscard]] std::string_view to_string(family f) noexcept;
+
+/// Changes that become visible and durable together, or not at all.
+class write_batch {
+public:
+  struct operation {
+    framemill::family family;
+    std::string key;
+    std::optional<std::string> value; ///< empty: erase
+  };
+
+  void put(family f, std::string key, std::string value) {
+    operations_.push_back({f, std::move(key), std::move(value)});
+  }
+  void erase(family f, std::string key) {
+    operations_.push_back({f, std::move(key), std::nullopt});
+  }
+  /// Appends another batch's operations after ours.
+  void merge(write_batch other);
+  [[nodiscard]] const std::vector<operation>& operations() const { return operations_; }
+  [[nodiscard]] bool empty() const { return operations_.empty(); }
+
+private:
+  std::vector<operation> operations_;
+};
+
+/// Durable, ordered records by family. Thread-safe.
+///
+/// Reads see every batch whose `done` was called with success. Batches become
+/// durable in the order of the `commit` calls. All failures are error values:
+/// io_failed, no_space, corrupt, schema_newer, busy (another process has it).
+class state_store {
+public:
+  using done_fn = std::function<void(result<void>)>;
+
+  virtual ~state_store() = default;
+
+  /// Queues the batch. `done` runs on the store's own thread after the batch
+  /// is on disk (fsync), or failed whole; it must not block. Concurrent commits
+  /// share one fsync (group commit). After a failed batch the store answers
+  /// later ones again: nothing of the failed one is ever visible.
+  virtual void commit(write_batch batch, done_fn done) = 0;
+
+  [[nodiscard]] virtual result<std::optional<std::string>> find(family f,
+                                                                std::string_view key) const = 0;
+
+  /// Visits records with `from` ≤ key < `until` ("" = no bound) in key order
+  /// until `visit` returns false.
+  using visit_fn = std::function<bool(std::string_view key, std::string_view value)>;
+  [[nodiscard]] virtual result<void> scan(family f, std::string_view from,
+                                          std::string_view until,
+                                          const visit_fn& visit) const = 0;
+  /// As `scan`, downwards from the last key < `until`.
+  [[nodiscard]] virtual result<void> scan_back(family f, std::string_view from,
+                                               std::string_view until,
+                                               const visit_fn& visit) const = 0;
+
+  /// Waits for a commit of one's own; for start-up, tools and tests only.
+  [[nodiscard]] result<void> commit_and_wait(write_batch batch);
+};
+
+/// Smallest key greater than every key that begins with `prefix`; "" = none.
+[[nodiscard]] std::string prefix_end(std::string_view prefix);
+
+/// Opens (creates) the RocksDB store in `directory`: one process at a time
+/// (errc::busy names the holder), refuses a newer schema (schema_newer).
+struct rocks_options {
+  std::string directory;
+  bool read_only = false; ///< for `inspect`: needs no lock, sees a snapshot
+};
+[[nodiscard]] result<std::unique_ptr<state_store>> open_rocks_state_store(const rocks_options& o);
+
+/// The version this program writes; stored under meta/"schema".
+inline constexpr std::uint32_t schema_version = 1;
+
+} // namespace framemill
