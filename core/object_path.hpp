@@ -13,6 +13,10 @@ namespace framemill {
 /// characters, valid UTF-8, components ≤ 255 bytes, ≤ 1024 bytes in all.
 [[nodiscard]] result<std::string> normalize_key(std::string_view key);
 
+/// A directory as users give it: "" or "/", or a key followed by '/'; the leading
+/// '/' is optional (it is stored as given, and dropped on use).
+[[nodiscard]] result<void> validate_directory(std::string_view dir);
+
 /// `a/b/c.mov` → directory `a/b/` ("" at the top), stem `c`, extension `mov`.
 struct key_parts {
   std::string directory;
@@ -21,11 +25,18 @@ struct key_parts {
 };
 [[nodiscard]] key_parts split_key(std::string_view key);
 
-/// Fails on an unknown {variable}, `..` or a control character.
+/// Fails on an unknown {variable}, an empty, `.` or `..` component, a control
+/// character. Variables may still render to more than a key may be: what
+/// `render_path` gives has to pass `normalize_key`.
 [[nodiscard]] result<void> validate_path_template(std::string_view text);
 
 /// The default OutputObjectPath of an activity kind.
 [[nodiscard]] std::string_view default_path_template(activity_kind kind);
+
+/// Of the segments of a transcode to HLS, relative to the manifest's directory.
+[[nodiscard]] std::string_view default_segment_template();
+/// Of the WebVTT file of a sprite, relative to the directory of its images.
+[[nodiscard]] std::string_view default_vtt_template();
 
 struct path_variables {
   std::string input_name;   ///< source name without extension
@@ -35,6 +46,7 @@ struct path_variables {
   std::string input_dir;    ///< the workflow's OutputDir
   std::string number;       ///< rendered by `render_number`
 };
+/// Without a leading '/', and never with two in a row.
 [[nodiscard]] std::string render_path(std::string_view text, const path_variables& v);
 [[nodiscard]] std::string render_number(const number_format& f, std::int64_t ordinal);
 

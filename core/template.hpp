@@ -332,6 +332,16 @@ inline constexpr std::uint64_t custom_definition_first = 1'000'000;
 /// The one set member, by its family's rules.
 [[nodiscard]] result<void> validate(const template_record& t);
 
+/// The parts that stored and raw watermarks share.
+[[nodiscard]] result<void> validate_mark_position(std::string_view x_pos,
+                                                  std::string_view y_pos);
+[[nodiscard]] result<void> validate_mark_geometry(std::string_view width,
+                                                  std::string_view height,
+                                                  std::string_view repeat_type);
+/// Valid UTF-8 of at most `chars_max` characters; `field` names it.
+[[nodiscard]] result<void> check_text(std::string field, std::string_view text,
+                                      std::size_t chars_max);
+
 /// Members that `over` has win; absent ones keep `base`'s.
 [[nodiscard]] transcode_template merge(transcode_template base, const transcode_template& over);
 
