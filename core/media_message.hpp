@@ -428,7 +428,9 @@ struct assemble_step {
   double hls_seconds = 0;
   bool hls_fmp4 = false;
   std::string segment_pattern; ///< hls: what the manifest calls segment n, with one
-                               ///< `%d` for n (the daemon publishes under these names)
+                               ///< `%d` for n (the daemon publishes under these names);
+                               ///< where a name holds others, the last is n's
+  std::string init_name;       ///< hls_fmp4: what the manifest calls `<name>.init`
   output_contract contract;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -439,6 +441,7 @@ struct assemble_step {
     v("HlsSeconds", s.hls_seconds);
     v("HlsFmp4", s.hls_fmp4);
     v("SegmentPattern", s.segment_pattern);
+    v("InitName", s.init_name);
     v("Contract", s.contract);
   }
   bool operator==(const assemble_step&) const = default;
@@ -457,6 +460,7 @@ struct remux_step {
   double hls_seconds = 0;
   bool hls_fmp4 = false;
   std::string segment_pattern;
+  std::string init_name;
   output_contract contract;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -469,6 +473,7 @@ struct remux_step {
     v("HlsSeconds", s.hls_seconds);
     v("HlsFmp4", s.hls_fmp4);
     v("SegmentPattern", s.segment_pattern);
+    v("InitName", s.init_name);
     v("Contract", s.contract);
   }
   bool operator==(const remux_step&) const = default;

@@ -17,6 +17,11 @@ struct plan_options {
   bool allow_sharding = true;      ///< false: work as decoded, in one piece
   bool trust_index = true;         ///< false after errc::input_damaged: plan as
                                    ///< if the index were not exact
+  /// MPS font names (arial.ttf, simkai.ttf) to font files; a name that is not
+  /// here goes to the child as it is.
+  std::map<std::string, std::string> fonts = {
+      {"arial.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"},
+      {"simkai.ttf", "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"}};
 };
 
 /// An image that the plan's overlays want in `in/`.
