@@ -269,11 +269,12 @@ result<void> check_segments(const video_template& v) {
   return {};
 }
 
-names audio_codecs_of(std::string_view container) {
-  static constexpr names mp3 = {"mp3", "libmp3lame", "copy"};
-  static constexpr names m4a = {"aac", "libfdk_aac", "copy"};
-  static constexpr names any = {"aac", "libfdk_aac", "mp3", "libmp3lame", "copy"};
-  return container == "mp3" ? mp3 : container == "m4a" ? m4a : any;
+result<void> check_audio_codec(std::string_view codec, std::string_view container) {
+  if (container == "mp3")
+    return check_among("Codec", codec, {"mp3", "libmp3lame", "copy"});
+  if (container == "m4a")
+    return check_among("Codec", codec, {"aac", "libfdk_aac", "copy"});
+  return check_among("Codec", codec, {"aac", "libfdk_aac", "mp3", "libmp3lame", "copy"});
 }
 
 /// MPS says 26–256; its own presets have 24 and 320 as well.
@@ -416,7 +417,7 @@ result<void> validate(const video_template& v) {
 result<void> validate(const audio_template& a, std::string_view container) {
   if (!a.codec)
     return missing("Codec");
-  FM_CHECK(check_among("Codec", *a.codec, audio_codecs_of(container)));
+  FM_CHECK(check_audio_codec(*a.codec, container));
   FM_CHECK(check_audio_bitrate(a.bitrate.value_or(0)));
   FM_CHECK(check_sample_rate(a.sample_rate.value_or(0)));
   auto channels = a.audio_channel.value_or(2);

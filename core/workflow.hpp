@@ -382,6 +382,13 @@ public:
                                                     std::uint64_t definition) const = 0;
 };
 
+/// A time of a snapshot: `3.5s`, or `10%` of the source's duration.
+struct time_offset {
+  double value = 0; ///< seconds or percent, not negative
+  bool percent = false;
+};
+[[nodiscard]] result<time_offset> parse_time_offset(std::string_view text);
+
 /// Everything that is wrong with a specification, first problem first: name
 /// alphabet and length, directories, graph (known indexes, acyclic), each
 /// activity's parameters, Definitions that exist, path templates, clashing
