@@ -3,15 +3,20 @@
 #include "core/error.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
+#include <mutex>
 #include <string>
 #include <string_view>
 
 namespace framemill {
 
-/// Immutable files by their SHA-256, below `directory/ab/abcdef…`. Thread-safe.
+/// Immutable, read-only files by their SHA-256, at `directory/ab/abcdef…`.
+/// Thread-safe; one process per directory.
 class artifact_store {
 public:
+  using live_fn = std::function<bool(std::string_view sha256)>;
+
   explicit artifact_store(std::string directory);
 
   /// Takes over the file (rename) after checking that its content has this
@@ -23,13 +28,23 @@ public:
   [[nodiscard]] std::string path_of(std::string_view sha256) const;
   /// Hash of the stored bytes again: errc::corrupt when they changed.
   [[nodiscard]] result<void> verify(std::string_view sha256) const;
-  /// Hard-links (or copies, across file systems) the artifact to `target`.
+  /// Hard-links (or copies, across file systems) the artifact to `target`, which
+  /// must not be there yet and must not be written to.
   [[nodiscard]] result<void> link_to(std::string_view sha256, const std::string& target) const;
-  /// Removes every artifact that `is_live` does not want. Returns bytes freed.
-  [[nodiscard]] result<std::uint64_t>
-  collect(const std::function<bool(std::string_view sha256)>& is_live);
+  /// Removes every artifact that `is_live` does not want, and temporary files
+  /// older than an hour. Returns bytes freed. A hash must be live before its
+  /// `adopt` or `put` begins; `is_live` must not call the store.
+  [[nodiscard]] result<std::uint64_t> collect(const live_fn& is_live);
 
 private:
+  [[nodiscard]] result<void> move_in(const std::string& path, std::string_view sha256,
+                                     const std::string& directory);
+  [[nodiscard]] result<std::uint64_t> collect_in(const std::string& directory,
+                                                 const live_fn& is_live);
+  [[nodiscard]] result<std::uint64_t> collect_one(const std::filesystem::directory_entry& file,
+                                                  const live_fn& is_live);
+
+  std::mutex names_; ///< between a rename in and a removal
   std::string directory_;
 };
 

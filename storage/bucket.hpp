@@ -1,31 +1,17 @@
 #pragma once
 
 #include "core/object.hpp"
+#include "storage/file_handle.hpp"
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace framemill {
-
-/// An owned file descriptor.
-class file_handle {
-public:
-  file_handle() = default;
-  explicit file_handle(int fd) noexcept : fd_(fd) {}
-  file_handle(file_handle&& other) noexcept : fd_(other.release()) {}
-  file_handle& operator=(file_handle&& other) noexcept;
-  ~file_handle();
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  [[nodiscard]] int release() noexcept;
-  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
-
-private:
-  int fd_ = -1;
-};
 
 struct bucket_entry {
   std::string key;
@@ -58,15 +44,22 @@ public:
   /// For people: `/srv/media/in`.
   [[nodiscard]] virtual std::string location() const = 0;
 
-  /// Lists every object under a prefix; what is not an object goes to
-  /// `refused`. Temporary names of ours, dotfiles and `*.part` are left out
-  /// unless `with_hidden`. Fails with unavailable when the mount is gone.
+  /// Lists every object whose key begins with `prefix`, in no order, until
+  /// `entry` returns false; what is not an object goes to `refused`. Ignored
+  /// names (`is_ignored_name`, also of directories) are left out. A listing is
+  /// whole or an error: unavailable when the mount is gone.
   using entry_fn = std::function<bool(const bucket_entry&)>;
   using refused_fn = std::function<void(const refused_entry&)>;
   [[nodiscard]] virtual result<void> list(std::string_view prefix, const entry_fn& entry,
                                           const refused_fn& refused) const = 0;
-  /// not_found, or the current generation.
+  /// The current generation; not_found, or input_refused for what is there but
+  /// is not a regular file.
   [[nodiscard]] virtual result<generation> stat(std::string_view key) const = 0;
+  /// Is it open for writing in some process? nullopt when that cannot be known.
+  [[nodiscard]] virtual std::optional<bool> has_writer(std::string_view key) const {
+    static_cast<void>(key);
+    return std::nullopt;
+  }
   /// Read-only; input_changed when the object is of another generation.
   [[nodiscard]] virtual result<file_handle> open(const object_ref& object) const = 0;
   /// Copies `source_path` to a temporary name beside the final one, verifies

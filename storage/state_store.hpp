@@ -90,6 +90,8 @@ public:
 struct rocks_options {
   std::string directory;
   bool read_only = false; ///< for `inspect`: needs no lock, sees a snapshot
+  /// After each fsync, on the store's thread: how many batches shared it.
+  std::function<void(std::size_t batches)> on_group = {};
 };
 [[nodiscard]] result<std::unique_ptr<state_store>> open_rocks_state_store(const rocks_options& o);
 

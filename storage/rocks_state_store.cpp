@@ -1,0 +1,357 @@
+#include "core/limits.hpp"
+#include "storage/posix_file.hpp"
+#include "storage/state_store.hpp"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace framemill {
+
+namespace {
+
+constexpr std::size_t block_cache_bytes = 16u << 20;
+constexpr std::size_t write_buffer_bytes = 4u << 20;      ///< per family
+constexpr std::size_t write_buffers_bytes_max = 16u << 20; ///< of all families
+constexpr std::size_t log_bytes_max = 32u << 20;
+constexpr std::string_view schema_key = "schema";
+
+rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
+std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+/// RocksDB's status as one of our errors. `directory` is the data directory.
+failure failed(const rocksdb::Status& s, const std::string& directory) {
+  const auto text = s.ToString();
+  if (s.IsNoSpace())
+    return fail(errc::no_space, "no space left for the state in {}: free some ({})", directory,
+                text);
+  if (s.IsCorruption())
+    return fail(errc::corrupt, "the state in {} is damaged: {}", directory, text);
+  if (s.IsIOError())
+    return fail(errc::io_failed, "cannot read or write the state in {}: {}", directory, text);
+  return fail(errc::internal, "the state in {}: {}", directory, text);
+}
+
+result<void> checked(const rocksdb::Status& s, const std::string& directory) {
+  return s.ok() ? result<void>{} : failed(s, directory);
+}
+
+rocksdb::DBOptions database_options() {
+  rocksdb::DBOptions o;
+  o.create_if_missing = true;
+  o.create_missing_column_families = true;
+  // Overwriting an old log file needs no file-system journal entry per fsync.
+  o.recycle_log_file_num = 2;
+  // The end of the log is the first bad record: that is a batch which was being
+  // written when the machine died, so it was never acknowledged. (Stricter
+  // modes cannot tell a recycled file's old tail from damage.)
+  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // Flat memory: the coordinator is light beside the media children.
+  o.db_write_buffer_size = write_buffers_bytes_max;
+  o.max_total_wal_size = log_bytes_max;
+  o.max_open_files = 256;
+  o.max_background_jobs = 2;
+  o.table_cache_numshardbits = 2;
+  o.keep_log_file_num = 4;
+  o.max_log_file_size = 4u << 20;
+  o.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  return o;
+}
+
+rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.cache_index_and_filter_blocks = true; // counted in the cache's bound
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  rocksdb::ColumnFamilyOptions o;
+  o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  o.write_buffer_size = write_buffer_bytes;
+  o.compression = rocksdb::kNoCompression; // small records; CPU belongs to media
+  return o;
+}
+
+/// Who holds RocksDB's lock file, by fcntl; 0 when unknown. Only for locks of
+/// other processes: closing the file would drop one of our own.
+pid_t lock_holder(const std::string& directory) {
+  auto file = open_at(AT_FDCWD, directory + "/LOCK", O_RDWR, directory);
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (!file || ::fcntl(file->get(), F_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
+    return 0;
+  return lock.l_pid;
+}
+
+failure open_failed(const rocksdb::Status& s, const std::string& directory) {
+  const auto text = s.ToString();
+  if (text.find("lock hold by current process") != std::string::npos)
+    return fail(errc::busy, "the data directory {} is open in this process already", directory);
+  if (s.IsIOError() && text.find("/LOCK") != std::string::npos) {
+    if (const auto pid = lock_holder(directory); pid > 0)
+      return fail(errc::busy,
+                  "the data directory {} is in use by process {}: stop it, or use another "
+                  "directory",
+                  directory, pid);
+  }
+  return failed(s, directory);
+}
+
+/// RocksDB behind `state_store`. Owns the COMMIT thread, the only writer: it
+/// takes what is queued, writes it as one batch with one fsync, and answers.
+/// While it writes, the next group gathers; nobody is ever delayed on purpose.
+class rocks_state_store final : public state_store {
+public:
+  explicit rocks_state_store(rocks_options o) : options_(std::move(o)) {}
+  ~rocks_state_store() override;
+  [[nodiscard]] result<void> open();
+
+  void commit(write_batch batch, done_fn done) override;
+  [[nodiscard]] result<std::optional<std::string>> find(family f,
+                                                        std::string_view key) const override;
+  [[nodiscard]] result<void> scan(family f, std::string_view from, std::string_view until,
+                                  const visit_fn& visit) const override;
+  [[nodiscard]] result<void> scan_back(family f, std::string_view from, std::string_view until,
+                                       const visit_fn& visit) const override;
+
+private:
+  enum class direction { up, down };
+  struct waiting_batch {
+    write_batch batch;
+    done_fn done;
+  };
+
+  [[nodiscard]] result<std::vector<std::string>> stored_families() const;
+  [[nodiscard]] result<void> open_database(const std::vector<std::string>& names);
+  [[nodiscard]] result<void> check_schema();
+  [[nodiscard]] result<void> walk(family f, std::string_view from, std::string_view until,
+                                  direction d, const visit_fn& visit) const;
+  /// Null when an older, read-only store does not have the family yet.
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* handle(family f) const {
+    return handles_[static_cast<std::size_t>(f)];
+  }
+
+  void run();
+  [[nodiscard]] std::deque<waiting_batch> next_group();
+  [[nodiscard]] result<void> write(const std::deque<waiting_batch>& group);
+
+  rocks_options options_;
+  std::unique_ptr<rocksdb::DB> database_;
+  std::vector<rocksdb::ColumnFamilyHandle*> all_handles_;
+  std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
+  bool broken_ = false; ///< the last write failed: resume first. COMMIT thread only
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<waiting_batch> queue_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+// ---- opening ---------------------------------------------------------------
+
+result<void> rocks_state_store::open() {
+  if (!options_.read_only)
+    FM_CHECK(make_directories(options_.directory));
+  FM_TRY(auto names, stored_families());
+  FM_CHECK(open_database(names));
+  FM_CHECK(check_schema());
+  thread_ = std::thread{[this] { run(); }};
+  return {};
+}
+
+/// Every family must be opened, also those of a newer version (which
+/// check_schema then refuses with a better sentence than RocksDB's).
+result<std::vector<std::string>> rocks_state_store::stored_families() const {
+  std::vector<std::string> names;
+  auto status = rocksdb::DB::ListColumnFamilies(database_options(), options_.directory, &names);
+  if (status.IsPathNotFound() || (status.IsIOError() && names.empty())) {
+    if (options_.read_only)
+      return fail(errc::not_found, "there is no state in {}", options_.directory);
+    names = {rocksdb::kDefaultColumnFamilyName};
+  } else if (!status.ok()) {
+    return failed(status, options_.directory);
+  }
+  for (std::size_t i = 0; i < family_count && !options_.read_only; ++i) {
+    std::string name{to_string(static_cast<family>(i))};
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      names.push_back(std::move(name));
+  }
+  return names;
+}
+
+result<void> rocks_state_store::open_database(const std::vector<std::string>& names) {
+  const auto per_family = family_options(rocksdb::NewLRUCache(block_cache_bytes, 2));
+  std::vector<rocksdb::ColumnFamilyDescriptor> wanted;
+  for (const auto& name : names)
+    wanted.emplace_back(name, per_family);
+  rocksdb::DB* database = nullptr;
+  const auto& directory = options_.directory;
+  const auto status =
+      options_.read_only
+          ? rocksdb::DB::OpenForReadOnly(database_options(), directory, wanted, &all_handles_,
+                                         &database)
+          : rocksdb::DB::Open(database_options(), directory, wanted, &all_handles_, &database);
+  if (!status.ok())
+    return open_failed(status, directory);
+  database_.reset(database);
+  for (std::size_t i = 0; i < family_count; ++i)
+    for (auto* h : all_handles_)
+      if (h->GetName() == to_string(static_cast<family>(i)))
+        handles_[i] = h;
+  return {};
+}
+
+result<void> rocks_state_store::check_schema() {
+  FM_TRY(auto stored, find(family::meta, schema_key));
+  if (!stored) {
+    if (options_.read_only)
+      return fail(errc::not_found, "there is no Framemill state in {}", options_.directory);
+    rocksdb::WriteOptions durable;
+    durable.sync = true;
+    return checked(database_->Put(durable, handle(family::meta), slice(schema_key),
+                                  std::to_string(schema_version)),
+                   options_.directory);
+  }
+  std::uint32_t version = 0;
+  const auto* end = stored->data() + stored->size();
+  if (const auto r = std::from_chars(stored->data(), end, version);
+      r.ec != std::errc{} || r.ptr != end)
+    return fail(errc::corrupt, "the schema version of {} is not a number", options_.directory);
+  if (version > schema_version)
+    return fail(errc::schema_newer,
+                "the data directory {} has schema version {}, this program knows up to {}: run "
+                "the newer Framemill that wrote it, or another data directory",
+                options_.directory, version, schema_version);
+  return {};
+}
+
+rocks_state_store::~rocks_state_store() {
+  if (thread_.joinable()) {
+    {
+      std::lock_guard lock{mutex_};
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+  for (auto* h : all_handles_)
+    database_->DestroyColumnFamilyHandle(h);
+}
+
+// ---- writing ---------------------------------------------------------------
+
+void rocks_state_store::commit(write_batch batch, done_fn done) {
+  {
+    std::lock_guard lock{mutex_};
+    queue_.push_back({std::move(batch), std::move(done)});
+  }
+  wake_.notify_one();
+}
+
+void rocks_state_store::run() {
+  for (auto group = next_group(); !group.empty(); group = next_group()) {
+    const auto answer = write(group);
+    if (answer && options_.on_group)
+      options_.on_group(group.size());
+    for (auto& waiting : group)
+      waiting.done(answer);
+  }
+}
+
+/// Waits for work; empty only when stopping and everything is written.
+std::deque<rocks_state_store::waiting_batch> rocks_state_store::next_group() {
+  std::unique_lock lock{mutex_};
+  wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+  if (queue_.size() <= limits::commit_batches_max)
+    return std::exchange(queue_, {});
+  const auto end = queue_.begin() + limits::commit_batches_max;
+  std::deque<waiting_batch> group{std::make_move_iterator(queue_.begin()),
+                                  std::make_move_iterator(end)};
+  queue_.erase(queue_.begin(), end);
+  return group;
+}
+
+result<void> rocks_state_store::write(const std::deque<waiting_batch>& group) {
+  if (options_.read_only)
+    return fail(errc::unsupported, "the state in {} is open for reading only",
+                options_.directory);
+  rocksdb::WriteBatch merged;
+  for (const auto& waiting : group)
+    for (const auto& op : waiting.batch.operations()) {
+      const auto status = op.value ? merged.Put(handle(op.family), op.key, *op.value)
+                                   : merged.Delete(handle(op.family), op.key);
+      FM_CHECK(checked(status, options_.directory));
+    }
+  if (merged.Count() == 0)
+    return {};
+  // After a failed write RocksDB refuses all others until it is resumed, which
+  // also turns to a new log, without the torn record.
+  if (broken_)
+    FM_CHECK(checked(database_->Resume(), options_.directory));
+  rocksdb::WriteOptions durable;
+  durable.sync = true;
+  const auto status = database_->Write(durable, &merged);
+  broken_ = !status.ok();
+  return checked(status, options_.directory);
+}
+
+// ---- reading ---------------------------------------------------------------
+
+result<std::optional<std::string>> rocks_state_store::find(family f,
+                                                           std::string_view key) const {
+  if (handle(f) == nullptr)
+    return std::nullopt;
+  std::string value;
+  const auto status = database_->Get({}, handle(f), slice(key), &value);
+  if (status.IsNotFound())
+    return std::nullopt;
+  if (!status.ok())
+    return failed(status, options_.directory);
+  return value;
+}
+
+result<void> rocks_state_store::scan(family f, std::string_view from, std::string_view until,
+                                     const visit_fn& visit) const {
+  return walk(f, from, until, direction::up, visit);
+}
+
+result<void> rocks_state_store::scan_back(family f, std::string_view from,
+                                          std::string_view until, const visit_fn& visit) const {
+  return walk(f, from, until, direction::down, visit);
+}
+
+result<void> rocks_state_store::walk(family f, std::string_view from, std::string_view until,
+                                     direction d, const visit_fn& visit) const {
+  if (handle(f) == nullptr)
+    return {};
+  const auto lower = slice(from);
+  const auto upper = slice(until);
+  rocksdb::ReadOptions bounds;
+  bounds.iterate_lower_bound = from.empty() ? nullptr : &lower;
+  bounds.iterate_upper_bound = until.empty() ? nullptr : &upper;
+  std::unique_ptr<rocksdb::Iterator> i{database_->NewIterator(bounds, handle(f))};
+  d == direction::up ? i->SeekToFirst() : i->SeekToLast();
+  while (i->Valid() && visit(view(i->key()), view(i->value())))
+    d == direction::up ? i->Next() : i->Prev();
+  return checked(i->status(), options_.directory);
+}
+
+} // namespace
+
+result<std::unique_ptr<state_store>> open_rocks_state_store(const rocks_options& o) {
+  auto store = std::make_unique<rocks_state_store>(o);
+  FM_CHECK(store->open());
+  return store;
+}
+
+} // namespace framemill
