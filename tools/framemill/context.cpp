@@ -1,0 +1,30 @@
+#include "tools/framemill/context.hpp"
+
+#include "tools/framemill/json_path.hpp"
+#include "tools/framemill/table.hpp"
+#include "tools/framemill/text.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+
+namespace framemill::cli {
+
+result<client> context::connect() const {
+  FM_TRY(auto to, resolve(connection));
+  return client{std::move(to)};
+}
+
+void print(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print(const table& t, std::string_view when_empty) {
+  print(t.empty() ? std::string{when_empty} + "\n" : t.render(terminal_columns()));
+}
+
+void print_json(const json& value) { print(dump(value) + "\n"); }
+
+void on_chosen(context& ctx, CLI::App& command, std::function<result<exit_code>()> action) {
+  command.callback([&ctx, action = std::move(action)] { ctx.chosen = action; });
+}
+
+} // namespace framemill::cli
