@@ -5,6 +5,7 @@
 #define MSGPACK_NO_BOOST
 #include <msgpack.hpp>
 
+#include <algorithm>
 #include <limits>
 
 namespace framemill {
@@ -141,8 +142,51 @@ msgpack_node msgpack_document::root() const noexcept {
   return msgpack_node{&impl_->handle.get()};
 }
 
+namespace {
+
+/// Counts what a document claims to hold before memory is taken for it: a few
+/// bytes can announce a million items, once per level of nesting.
+struct claim_counter : msgpack::null_visitor {
+  explicit claim_counter(std::size_t bytes)
+    : items_left(std::min(bytes, limits::message_items_max)) {}
+
+  bool start_array(std::uint32_t items) { return claim(items); }
+  bool start_map(std::uint32_t entries) { return claim(2ull * entries); }
+  bool end_array() { return leave(); }
+  bool end_map() { return leave(); }
+  void parse_error(std::size_t, std::size_t) {}
+  void insufficient_bytes(std::size_t, std::size_t) {}
+
+private:
+  bool claim(std::uint64_t items) {
+    if (items > items_left || ++depth > limits::message_depth_max)
+      return false;
+    items_left -= items;
+    return true;
+  }
+  bool leave() {
+    --depth;
+    return true;
+  }
+  std::uint64_t items_left;
+  std::size_t depth = 0;
+};
+
+bool is_within_bounds(std::string_view bytes) {
+  claim_counter counter{bytes.size()};
+  std::size_t offset = 0;
+  return msgpack::parse(bytes.data(), bytes.size(), offset, counter);
+}
+
+} // namespace
+
 result<msgpack_document> msgpack_document::parse(std::string_view bytes) {
+  if (bytes.size() > limits::message_bytes_max)
+    return fail(errc::too_large, "a message of {} bytes is larger than {}", bytes.size(),
+                limits::message_bytes_max);
   try {
+    if (!is_within_bounds(bytes))
+      return fail(errc::malformed, "not a valid MessagePack document, or out of bounds");
     auto i = std::make_unique<impl>();
     std::size_t offset = 0;
     msgpack::unpack_limit limit(limits::message_items_max, limits::message_items_max,

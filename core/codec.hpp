@@ -201,6 +201,9 @@ template <class T, class N>
 result<void> assign(T& to, const result<N>& from) {
   if (!from)
     return failure{from.error()};
+  if constexpr (std::is_integral_v<T>)
+    if (!std::in_range<T>(*from))
+      return fail(errc::malformed, "{} is out of range", *from);
   to = static_cast<T>(*from);
   return {};
 }
@@ -231,7 +234,12 @@ result<void> unpack(const msgpack_node& in, T& value) {
       return fail(errc::malformed, "unknown name `{}`", name);
     value = *e;
     return {};
-  } else if constexpr (std::is_enum_v<T> || std::is_unsigned_v<T>) {
+  } else if constexpr (std::is_enum_v<T>) {
+    std::underlying_type_t<T> n{};
+    FM_CHECK(assign(n, in.unsigned_integer()));
+    value = static_cast<T>(n);
+    return {};
+  } else if constexpr (std::is_unsigned_v<T>) {
     return assign(value, in.unsigned_integer());
   } else if constexpr (std::is_integral_v<T>) {
     return assign(value, in.integer());

@@ -109,6 +109,13 @@ errc errc_of_errno(int number, errc fallback) noexcept {
   }
 }
 
+result<errc> errc_of_name(std::string_view name) {
+  for (const auto& r : table)
+    if (r.name == name)
+      return r.code;
+  return fail(errc::malformed, "`{}` is not the name of an error code", name);
+}
+
 failure fail_errno(int number, std::string_view what) {
   return failure{error{errc_of_errno(number),
                        fmt::format("{}: {}", what, std::strerror(number)),

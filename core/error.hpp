@@ -102,6 +102,9 @@ template <class T>
 using result = tl::expected<T, error>;
 using failure = tl::unexpected<error>;
 
+/// The code of a name; malformed when there is none of it.
+[[nodiscard]] result<errc> errc_of_name(std::string_view name);
+
 /// `return fail(errc::not_found, "no bucket named {}", name);`
 template <class... Args>
 [[nodiscard]] failure fail(errc code, fmt::format_string<Args...> text,

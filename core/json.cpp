@@ -93,12 +93,30 @@ failure below(std::string_view name, error e) {
 
 } // namespace detail
 
+namespace {
+
+/// nlohmann quotes the input, which may be long and need not be UTF-8.
+std::string plain_sentence(std::string_view what) {
+  constexpr std::size_t bytes_max = 200;
+  std::string out{what.substr(0, bytes_max)};
+  for (auto& c : out)
+    if (auto b = static_cast<unsigned char>(c); b < 0x20 || b > 0x7e)
+      c = '?';
+  return out;
+}
+
+} // namespace
+
 result<json> parse_json(std::string_view text) {
   try {
     return json::parse(text);
   } catch (const json::exception& e) {
-    return fail(errc::malformed, "the body is not JSON: {}", e.what());
+    return fail(errc::malformed, "the body is not JSON: {}", plain_sentence(e.what()));
   }
+}
+
+std::string to_text(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 } // namespace framemill

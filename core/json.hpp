@@ -33,7 +33,8 @@ struct json_writer {
   void operator()(std::string_view name, const T& member, R...) {
     out[std::string{name}] = json_of(member);
   }
-  void unsupported(std::string_view) {}
+  /// Never set: an explicit null, as the real service writes it.
+  void unsupported(std::string_view name) { out[std::string{name}] = nullptr; }
 };
 
 template <class T>
@@ -62,6 +63,15 @@ json json_of(const T& value) {
     for (const auto& [k, x] : value)
       out[k] = json_of(x);
     return out;
+  } else if constexpr (is_variant<T>::value) {
+    // For people to read: the alternative's fields beside its kind number.
+    return std::visit(
+        [](const auto& x) {
+          auto out = json_of(x);
+          out["Kind"] = std::decay_t<decltype(x)>::kind;
+          return out;
+        },
+        value);
   } else {
     static_assert(has_fields<T>, "type lists no fields");
     auto out = json::object();
@@ -131,6 +141,24 @@ struct name_collector {
   void unsupported(std::string_view name) { names.push_back(name); }
 };
 
+/// Reads the alternative whose kind number is `kind` from the object that
+/// json_of wrote.
+template <class V, std::size_t I = 0>
+result<void> read_alternative(std::uint64_t kind, const json& in, V& value,
+                              unknown_fields policy) {
+  if constexpr (I == std::variant_size_v<V>) {
+    return fail_field(errc::invalid_argument, "Kind", "unknown kind {}", kind);
+  } else {
+    using alternative = std::variant_alternative_t<I, V>;
+    if (kind != alternative::kind)
+      return read_alternative<V, I + 1>(kind, in, value, policy);
+    alternative x;
+    FM_CHECK(read_json(in, x, policy));
+    value = std::move(x);
+    return {};
+  }
+}
+
 template <class T>
 result<void> read_json(const json& in, T& value, unknown_fields policy) {
   if constexpr (std::is_same_v<T, json>) {
@@ -138,6 +166,11 @@ result<void> read_json(const json& in, T& value, unknown_fields policy) {
     return {};
   } else if constexpr (std::is_same_v<T, bool>) {
     return read_bool(in, value);
+  } else if constexpr (std::is_same_v<T, errc>) {
+    std::string name;
+    FM_CHECK(read_text(in, name));
+    FM_TRY(value, errc_of_name(name));
+    return {};
   } else if constexpr (named_enum<T>) {
     std::string name;
     FM_CHECK(read_text(in, name));
@@ -178,6 +211,8 @@ result<void> read_json(const json& in, T& value, unknown_fields policy) {
   } else if constexpr (std::is_same_v<T, microseconds>) {
     double seconds = 0;
     FM_CHECK(read_real(in, seconds));
+    if (!(seconds > -1e12 && seconds < 1e12))
+      return fail(errc::invalid_argument, "{} seconds are out of range", seconds);
     value = microseconds{static_cast<std::int64_t>(seconds * 1e6)};
     return {};
   } else if constexpr (is_strong_id<T>::value) {
@@ -206,6 +241,14 @@ result<void> read_json(const json& in, T& value, unknown_fields policy) {
       if (auto r = read_json(x, value[k], policy); !r)
         return below(k, std::move(r).error());
     return {};
+  } else if constexpr (is_variant<T>::value) {
+    std::uint64_t kind = 0;
+    if (!in.is_object() || !in.contains("Kind"))
+      return fail_field(errc::missing_argument, "Kind", "the kind number is missing");
+    FM_CHECK(read_unsigned(in["Kind"], kind));
+    auto body = in;
+    body.erase("Kind");
+    return read_alternative(kind, body, value, policy);
   } else {
     static_assert(has_fields<T>, "type lists no fields");
     if (!in.is_object())
@@ -244,5 +287,9 @@ template <class T>
 
 /// Parses text; refuses what is not JSON with line and column.
 [[nodiscard]] result<json> parse_json(std::string_view text);
+
+/// Compact text. Bytes that are not UTF-8 (names that a media file carries)
+/// become U+FFFD.
+[[nodiscard]] std::string to_text(const json& value);
 
 } // namespace framemill

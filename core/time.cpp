@@ -49,8 +49,9 @@ result<timestamp> from_iso8601(std::string_view text) {
   }
   std::int64_t offset_seconds = 0;
   if (*rest == '+' || *rest == '-') {
-    int hours = 0, minutes = 0;
-    if (std::sscanf(rest + 1, "%2d:%2d", &hours, &minutes) < 1)
+    int hours = 0, minutes = 0, length = 0;
+    if (std::sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &length) != 2
+        || rest[1 + length] != '\0')
       return fail(errc::malformed, "`{}` has a malformed time zone", text);
     offset_seconds = (*rest == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
   } else if (!(*rest == 'Z' && rest[1] == '\0') && *rest != '\0') {
