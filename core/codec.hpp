@@ -201,7 +201,7 @@ template <class T, class N>
 result<void> assign(T& to, const result<N>& from) {
   if (!from)
     return failure{from.error()};
-  if constexpr (std::is_integral_v<T>)
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
     if (!std::in_range<T>(*from))
       return fail(errc::malformed, "{} is out of range", *from);
   to = static_cast<T>(*from);
