@@ -157,6 +157,10 @@ public:
   virtual void retry(run_id id, reply<run_id> done) = 0;
   virtual void progress(run_id id, reply<run_progress> done) = 0;
 
+  /// Where the node keeps a shard's last failed attempt for `framemill-media
+  /// --reproduce DIR`; "" when none is kept.
+  [[nodiscard]] virtual std::string reproduce_directory(shard_id) const { return {}; }
+
   // Media questions, answered by a child process.
   virtual void probe(std::string bucket, std::string key, reply<media_info> done) = 0;
   /// Probes the object and plans the request without running it.

@@ -1,0 +1,360 @@
+#include "actors/actor_gateway.hpp"
+
+#include "actors/audit.hpp"
+#include "actors/coordinator.hpp"
+#include "actors/fail_points.hpp"
+#include "actors/inspector.hpp"
+#include "actors/planning.hpp"
+#include "core/object_path.hpp"
+#include "storage/records.hpp"
+
+#include <caf/all.hpp>
+
+#include <filesystem>
+
+namespace framemill {
+
+namespace {
+
+/// Counts down and answers once, when every part has come.
+template <class T>
+class collector {
+public:
+  collector(std::size_t parts, gateway::reply<std::vector<T>> done)
+      : left_(parts), done_(std::move(done)) {
+    if (left_ == 0)
+      done_(std::vector<T>{});
+  }
+  void add(result<T> part) {
+    std::unique_lock lock{mutex_};
+    if (part)
+      parts_.push_back(std::move(*part));
+    if (--left_ > 0)
+      return;
+    lock.unlock();
+    done_(std::move(parts_));
+  }
+
+private:
+  std::mutex mutex_;
+  std::size_t left_;
+  std::vector<T> parts_;
+  gateway::reply<std::vector<T>> done_;
+};
+
+class actor_event_feed final : public event_feed {
+public:
+  std::shared_ptr<void> events, progress;
+};
+
+class actor_gateway final : public gateway {
+public:
+  actor_gateway(caf::actor_system& system, node_services& services, caf::actor coordinator,
+                caf::actor scheduler)
+      : system_(system), services_(services), coordinator_(std::move(coordinator)),
+        scheduler_(std::move(scheduler)) {}
+
+  void create_workflow(workflow_spec spec, reply<workflow_id> done) override {
+    on_coordinator([this, spec = std::move(spec), done = std::move(done)](coordinator_state& s) {
+      auto made = s.definitions.create_workflow(now(), spec);
+      if (!made)
+        return done(failure{made.error()});
+      s.commit(std::move(made->record), [id = made->id, done](const result<void>& r) {
+        fail_point("workflow.created");
+        r ? done(workflow_id{id}) : done(failure{r.error()});
+      });
+    });
+  }
+
+  void reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) override {
+    change([this, id, spec = std::move(spec)](coordinator_state& s) {
+      return s.definitions.reset_workflow(now(), id, spec);
+    }, std::move(done));
+  }
+
+  void set_enabled(workflow_id id, bool enabled, reply<void> done) override {
+    change([this, id, enabled](coordinator_state& s) -> result<changes> {
+      if (enabled)
+        FM_CHECK(check_buckets(s, id));
+      return s.definitions.set_enabled(now(), id, enabled);
+    }, [done = std::move(done)](result<void> r) {
+      fail_point("workflow.enabled");
+      done(std::move(r));
+    });
+  }
+
+  void delete_workflow(workflow_id id, reply<void> done) override {
+    change([this, id](coordinator_state& s) { return s.definitions.delete_workflow(now(), id); },
+           std::move(done));
+  }
+
+  void put_template(template_record record, reply<std::uint64_t> done) override {
+    on_coordinator([this, record = std::move(record), done = std::move(done)](coordinator_state& s) {
+      auto made = s.definitions.put_template(now(), record);
+      if (!made)
+        return done(failure{made.error()});
+      s.commit(std::move(made->record), [this, &s, id = made->id, done](const result<void>& r) {
+        services_.templates.set(s.definitions.templates());
+        r ? done(id) : done(failure{r.error()});
+      });
+    });
+  }
+
+  void delete_template(template_family f, std::uint64_t definition, reply<void> done) override {
+    on_coordinator([this, f, definition, done = std::move(done)](coordinator_state& s) {
+      auto c = s.definitions.delete_template(f, definition);
+      if (!c)
+        return done(failure{c.error()});
+      s.commit(std::move(*c), [this, &s, done](result<void> r) {
+        services_.templates.set(s.definitions.templates());
+        done(std::move(r));
+      });
+    });
+  }
+
+  [[nodiscard]] std::shared_ptr<const template_source> templates() const override {
+    return services_.templates.current();
+  }
+
+  void submit(run_request request, reply<run_id> done) override {
+    on_coordinator([request = std::move(request), done = std::move(done)](coordinator_state& s) {
+      s.submit(request, done);
+    });
+  }
+
+  void cancel(run_id id, reply<void> done) override {
+    on_coordinator([id, done = std::move(done)](coordinator_state& s) {
+      s.cancel(id, "cancelled by request", done);
+    });
+  }
+
+  void retry(run_id id, reply<run_id> done) override {
+    on_coordinator([id, done = std::move(done)](coordinator_state& s) { s.retry(id, done); });
+  }
+
+  void progress(run_id id, reply<run_progress> done) override {
+    if (auto live = services_.progress.find(id))
+      return done(std::move(*live));
+    auto run = find_record<run_record>(*services_.store, family::runs, keys::of(id));
+    if (!run)
+      return done(failure{run.error()});
+    if (!*run)
+      return done(fail_field(errc::not_found, "RunId", "no run {}", id.value));
+    run_progress p;
+    p.run = id;
+    p.state = (*run)->state;
+    p.phase = std::string{to_string(p.state)};
+    p.fraction = p.state == run_state::succeeded ? 1 : 0;
+    done(std::move(p));
+  }
+
+  void probe(std::string bucket, std::string key, reply<media_info> done) override {
+    inspect(std::move(bucket), std::move(key),
+            [done = std::move(done)](const object_ref&, run_id, result<inspection> i) {
+              i ? done(std::move(i->media)) : done(failure{i.error()});
+            });
+  }
+
+  void explain(run_request request, reply<physical_plan> done) override {
+    on_coordinator([this, request = std::move(request), done = std::move(done)](coordinator_state& s) {
+      auto spec = request.spec;
+      if (request.workflow) {
+        const auto* w = s.definitions.find(request.workflow);
+        if (w == nullptr)
+          return done(fail_field(errc::not_found, "WorkflowId", "no workflow {}",
+                                 request.workflow.value));
+        spec = w->spec;
+      }
+      inspect(request.bucket, request.key,
+              [this, spec, request, done](const object_ref& object, run_id id,
+                                          result<inspection> i) {
+                if (!i)
+                  return done(failure{i.error()});
+                auto run = make_run(now(), id, run_cause::call, request.workflow, 0, spec, object);
+                run.media = std::move(i->media);
+                done(plan_for(services_, run, i->index_sha256, true));
+              });
+    });
+  }
+
+  void buckets(reply<std::vector<bucket_status>> done) override {
+    on_coordinator([done = std::move(done)](coordinator_state& s) {
+      auto all = std::make_shared<collector<bucket_status>>(s.watchers.size(), done);
+      for (const auto& [name, watcher] : s.watchers)
+        caf::anon_send(watcher, ask_bucket_status{[all](result<bucket_status> b) {
+                         all->add(std::move(b));
+                       }});
+    });
+  }
+
+  void audit(std::string name, std::string prefix, reply<audit_report> done) override {
+    auto found = services_.find_bucket(name);
+    if (!found)
+      return done(failure{found.error()});
+    on_coordinator([this, name, prefix, b = *found, done = std::move(done)](coordinator_state& s) {
+      caf::anon_send(s.watchers.at(name), ask_settling{[this, b, prefix,
+                                                       done](std::vector<std::string> keys) {
+                       done(audit_bucket(*services_.store, *b, prefix, {keys.begin(), keys.end()}));
+                     }});
+    });
+  }
+
+  void node(reply<node_status> done) override {
+    on_coordinator([this, done = std::move(done)](coordinator_state& s) {
+      auto status = describe_node();
+      status.runs_live = static_cast<std::int64_t>(s.live.size());
+      status.runs_queued = static_cast<std::int64_t>(s.waiting.size());
+      caf::anon_send(scheduler_, report_status{done, std::move(status)});
+    });
+  }
+
+  void metrics(reply<std::vector<metric>> done) override {
+    node([this, done = std::move(done)](result<node_status> status) {
+      if (!status)
+        return done(failure{status.error()});
+      done(measure(*status));
+    });
+  }
+
+  [[nodiscard]] const state_store& store() const override { return *services_.store; }
+
+  [[nodiscard]] std::unique_ptr<event_feed> follow(feed_options options) override {
+    auto feed = std::make_unique<actor_event_feed>();
+    auto wanted = options.run;
+    if (options.on_progress)
+      feed->progress = services_.progress.follow(
+          [wanted, tell = options.on_progress](const run_progress& p) {
+            if (!wanted || p.run == wanted)
+              tell(p);
+          });
+    if (options.on_event)
+      feed->events = services_.journal->follow(
+          options.after, [wanted, tell = options.on_event](const event_record& e) {
+            if (!wanted || e.run == wanted)
+              tell(e);
+          });
+    return feed;
+  }
+
+private:
+  [[nodiscard]] timestamp now() const { return services_.clock.now(); }
+
+  void on_coordinator(std::function<void(coordinator_state&)> call) {
+    caf::anon_send(coordinator_,
+                   gateway_call{std::make_shared<std::function<void(coordinator_state&)>>(
+                       std::move(call))});
+  }
+
+  /// Decide, write, answer.
+  void change(std::function<result<changes>(coordinator_state&)> decide, reply<void> done) {
+    on_coordinator([decide = std::move(decide), done = std::move(done)](coordinator_state& s) {
+      auto c = decide(s);
+      if (!c)
+        return done(failure{c.error()});
+      s.commit(std::move(*c), done);
+    });
+  }
+
+  /// A workflow can be enabled only when its buckets are here.
+  [[nodiscard]] result<void> check_buckets(const coordinator_state& s, workflow_id id) const {
+    const auto* w = s.definitions.find(id);
+    if (w == nullptr)
+      return fail_field(errc::not_found, "WorkflowId", "no workflow {}", id.value);
+    FM_CHECK(services_.find_bucket(w->spec.trigger.bucket));
+    for (const auto& a : w->spec.activities) {
+      auto place = place_output(a, w->spec.output_storage, w->spec.output_dir,
+                                w->spec.trigger.bucket, "");
+      FM_TRY(auto* b, services_.find_bucket(place.bucket));
+      FM_CHECK(b->check_writable());
+    }
+    return {};
+  }
+
+  void inspect(std::string name, std::string raw_key,
+               std::function<void(const object_ref&, run_id, result<inspection>)> done) {
+    object_ref object{name, {}, {}};
+    auto found = services_.find_bucket(name);
+    if (!found)
+      return done(object, {}, failure{found.error()});
+    auto key = normalize_key(raw_key);
+    if (!key)
+      return done(object, {}, failure{key.error()});
+    auto g = (*found)->stat(*key);
+    if (!g)
+      return done(object, {}, fail_field(g.error().code, "Object", "{}/{}: {}", name, *key,
+                                         g.error().message));
+    object.key = *key;
+    object.generation = *g;
+    run_id id{inspection_id_first + ++inspections_};
+    system_.spawn(inspector, &services_, id, object, scheduler_,
+                  [object, id, done = std::move(done)](result<inspection> i) {
+                    done(object, id, std::move(i));
+                  });
+  }
+
+  [[nodiscard]] node_status describe_node() const {
+    node_status out;
+    out.name = services_.config.name;
+    out.version = FRAMEMILL_VERSION;
+    out.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+    out.memory_bytes = services_.config.memory_bytes;
+    std::error_code ec;
+    out.scratch_bytes_free =
+        static_cast<std::int64_t>(std::filesystem::space(services_.scratch_root, ec).available);
+    const auto& f = services_.children->fingerprint();
+    out.fingerprint = f ? *f : "";
+    if (!f)
+      out.warnings.push_back("framemill-media does not run: " + f.error().message);
+    out.sandbox = services_.children->sandbox().summary;
+    if (!services_.children->sandbox().bubblewrap)
+      out.warnings.push_back("sandbox is weaker: " + out.sandbox);
+    out.started = services_.started;
+    return out;
+  }
+
+  [[nodiscard]] std::vector<metric> measure(const node_status& s) const {
+    const auto& n = services_.counters;
+    auto counter = [](std::string name, std::string help, std::uint64_t value,
+                      std::map<std::string, std::string> labels = {}) {
+      return metric{std::move(name), std::move(help), true, std::move(labels),
+                    static_cast<double>(value)};
+    };
+    auto gauge = [](std::string name, std::string help, std::int64_t value) {
+      return metric{std::move(name), std::move(help), false, {}, static_cast<double>(value)};
+    };
+    const std::string ended = "framemill_runs_ended_total", ended_help = "Runs that have ended";
+    return {
+        counter("framemill_runs_created_total", "Runs made or resumed since start", n.runs_created),
+        counter(ended, ended_help, n.runs_succeeded, {{"state", "succeeded"}}),
+        counter(ended, ended_help, n.runs_failed, {{"state", "failed"}}),
+        counter(ended, ended_help, n.runs_cancelled, {{"state", "cancelled"}}),
+        counter("framemill_attempts_total", "Attempts of shards", n.attempts),
+        counter("framemill_attempts_failed_total", "Attempts that failed", n.attempts_failed),
+        counter("framemill_objects_settled_total", "Objects booked", n.objects_settled),
+        counter("framemill_outputs_published_total", "Files published", n.outputs_published),
+        counter("framemill_bytes_published_total", "Bytes published", n.bytes_published),
+        gauge("framemill_runs_live", "Runs with a WORKFLOW actor", s.runs_live),
+        gauge("framemill_runs_queued", "Runs waiting to be admitted", s.runs_queued),
+        gauge("framemill_slots", "Slots of this node", s.slots),
+        gauge("framemill_slots_busy", "Slots at work", s.slots_busy),
+        gauge("framemill_shards_ready", "Shards waiting for a slot", s.shards_ready),
+        gauge("framemill_scratch_free_bytes", "Free bytes of the scratch file system",
+              s.scratch_bytes_free),
+    };
+  }
+
+  caf::actor_system& system_;
+  node_services& services_;
+  caf::actor coordinator_, scheduler_;
+  std::atomic<std::uint64_t> inspections_{0};
+};
+
+} // namespace
+
+std::unique_ptr<gateway> make_actor_gateway(caf::actor_system& system, node_services& services,
+                                            caf::actor coordinator, caf::actor scheduler) {
+  return std::make_unique<actor_gateway>(system, services, std::move(coordinator),
+                                         std::move(scheduler));
+}
+
+} // namespace framemill

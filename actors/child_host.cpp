@@ -1,0 +1,482 @@
+#include "actors/child_host.hpp"
+
+#include "core/codec.hpp"
+#include "core/limits.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <mutex>
+#include <thread>
+
+namespace framemill {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr int memory_poll_ms = 200;
+constexpr std::size_t log_line_bytes_max = 2000;
+
+struct pipe_pair {
+  file_handle read, write;
+};
+
+result<pipe_pair> make_pipe() {
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0)
+    return fail_errno(errno, "pipe");
+  return pipe_pair{file_handle{fds[0]}, file_handle{fds[1]}};
+}
+
+/// The command line: the program itself, or bubblewrap around it.
+std::vector<std::string> command(const std::string& program, const std::string& scratch,
+                                 bool sandbox, std::vector<std::string> arguments) {
+  std::vector<std::string> out;
+  if (sandbox) {
+    out = {"bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
+           "--unshare-cgroup-try", "--die-with-parent", "--clearenv",
+           "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
+           "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
+           "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+           "--ro-bind-try", "/etc/fonts", "/etc/fonts",
+           "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
+           "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+           "--ro-bind", program, "/framemill-media", "--cap-drop", "ALL"};
+    if (!scratch.empty())
+      out.insert(out.end(), {"--bind", scratch, "/scratch", "--ro-bind", scratch + "/in",
+                             "/scratch/in", "--chdir", "/scratch"});
+    out.insert(out.end(), {"--", "/framemill-media"});
+  } else {
+    out.push_back(program);
+  }
+  for (auto& a : arguments)
+    out.push_back(std::move(a));
+  return out;
+}
+
+std::vector<char*> argv_of(std::vector<std::string>& words) {
+  std::vector<char*> out;
+  for (auto& w : words)
+    out.push_back(w.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+/// Runs a short command and returns its standard output.
+result<std::string> run_and_read(std::vector<std::string> words) {
+  FM_TRY(auto out, make_pipe());
+  FM_TRY(auto err, make_pipe());
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
+  posix_spawn_file_actions_adddup2(&actions, err.write.get(), 2);
+  auto argv = argv_of(words);
+  pid_t pid = 0;
+  auto status = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (status != 0)
+    return fail_errno(status, words[0]);
+  out.write = {};
+  err.write = {};
+  auto read_all = [](int fd) {
+    std::string text;
+    char buffer[4096];
+    for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
+      text.append(buffer, static_cast<std::size_t>(n));
+    return text;
+  };
+  auto text = read_all(out.read.get());
+  auto complaint = read_all(err.read.get());
+  int code = 0;
+  while (::waitpid(pid, &code, 0) < 0 && errno == EINTR) {}
+  while (!text.empty() && text.back() == '\n')
+    text.pop_back();
+  if (!WIFEXITED(code) || WEXITSTATUS(code) != 0)
+    return fail(errc::io_failed, "{}: {}", words[0],
+                complaint.empty() ? "failed" : complaint.substr(0, 300));
+  return text;
+}
+
+/// Resident bytes of a process and all its descendants.
+std::int64_t resident_bytes(pid_t root) {
+  static const auto page = ::sysconf(_SC_PAGESIZE);
+  std::int64_t total = 0;
+  std::vector<pid_t> todo{root};
+  while (!todo.empty()) {
+    auto pid = todo.back();
+    todo.pop_back();
+    std::int64_t size = 0, resident = 0;
+    std::ifstream{fmt::format("/proc/{}/statm", pid)} >> size >> resident;
+    total += resident * page;
+    std::ifstream children{fmt::format("/proc/{}/task/{}/children", pid, pid)};
+    for (pid_t child; children >> child;)
+      todo.push_back(child);
+  }
+  return total;
+}
+
+} // namespace
+
+std::string child_exit::text() const {
+  if (!spawn_error.empty())
+    return "not started: " + spawn_error;
+  if (over_memory)
+    return "killed over its memory limit";
+  if (signal != 0)
+    return fmt::format("signal {} ({})", signal, ::strsignal(signal));
+  return fmt::format("exit {}", code);
+}
+
+/// The thread and everything that only it touches.
+class child_host::loop {
+public:
+  loop(std::string program, bool sandbox)
+      : program_(std::move(program)), sandbox_(sandbox),
+        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this] { run(); }) {}
+
+  ~loop() { close(); }
+
+  void close() {
+    post([this] { ending_ = true; });
+    if (thread_.joinable())
+      thread_.join();
+  }
+
+  child_key spawn(child_spec spec, child_listener listener) {
+    auto key = ++last_key_;
+    auto shared = std::make_shared<std::pair<child_spec, child_listener>>(std::move(spec),
+                                                                          std::move(listener));
+    post([this, key, shared] { start(key, std::move(shared->first), std::move(shared->second)); });
+    return key;
+  }
+
+  void stop(child_key key) {
+    post([this, key] {
+      if (auto c = children_.find(key); c != children_.end()) {
+        c->second.exit.stopped = true;
+        kill(c->second);
+      }
+    });
+  }
+
+private:
+  struct child {
+    pid_t pid = 0;
+    file_handle pidfd, input, output, log;
+    std::string to_write;    ///< rest of the request
+    std::string frames;      ///< bytes of an unfinished frame
+    std::string line;        ///< bytes of an unfinished log line
+    child_listener listener;
+    child_exit exit;
+    std::int64_t memory_bytes_max = 0;
+    bool exited = false;
+  };
+
+  void post(std::function<void()> f) {
+    {
+      std::lock_guard lock{mutex_};
+      todo_.push_back(std::move(f));
+    }
+    std::uint64_t one = 1;
+    (void)!::write(wake_.get(), &one, sizeof one);
+  }
+
+  void run() {
+    while (!ending_ || !children_.empty()) {
+      poll_once();
+      take_posted();
+      if (ending_)
+        for (auto& [key, c] : children_)
+          kill(c);
+      check_memory();
+    }
+  }
+
+  void take_posted() {
+    std::deque<std::function<void()>> work;
+    {
+      std::lock_guard lock{mutex_};
+      work.swap(todo_);
+    }
+    for (auto& f : work)
+      f();
+  }
+
+  void poll_once() {
+    std::vector<pollfd> fds{{wake_.get(), POLLIN, 0}};
+    std::vector<std::pair<child_key, int>> owners{{0, 0}};
+    auto add = [&](child_key key, int which, const file_handle& f, short events) {
+      if (f) {
+        fds.push_back({f.get(), events, 0});
+        owners.emplace_back(key, which);
+      }
+    };
+    for (auto& [key, c] : children_) {
+      if (!c.to_write.empty())
+        add(key, 0, c.input, POLLOUT);
+      add(key, 1, c.output, POLLIN);
+      add(key, 2, c.log, POLLIN);
+      if (!c.exited)
+        add(key, 3, c.pidfd, POLLIN);
+    }
+    auto n = ::poll(fds.data(), fds.size(), children_.empty() ? -1 : memory_poll_ms);
+    if (n <= 0)
+      return;
+    std::uint64_t drained = 0;
+    (void)!::read(wake_.get(), &drained, sizeof drained);
+    for (std::size_t i = 1; i < fds.size(); ++i)
+      if (fds[i].revents != 0)
+        serve(owners[i].first, owners[i].second);
+  }
+
+  void serve(child_key key, int which) {
+    auto entry = children_.find(key);
+    if (entry == children_.end())
+      return;
+    auto& c = entry->second;
+    switch (which) {
+      case 0: write_request(c); break;
+      case 1: read_output(c); break;
+      case 2: read_log(c); break;
+      case 3: reap(c); break;
+    }
+    // The end is told once it is dead and everything it said has been heard.
+    if (c.exited && !c.output && !c.log) {
+      auto listener = std::move(c.listener);
+      auto how = std::move(c.exit);
+      children_.erase(entry);
+      listener.on_exit(std::move(how));
+    }
+  }
+
+  void start(child_key key, child_spec spec, child_listener listener) {
+    if (ending_)
+      return; // nobody will be told: the node stops
+    child c;
+    c.listener = std::move(listener);
+    c.memory_bytes_max = spec.memory_bytes_max;
+    if (auto r = launch(c, spec); !r) {
+      c.exit.spawn_error = r.error().message;
+      c.listener.on_exit(std::move(c.exit));
+      return;
+    }
+    children_.emplace(key, std::move(c));
+  }
+
+  result<void> launch(child& c, child_spec& spec) {
+    FM_TRY(auto in, make_pipe());
+    FM_TRY(auto out, make_pipe());
+    FM_TRY(auto log, make_pipe());
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    // Above 3 first, so that the targets 0–3 cannot overwrite a source.
+    auto lift = [](file_handle& f) {
+      if (f && f.get() <= 3)
+        f = file_handle{::fcntl(f.get(), F_DUPFD_CLOEXEC, 10)};
+    };
+    lift(in.read), lift(out.write), lift(log.write), lift(spec.source);
+    posix_spawn_file_actions_adddup2(&actions, in.read.get(), 0);
+    posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
+    posix_spawn_file_actions_adddup2(&actions, log.write.get(), 2);
+    if (spec.source)
+      posix_spawn_file_actions_adddup2(&actions, spec.source.get(), 3);
+    if (!sandbox_)
+      posix_spawn_file_actions_addchdir_np(&actions, spec.scratch.c_str());
+    auto words = command(program_, spec.scratch, sandbox_, {});
+    auto argv = argv_of(words);
+    auto status = posix_spawnp(&c.pid, argv[0], &actions, nullptr, argv.data(), environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (status != 0)
+      return fail_errno(status, words[0]);
+    (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(c.pid), 5);
+    c.pidfd = file_handle{static_cast<int>(::syscall(SYS_pidfd_open, c.pid, 0))};
+    c.input = std::move(in.write);
+    c.output = std::move(out.read);
+    c.log = std::move(log.read);
+    for (auto* f : {&c.input, &c.output, &c.log})
+      ::fcntl(f->get(), F_SETFL, O_NONBLOCK);
+    auto body = encode(spec.request);
+    auto length = static_cast<std::uint32_t>(body.size());
+    for (int shift = 0; shift < 32; shift += 8)
+      c.to_write.push_back(static_cast<char>(length >> shift));
+    c.to_write += body;
+    return {};
+  }
+
+  static void write_request(child& c) {
+    auto n = ::write(c.input.get(), c.to_write.data(), c.to_write.size());
+    if (n > 0)
+      c.to_write.erase(0, static_cast<std::size_t>(n));
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+      c.to_write.clear(); // it is dying; its exit will tell
+  }
+
+  /// Appends what is there; closes `from` at its end.
+  static void drain(file_handle& from, std::string& to) {
+    char buffer[65536];
+    for (;;) {
+      auto n = ::read(from.get(), buffer, sizeof buffer);
+      if (n > 0) {
+        to.append(buffer, static_cast<std::size_t>(n));
+        if (static_cast<std::size_t>(n) < sizeof buffer)
+          return;
+      } else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return;
+      } else {
+        from = {};
+        return;
+      }
+    }
+  }
+
+  void read_output(child& c) {
+    drain(c.output, c.frames);
+    std::size_t at = 0;
+    while (c.frames.size() - at >= 4) {
+      std::uint32_t length = 0;
+      for (int i = 3; i >= 0; --i)
+        length = length << 8 | static_cast<unsigned char>(c.frames[at + static_cast<std::size_t>(i)]);
+      if (length > limits::child_frame_bytes_max)
+        return distrust(c, "frame of " + std::to_string(length) + " bytes");
+      if (c.frames.size() - at - 4 < length)
+        break;
+      auto message = decode<child_message>(std::string_view{c.frames}.substr(at + 4, length));
+      if (!message)
+        return distrust(c, message.error().message);
+      c.listener.on_message(std::move(*message));
+      at += 4 + length;
+    }
+    c.frames.erase(0, at);
+  }
+
+  /// A child that does not speak the protocol has been taken over or is broken.
+  void distrust(child& c, const std::string& why) {
+    c.listener.on_log("protocol violation: " + why);
+    c.frames.clear();
+    c.output = {};
+    kill(c);
+  }
+
+  static void read_log(child& c) {
+    drain(c.log, c.line);
+    std::size_t at = 0;
+    for (;;) {
+      auto end = c.line.find('\n', at);
+      if (end == std::string::npos && c.line.size() - at > log_line_bytes_max)
+        end = at + log_line_bytes_max;
+      if (end == std::string::npos)
+        break;
+      c.listener.on_log(c.line.substr(at, end - at));
+      at = end + (end < c.line.size() && c.line[end] == '\n' ? 1 : 0);
+    }
+    c.line.erase(0, at);
+    if (!c.log && !c.line.empty())
+      c.listener.on_log(std::exchange(c.line, {}));
+  }
+
+  void reap(child& c) {
+    int status = 0;
+    if (::waitpid(c.pid, &status, WNOHANG) != c.pid)
+      return;
+    c.exited = true;
+    c.input = {};
+    if (WIFSIGNALED(status))
+      c.exit.signal = WTERMSIG(status);
+    else
+      c.exit.code = WEXITSTATUS(status);
+    // bubblewrap passes its child's signal on as 128 + n.
+    if (sandbox_ && c.exit.code > 128 && c.exit.code < 128 + 65)
+      c.exit.signal = std::exchange(c.exit.code, -1) - 128;
+    // Nothing of it is alive to write more; do not wait for a leaked pipe.
+    if (c.output)
+      read_output(c);
+    if (c.log)
+      read_log(c);
+    c.output = {};
+    c.log = {};
+  }
+
+  static void kill(child& c) {
+    if (!c.exited)
+      (void)::syscall(SYS_pidfd_send_signal, c.pidfd.get(), SIGKILL, nullptr, 0);
+  }
+
+  void check_memory() {
+    for (auto& [key, c] : children_)
+      if (c.memory_bytes_max > 0 && !c.exited && !c.exit.over_memory
+          && resident_bytes(c.pid) > c.memory_bytes_max) {
+        c.exit.over_memory = true;
+        kill(c);
+      }
+  }
+
+  std::string program_;
+  bool sandbox_;
+  file_handle wake_;
+  std::mutex mutex_;
+  std::deque<std::function<void()>> todo_;
+  std::map<child_key, child> children_;
+  std::atomic<child_key> last_key_{0};
+  bool ending_ = false;
+  std::thread thread_; ///< last: starts when the rest is there
+};
+
+child_host::child_host(options o) : fingerprint_(fail(errc::unavailable, "not asked")) {
+  auto plain = run_and_read({o.program, "--fingerprint"});
+  fingerprint_ = plain;
+  auto inside = o.sandbox
+                    ? run_and_read(command(o.program, "", true, {"--fingerprint"}))
+                    : result<std::string>{fail(errc::unsupported, "switched off")};
+  sandbox_.bubblewrap = inside.has_value();
+  sandbox_.summary = inside ? "bubblewrap (no network, own scratch only) + seccomp"
+                            : "seccomp only; bubblewrap refused: " + inside.error().message;
+  loop_ = std::make_unique<loop>(std::move(o.program), sandbox_.bubblewrap);
+}
+
+child_host::~child_host() = default;
+void child_host::close() { loop_->close(); }
+
+child_key child_host::spawn(child_spec spec, child_listener listener) {
+  return loop_->spawn(std::move(spec), std::move(listener));
+}
+
+void child_host::stop(child_key key) { loop_->stop(key); }
+
+std::size_t kill_orphans(const std::string& scratch_root) {
+  std::size_t killed = 0;
+  std::error_code ec;
+  for (const auto& entry : fs::directory_iterator("/proc", ec)) {
+    auto name = entry.path().filename().string();
+    if (name.find_first_not_of("0123456789") != std::string::npos)
+      continue;
+    std::error_code gone;
+    auto cwd = fs::read_symlink(entry.path() / "cwd", gone).string();
+    // From outside of its namespaces the child's own cwd reads `/scratch`; the
+    // bubblewrap around it has the real path in its arguments.
+    std::string words;
+    std::getline(std::ifstream{entry.path() / "cmdline"}, words);
+    auto ours = cwd.starts_with(scratch_root + "/")
+                || (words.starts_with("bwrap") && words.find(scratch_root + "/") != words.npos);
+    if (ours && ::kill(static_cast<pid_t>(std::stol(name)), SIGKILL) == 0)
+      ++killed;
+  }
+  return killed;
+}
+
+} // namespace framemill

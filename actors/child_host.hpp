@@ -1,0 +1,80 @@
+#pragma once
+
+#include "core/media_message.hpp"
+#include "storage/bucket.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace framemill {
+
+/// How children are shut in.
+struct sandbox_status {
+  bool bubblewrap = false; ///< own namespaces, no network, own scratch only
+  std::string summary;     ///< "bubblewrap + seccomp", or what is missing and why
+};
+
+struct child_spec {
+  std::string scratch;       ///< absolute; has `in/` and `out/`
+  file_handle source;        ///< becomes fd 3; may be empty
+  media_request request;
+  std::int64_t memory_bytes_max = 0; ///< resident; 0 = unlimited
+};
+
+/// How a child ended.
+struct child_exit {
+  int code = -1;             ///< exit code, or −1
+  int signal = 0;
+  bool over_memory = false;  ///< we killed it for its memory
+  bool stopped = false;      ///< we killed it because we were asked to
+  std::string spawn_error;   ///< it never ran: why
+  [[nodiscard]] std::string text() const; ///< "exit 0", "signal 9 (Killed)"
+};
+
+/// What a child says. All run on the host's thread and must not block.
+struct child_listener {
+  std::function<void(child_message)> on_message;
+  std::function<void(std::string line)> on_log;
+  std::function<void(child_exit)> on_exit; ///< last, exactly once
+};
+
+using child_key = std::uint64_t;
+
+/// The door to child processes. One thread spawns all of them (so that they die
+/// with it: PR_SET_PDEATHSIG is tied to the thread), feeds and reads their
+/// pipes and watches their memory. Thread-safe. Children run at lower priority
+/// but in our session: encoders in another scheduling group would delay commits
+/// by milliseconds (performance notes §3.5).
+class child_host {
+public:
+  struct options {
+    std::string program;     ///< framemill-media, absolute
+    bool sandbox = true;     ///< false: only for tests of refusal
+  };
+  explicit child_host(options o);
+  ~child_host(); ///< kills and reaps what is left
+  child_host(const child_host&) = delete;
+  child_host& operator=(const child_host&) = delete;
+
+  [[nodiscard]] child_key spawn(child_spec spec, child_listener listener);
+  void stop(child_key key);
+  /// Kills and reaps all children; what is spawned later never starts.
+  void close();
+
+  [[nodiscard]] const sandbox_status& sandbox() const { return sandbox_; }
+  /// The program's one-line fingerprint, or why it does not run.
+  [[nodiscard]] const result<std::string>& fingerprint() const { return fingerprint_; }
+
+private:
+  class loop;
+  sandbox_status sandbox_;
+  result<std::string> fingerprint_;
+  std::unique_ptr<loop> loop_;
+};
+
+/// Kills processes that still work below `scratch_root` for a former life of
+/// this daemon. Returns how many.
+[[nodiscard]] std::size_t kill_orphans(const std::string& scratch_root);
+
+} // namespace framemill

@@ -1,0 +1,337 @@
+#include "actors/coordinator.hpp"
+
+#include "actors/bucket_watcher.hpp"
+#include "actors/fail_points.hpp"
+#include "actors/workflow_actor.hpp"
+#include "core/limits.hpp"
+#include "core/object_path.hpp"
+#include "storage/records.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+namespace framemill {
+
+namespace {
+
+using self_ptr = caf::stateful_actor<coordinator_state>*;
+constexpr int restarts_max = 20;
+constexpr microseconds session_window{3LL * 24 * 3600 * 1'000'000}; // MPS: three days
+
+std::chrono::milliseconds revive_delay(int restarts) {
+  return std::min(std::chrono::milliseconds{100} * (1 << std::min(restarts, 9)),
+                  std::chrono::milliseconds{30'000});
+}
+
+bool has_run_key(const node_services& services, const std::string& key) {
+  auto found = services.store->find(family::run_keys, key);
+  return found && found->has_value();
+}
+
+void merge(changes& into, changes from) {
+  auto move_all = [](auto& to, auto& what) {
+    to.insert(to.end(), std::make_move_iterator(what.begin()), std::make_move_iterator(what.end()));
+  };
+  move_all(into.objects, from.objects);
+  move_all(into.runs, from.runs);
+  move_all(into.run_keys, from.run_keys);
+  move_all(into.counters, from.counters);
+  move_all(into.events, from.events);
+}
+
+void book(coordinator_state& s, settled_batch m) {
+  changes all;
+  std::vector<run_record> started;
+  std::vector<run_id> replaced;
+  auto now = s.services->clock.now();
+  for (const auto& report : m.reports) {
+    auto key = keys::object(report.object.bucket, report.object.key);
+    auto known = find_record<object_record>(*s.services->store, family::objects, key);
+    if (!known) {
+      spdlog::error("COORDINATOR: {}", known.error().message);
+      continue; // the scan tells it again
+    }
+    auto d = decide_ingest(now, report, *known, s.definitions, [&](const std::string& k) {
+      return has_run_key(*s.services, k);
+    });
+    if (d.replaces)
+      if (auto old = s.runs_of_object.find(key); old != s.runs_of_object.end())
+        replaced.insert(replaced.end(), old->second.begin(), old->second.end());
+    started.insert(started.end(), d.record.runs.begin(), d.record.runs.end());
+    merge(all, std::move(d.record));
+  }
+  s.services->counters.objects_settled += m.reports.size();
+  fail_point("ingest.before");
+  s.commit(std::move(all), [&s, m = std::move(m), started = std::move(started),
+                            replaced = std::move(replaced)](const result<void>& r) {
+    fail_point("ingest.booked");
+    if (r) {
+      for (const auto& run : started)
+        s.remember(run);
+      for (auto id : replaced)
+        s.cancel(id, "the object was replaced by a newer generation", {});
+      s.admit();
+    } else {
+      spdlog::error("COORDINATOR: {} objects not booked: {}", m.reports.size(), r.error().message);
+    }
+    s.self->send(m.reply_to, batch_booked{m.batch, r.has_value()});
+  });
+}
+
+/// A WORKFLOW actor died before its run ended.
+void on_run_down(coordinator_state& s, const caf::down_msg& down) {
+  auto entry = s.run_of.find(down.source);
+  if (entry == s.run_of.end())
+    return;
+  auto run = entry->second;
+  s.run_of.erase(entry);
+  if (s.live.erase(run) == 0)
+    return; // ended in order
+  auto delay = revive_delay(s.restarts[run]++);
+  spdlog::warn("COORDINATOR: run {} lost its actor; again in {} ms", run.value, delay.count());
+  s.self->delayed_send(s.self, delay, revive_run{run});
+}
+
+/// Restarting did not help: the run ends with what is known.
+void give_up(coordinator_state& s, run_id id) {
+  auto run = find_record<run_record>(*s.services->store, family::runs, keys::of(id));
+  if (!run || !*run || is_terminal((*run)->state))
+    return;
+  auto& r = **run;
+  r.state = run_state::failed;
+  r.finished = s.services->clock.now();
+  r.failure = error{errc::internal, "the run's actor failed repeatedly; see the daemon's log", {}};
+  event_record e;
+  e.time = r.finished;
+  e.type = "run.state";
+  e.run = id;
+  e.state = "failed";
+  e.message = r.failure->message;
+  changes c;
+  c.runs.push_back(r);
+  c.events.push_back(std::move(e));
+  s.commit(std::move(c), [&s, id](const result<void>& status) {
+    if (!status)
+      s.self->delayed_send(s.self, revive_delay(restarts_max), revive_run{id});
+  });
+}
+
+void on_run_ended(coordinator_state& s, const run_ended& m) {
+  s.live.erase(m.run);
+  s.restarts.erase(m.run);
+  if (auto object = s.object_of_run.find(m.run); object != s.object_of_run.end()) {
+    auto& runs = s.runs_of_object[object->second];
+    runs.erase(m.run);
+    if (runs.empty())
+      s.runs_of_object.erase(object->second);
+    s.object_of_run.erase(object);
+  }
+  s.admit();
+}
+
+} // namespace
+
+result<void> load_definitions(const state_store& store, catalog& into) {
+  FM_CHECK(scan_records<workflow_record>(store, family::workflows, "", "", [&](workflow_record w) {
+    into.load(std::move(w));
+    return true;
+  }));
+  FM_CHECK(scan_records<template_record>(store, family::templates, "", "", [&](template_record t) {
+    into.load(std::move(t));
+    return true;
+  }));
+  constexpr std::string_view prefix = "counter/";
+  return store.scan(family::meta, prefix, prefix_end(prefix),
+                    [&](std::string_view key, std::string_view value) {
+                      into.load_counter(key.substr(prefix.size()),
+                                        std::stoull(std::string{value}, nullptr, 16));
+                      return true;
+                    });
+}
+
+void coordinator_state::commit(changes c, std::function<void(result<void>)> then) {
+  auto token = ++last_token;
+  commits.emplace(token, std::move(then));
+  auto me = caf::actor_cast<caf::actor>(self);
+  services->journal->commit(std::move(c), [me, token](result<void> r) {
+    caf::anon_send(me, committed{token, std::move(r)});
+  });
+}
+
+void coordinator_state::remember(const run_record& run) {
+  waiting.insert({run.priority, run.id});
+  auto key = keys::object(run.object.bucket, run.object.key);
+  runs_of_object[key].insert(run.id);
+  object_of_run[run.id] = std::move(key);
+  ++services->counters.runs_created;
+}
+
+void coordinator_state::admit() {
+  while (!waiting.empty() && live.size() < limits::live_runs_max) {
+    auto next = *waiting.begin();
+    waiting.erase(waiting.begin());
+    spawn_run(next.run);
+  }
+}
+
+void coordinator_state::spawn_run(run_id run) {
+  if (live.contains(run))
+    return;
+  workflow_places places{scheduler, publisher, caf::actor_cast<caf::actor>(self)};
+  auto actor = self->spawn(workflow_actor, services, run, places);
+  self->monitor(actor);
+  run_of[actor.address()] = run;
+  live[run] = actor;
+}
+
+void coordinator_state::cancel(run_id id, std::string why, gateway::reply<void> done) {
+  if (!live.contains(id)) {
+    auto run = find_record<run_record>(*services->store, family::runs, keys::of(id));
+    if (done && !run)
+      return done(failure{run.error()});
+    if (!run || !*run)
+      return done ? done(fail_field(errc::not_found, "RunId", "no run {}", id.value)) : void();
+    if (is_terminal((*run)->state))
+      return done ? done(fail_field(errc::conflict, "RunId", "run {} has ended: {}", id.value,
+                                    to_string((*run)->state)))
+                  : void();
+    waiting.erase({(*run)->priority, id});
+    spawn_run(id);
+  }
+  self->send(live[id], cancel_run{std::move(why), std::move(done)});
+}
+
+void coordinator_state::submit(run_request request, gateway::reply<run_id> done) {
+  auto found = services->find_bucket(request.bucket);
+  if (!found)
+    return done(failure{found.error()});
+  auto key = normalize_key(request.key);
+  if (!key)
+    return done(failure{key.error()});
+  auto g = (*found)->stat(*key);
+  if (!g)
+    return done(fail_field(g.error().code, "Object", "{}/{}: {}", request.bucket, *key,
+                           g.error().message));
+  std::uint32_t revision = 0;
+  if (request.workflow) {
+    const auto* w = definitions.find(request.workflow);
+    if (w == nullptr)
+      return done(fail_field(errc::not_found, "WorkflowId", "no workflow {}", request.workflow.value));
+    request.spec = w->spec;
+    revision = w->revision;
+  } else if (auto ok = validate_activities(request.spec.activities, *definitions.templates()); !ok) {
+    return done(failure{ok.error()});
+  }
+  auto now = services->clock.now();
+  changes c;
+  auto run = make_run(now, {definitions.next_run_id()}, run_cause::call, request.workflow, revision,
+                      std::move(request.spec), {request.bucket, *key, *g});
+  run.session_id = request.session_id;
+  run.session_context = request.session_context;
+  if (!request.session_id.empty()) {
+    auto earlier = sessions_in_flight.contains(request.session_id);
+    auto stored = services->store->find(family::sessions, request.session_id);
+    if (!stored)
+      return done(failure{stored.error()});
+    if (*stored)
+      if (auto old = find_record<run_record>(*services->store, family::runs, **stored);
+          old && *old && now - (*old)->created < session_window)
+        earlier = true;
+    if (earlier)
+      return done(fail_field(errc::conflict, "SessionId", "SessionId `{}` was used already",
+                             request.session_id));
+    sessions_in_flight[request.session_id] = run.id;
+    c.sessions.emplace_back(request.session_id, run.id);
+  }
+  c.counters.emplace_back("last_run", definitions.last_run_id());
+  c.events.push_back(run_created_event(run));
+  c.runs.push_back(run);
+  commit(std::move(c), [this, run, done = std::move(done)](const result<void>& r) {
+    sessions_in_flight.erase(run.session_id);
+    if (!r)
+      return done(failure{r.error()});
+    remember(run);
+    done(run.id);
+    admit();
+  });
+}
+
+void coordinator_state::retry(run_id id, gateway::reply<run_id> done) {
+  auto old = find_record<run_record>(*services->store, family::runs, keys::of(id));
+  if (!old)
+    return done(failure{old.error()});
+  if (!*old)
+    return done(fail_field(errc::not_found, "RunId", "no run {}", id.value));
+  if (!is_terminal((*old)->state))
+    return done(fail_field(errc::conflict, "RunId", "run {} has not ended", id.value));
+  auto found = services->find_bucket((*old)->object.bucket);
+  if (!found)
+    return done(failure{found.error()});
+  auto g = (*found)->stat((*old)->object.key);
+  if (!g)
+    return done(failure{g.error()});
+  auto object = (*old)->object;
+  object.generation = *g;
+  auto run = make_run(services->clock.now(), {definitions.next_run_id()}, run_cause::retry,
+                      (*old)->workflow, (*old)->revision, (*old)->spec, std::move(object));
+  run.lineage = (*old)->lineage;
+  changes c;
+  c.counters.emplace_back("last_run", definitions.last_run_id());
+  c.events.push_back(run_created_event(run));
+  c.runs.push_back(run);
+  commit(std::move(c), [this, run, done = std::move(done)](const result<void>& r) {
+    if (!r)
+      return done(failure{r.error()});
+    remember(run);
+    done(run.id);
+    admit();
+  });
+}
+
+caf::behavior coordinator(self_ptr self, node_services* services, caf::actor scheduler,
+                          caf::actor publisher) {
+  auto& s = self->state;
+  s.self = self;
+  s.services = services;
+  s.scheduler = std::move(scheduler);
+  s.publisher = std::move(publisher);
+  self->set_default_handler(caf::drop);
+  self->set_down_handler([=](const caf::down_msg& down) { on_run_down(self->state, down); });
+  if (auto r = load_definitions(*services->store, s.definitions); !r) {
+    spdlog::critical("COORDINATOR: {}", r.error().message);
+    self->quit(caf::sec::runtime_error);
+    return {};
+  }
+  services->templates.set(s.definitions.templates());
+  auto loaded = services->store->scan(family::live_runs, "", "", [&](std::string_view key, auto) {
+    auto run = find_record<run_record>(*services->store, family::runs, key);
+    if (run && *run)
+      s.remember(**run);
+    return true;
+  });
+  if (!loaded)
+    spdlog::critical("COORDINATOR: {}", loaded.error().message);
+  auto me = caf::actor_cast<caf::actor>(self);
+  for (const auto& [name, b] : services->buckets)
+    s.watchers[name] = self->spawn<caf::detached>(bucket_watcher, services, b.get(), me);
+  s.admit();
+  return {
+      [=](settled_batch& m) { book(self->state, std::move(m)); },
+      [=](const run_ended& m) { on_run_ended(self->state, m); },
+      [=](const gateway_call& m) { (*m.call)(self->state); },
+      [=](const revive_run& m) {
+        auto& state = self->state;
+        if (state.restarts[m.run] > restarts_max)
+          give_up(state, m.run);
+        else
+          state.spawn_run(m.run);
+      },
+      [=](committed& m) {
+        auto then = self->state.commits.extract(m.token);
+        if (!then.empty())
+          then.mapped()(std::move(m.status));
+      },
+  };
+}
+
+} // namespace framemill

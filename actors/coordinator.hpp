@@ -1,0 +1,62 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+#include "actors/services.hpp"
+#include "cluster/catalog.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <map>
+#include <set>
+
+namespace framemill {
+
+/// COORDINATOR: owns the definitions, books what the watchers report, admits
+/// runs, and supervises WORKFLOW actors (restarts them from the store). Its
+/// rules are cluster/catalog.hpp and cluster/ingest.hpp.
+struct coordinator_state {
+  static inline const char* name = "coordinator";
+
+  caf::stateful_actor<coordinator_state>* self = nullptr;
+  node_services* services = nullptr;
+  catalog definitions;
+  caf::actor scheduler, publisher;
+  std::map<std::string, caf::actor> watchers; ///< by bucket
+
+  struct waiting_order {
+    std::int32_t priority = 0;
+    run_id run;
+    friend bool operator<(const waiting_order& a, const waiting_order& b) {
+      return std::tuple{-a.priority, a.run} < std::tuple{-b.priority, b.run};
+    }
+  };
+  std::set<waiting_order> waiting;
+  std::map<run_id, caf::actor> live;
+  std::map<caf::actor_addr, run_id> run_of;
+  std::map<run_id, int> restarts;
+  std::map<std::string, std::set<run_id>> runs_of_object; ///< not ended, by object key
+  std::map<run_id, std::string> object_of_run;
+  std::map<std::string, run_id> sessions_in_flight;
+
+  std::map<std::uint64_t, std::function<void(result<void>)>> commits; ///< by token
+  std::uint64_t last_token = 0;
+
+  // Verbs, used by handlers and by the gateway's calls (on this actor only).
+  void commit(changes c, std::function<void(result<void>)> then);
+  void remember(const run_record& run);
+  void admit();
+  void spawn_run(run_id run);
+  void cancel(run_id run, std::string why, gateway::reply<void> done);
+  void submit(run_request request, gateway::reply<run_id> done);
+  void retry(run_id run, gateway::reply<run_id> done);
+};
+
+[[nodiscard]] caf::behavior coordinator(caf::stateful_actor<coordinator_state>* self,
+                                        node_services* services, caf::actor scheduler,
+                                        caf::actor publisher);
+
+/// Reads the definitions and live runs back; before any actor starts.
+[[nodiscard]] result<void> load_definitions(const state_store& store, catalog& into);
+
+} // namespace framemill

@@ -1,0 +1,64 @@
+#include "actors/inspector.hpp"
+
+#include <caf/all.hpp>
+
+#include <filesystem>
+
+namespace framemill {
+
+namespace {
+
+result<inspection> judge(attempt_outcome& outcome) {
+  if (outcome.failure)
+    return failure{*outcome.failure};
+  if (outcome.result.failure)
+    return failure{*outcome.result.failure};
+  if (!outcome.result.probe)
+    return fail(errc::internal, "the probe said nothing");
+  inspection out;
+  out.media = std::move(*outcome.result.probe);
+  for (const auto& f : outcome.result.files)
+    if (f.name == "index")
+      out.index_sha256 = f.sha256;
+  return out;
+}
+
+} // namespace
+
+caf::behavior inspector(caf::event_based_actor* self, node_services* services, run_id id,
+                        object_ref object, caf::actor scheduler,
+                        std::function<void(result<inspection>)> done) {
+  self->set_default_handler(caf::drop);
+  auto me = caf::actor_cast<caf::actor>(self);
+  shard_offer offer;
+  offer.id = {id, 0};
+  offer.priority = 10; // somebody waits for the answer
+  offer.first = true;
+  offer.since = services->clock.now();
+  self->send(scheduler, offer_work{offer, me});
+  return {
+      [=](const worker_granted& m) {
+        assignment a;
+        a.shard = {id, 0};
+        a.epoch = 1;
+        a.request.source_name = object.key;
+        a.request.source_bytes = static_cast<std::int64_t>(object.generation.size);
+        a.request.steps.push_back(probe_step{});
+        a.request.keep = {"index*"};
+        a.source = object;
+        a.reply_to = me;
+        self->send(m.handle, std::move(a));
+      },
+      [=](const attempt_moved&) {},
+      [=](attempt_ended& m) {
+        done(judge(m.outcome));
+        for (const auto& sha : services->pins.release(id)) {
+          std::error_code ignored; // swept at the next start
+          std::filesystem::remove(services->artifacts->path_of(sha), ignored);
+        }
+        self->quit();
+      },
+  };
+}
+
+} // namespace framemill

@@ -1,0 +1,228 @@
+#pragma once
+
+#include "actors/child_host.hpp"
+#include "actors/gateway.hpp"
+#include "cluster/ingest.hpp"
+#include "cluster/run_machine.hpp"
+#include "cluster/scheduler.hpp"
+#include "core/run.hpp"
+#include "storage/bucket.hpp"
+
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+// The whole conversation between the actors, by receiver. Every message is a
+// plain struct; each says who sends it and what a lost or repeated copy does.
+// Actors are untyped handles, because the conversation is circular (a WORKFLOW
+// asks the SCHEDULER, which answers the WORKFLOW).
+//
+//   BUCKET WATCHER ──settled_batch──→ COORDINATOR ──spawns──→ WORKFLOW
+//        ↑────────────batch_booked────────┘                    │  ↑
+//                                                  offer_work  │  │ worker_granted
+//                                                              ↓  │
+//   PUBLISHER ←──publish_order── WORKFLOW           SCHEDULER ─┘  │
+//        └──publish_done──→ WORKFLOW ──assignment──→ TASK WORKER ─┘ attempt_moved,
+//                                                        attempt_ended
+
+namespace framemill {
+
+// ---- to SCHEDULER ----------------------------------------------------------------
+
+/// TASK WORKER → SCHEDULER, once: a slot is there.
+struct worker_joined {
+  worker_slot slot;
+  caf::actor worker;
+};
+/// TASK WORKER → SCHEDULER after each attempt; WORKFLOW → SCHEDULER for a grant
+/// it did not use. A repeated copy does nothing.
+struct worker_idle {
+  worker_key worker = 0;
+};
+/// WORKFLOW → SCHEDULER: wants a slot. A repeated copy replaces the offer.
+struct offer_work {
+  shard_offer offer;
+  caf::actor reply_to;
+};
+/// WORKFLOW → SCHEDULER: no longer wanted.
+struct withdraw_work {
+  shard_id shard;
+};
+
+// ---- to WORKFLOW -----------------------------------------------------------------
+
+/// SCHEDULER → WORKFLOW: this worker is reserved for that shard.
+struct worker_granted {
+  std::uint32_t shard = 0;
+  worker_key worker = 0;
+  std::string node;
+  caf::actor handle;
+};
+/// TASK WORKER → WORKFLOW, up to 10 a second. Losing some is harmless.
+struct attempt_moved {
+  std::uint32_t shard = 0;
+  std::uint32_t epoch = 0;
+  watermark mark;
+};
+/// TASK WORKER → WORKFLOW, once per attempt; a copy of an old epoch is refused.
+struct attempt_ended {
+  std::uint32_t shard = 0;
+  attempt_outcome outcome;
+};
+/// PUBLISHER → WORKFLOW: the job's files have their final names, or do not.
+struct publish_done {
+  std::uint32_t job = 0;
+  result<std::vector<published_file>> files;
+};
+/// COORDINATOR → WORKFLOW: stop everything.
+struct cancel_run {
+  std::string why;
+  gateway::reply<void> done; ///< may be empty
+};
+/// Journal → the actor that committed: batch `token` is durable, or failed.
+struct committed {
+  std::uint64_t token = 0;
+  result<void> status;
+};
+/// WORKFLOW → itself, after a back-off.
+struct offer_again {
+  std::uint32_t shard = 0;
+  std::uint32_t epoch = 0;
+};
+struct publish_again {
+  std::uint32_t job = 0;
+};
+
+// ---- to TASK WORKER --------------------------------------------------------------
+
+/// WORKFLOW → TASK WORKER: execute this attempt. It is leased in the books.
+struct assignment {
+  shard_id shard;
+  std::uint32_t epoch = 0;
+  media_request request;
+  std::optional<object_ref> source;
+  std::vector<handed_file> inputs;   ///< artifacts under their names in `in/`
+  std::int64_t memory_bytes = 0;
+  caf::actor reply_to;
+};
+/// WORKFLOW → TASK WORKER: kill that attempt, if it is still the current one.
+struct stop_attempt {
+  shard_id shard;
+  std::uint32_t epoch = 0;
+};
+/// Child host → TASK WORKER. `child` tells late words of an earlier child.
+struct child_spoke {
+  std::uint64_t child = 0;
+  std::shared_ptr<const child_message> message;
+};
+struct child_logged {
+  std::uint64_t child = 0;
+  std::string line;
+};
+struct child_ended {
+  std::uint64_t child = 0;
+  child_exit how;
+};
+/// TASK WORKER → itself: look whether the watermark still moves.
+struct check_liveness {
+  std::uint64_t child = 0;
+};
+
+// ---- to PUBLISHER ----------------------------------------------------------------
+
+/// WORKFLOW → PUBLISHER: give these artifacts their final names. Repeating it
+/// after a crash is safe: what is there already is kept.
+struct publish_order {
+  run_record run;
+  job_record job;
+  std::vector<std::vector<result_file>> files; ///< of job.items[i]'s shard
+  caf::actor reply_to;
+};
+
+// ---- to BUCKET WATCHER -----------------------------------------------------------
+
+/// Hint thread → BUCKET WATCHER. Hints may be lost; the scan is the truth.
+struct change_hints {
+  std::vector<bucket_hints::hint> hints;
+};
+/// BUCKET WATCHER → itself.
+struct watch_tick {};
+struct scan_tick {};
+/// COORDINATOR → BUCKET WATCHER: the batch is in the books, or is not (then it
+/// will be told again).
+struct batch_booked {
+  std::uint64_t batch = 0;
+  bool ok = true;
+};
+struct ask_bucket_status {
+  gateway::reply<bucket_status> done;
+};
+/// COORDINATOR → BUCKET WATCHER: what is settling now, for an audit.
+struct ask_settling {
+  std::function<void(std::vector<std::string>)> done;
+};
+
+// ---- to COORDINATOR --------------------------------------------------------------
+
+/// BUCKET WATCHER → COORDINATOR, at most limits::ingest_batch_max reports.
+struct settled_batch {
+  std::uint64_t batch = 0;
+  std::vector<settled_report> reports;
+  caf::actor reply_to;
+};
+/// WORKFLOW → COORDINATOR: the run has ended and is cleaned up.
+struct run_ended {
+  run_id run;
+  run_state state = run_state::succeeded;
+};
+/// Gateway → COORDINATOR: one call, as a function on its state.
+struct coordinator_state;
+struct gateway_call {
+  std::shared_ptr<std::function<void(coordinator_state&)>> call;
+};
+/// COORDINATOR → itself: start this run's actor again after it failed.
+struct revive_run {
+  run_id run;
+};
+struct report_status {
+  gateway::reply<node_status> done; ///< SCHEDULER fills in the slots
+  node_status status;
+};
+
+} // namespace framemill
+
+#define FM_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(framemill::type)
+FM_LOCAL_MESSAGE(worker_joined)
+FM_LOCAL_MESSAGE(worker_idle)
+FM_LOCAL_MESSAGE(offer_work)
+FM_LOCAL_MESSAGE(withdraw_work)
+FM_LOCAL_MESSAGE(worker_granted)
+FM_LOCAL_MESSAGE(attempt_moved)
+FM_LOCAL_MESSAGE(attempt_ended)
+FM_LOCAL_MESSAGE(publish_done)
+FM_LOCAL_MESSAGE(cancel_run)
+FM_LOCAL_MESSAGE(committed)
+FM_LOCAL_MESSAGE(offer_again)
+FM_LOCAL_MESSAGE(publish_again)
+FM_LOCAL_MESSAGE(assignment)
+FM_LOCAL_MESSAGE(stop_attempt)
+FM_LOCAL_MESSAGE(child_spoke)
+FM_LOCAL_MESSAGE(child_logged)
+FM_LOCAL_MESSAGE(child_ended)
+FM_LOCAL_MESSAGE(check_liveness)
+FM_LOCAL_MESSAGE(publish_order)
+FM_LOCAL_MESSAGE(change_hints)
+FM_LOCAL_MESSAGE(watch_tick)
+FM_LOCAL_MESSAGE(scan_tick)
+FM_LOCAL_MESSAGE(batch_booked)
+FM_LOCAL_MESSAGE(ask_bucket_status)
+FM_LOCAL_MESSAGE(ask_settling)
+FM_LOCAL_MESSAGE(settled_batch)
+FM_LOCAL_MESSAGE(run_ended)
+FM_LOCAL_MESSAGE(gateway_call)
+FM_LOCAL_MESSAGE(revive_run)
+FM_LOCAL_MESSAGE(report_status)

@@ -1,0 +1,113 @@
+#include "actors/journal.hpp"
+
+#include "storage/records.hpp"
+
+namespace framemill {
+
+namespace {
+
+void put_run(write_batch& batch, const run_record& run) {
+  auto key = keys::of(run.id);
+  put_record(batch, family::runs, key, run);
+  if (is_terminal(run.state))
+    batch.erase(family::live_runs, key);
+  else
+    batch.put(family::live_runs, key, "");
+}
+
+write_batch to_batch(const changes& c) {
+  write_batch batch;
+  for (const auto& w : c.workflows)
+    put_record(batch, family::workflows, keys::of(w.id), w);
+  for (auto id : c.erased_workflows)
+    batch.erase(family::workflows, keys::of(id));
+  for (const auto& t : c.templates)
+    put_record(batch, family::templates, keys::of(t.family, t.definition), t);
+  for (const auto& [f, definition] : c.erased_templates)
+    batch.erase(family::templates, keys::of(f, definition));
+  for (const auto& o : c.objects)
+    put_record(batch, family::objects, keys::object(o.object.bucket, o.object.key), o);
+  for (const auto& r : c.runs)
+    put_run(batch, r);
+  for (const auto& j : c.jobs)
+    put_record(batch, family::jobs, keys::job(j.run, j.index), j);
+  for (const auto& s : c.shards)
+    put_record(batch, family::shards, keys::of(s.id), s);
+  for (const auto& [key, run] : c.run_keys)
+    batch.put(family::run_keys, key, keys::of(run));
+  for (const auto& [key, run] : c.sessions)
+    batch.put(family::sessions, key, keys::of(run));
+  for (const auto& [name, value] : c.counters)
+    batch.put(family::meta, "counter/" + name, keys::number(value));
+  for (const auto& e : c.events)
+    put_record(batch, family::events, keys::of(e.id), e);
+  return batch;
+}
+
+} // namespace
+
+result<std::unique_ptr<journal>> journal::open(state_store& store) {
+  std::uint64_t last = 0;
+  FM_CHECK(store.scan_back(family::events, "", "", [&](std::string_view key, std::string_view) {
+    last = std::stoull(std::string{key}, nullptr, 16);
+    return false;
+  }));
+  return std::unique_ptr<journal>{new journal(store, last)};
+}
+
+journal::journal(state_store& store, std::uint64_t last_event)
+    : store_(store), last_event_(last_event) {}
+
+void journal::commit(changes c, done_fn done) {
+  std::lock_guard lock{commit_mutex_};
+  for (auto& e : c.events)
+    e.id = {++last_event_};
+  auto batch = to_batch(c);
+  auto events = std::make_shared<std::vector<event_record>>(std::move(c.events));
+  store_.commit(std::move(batch), [this, events, done = std::move(done)](result<void> r) {
+    if (r)
+      tell(*events);
+    done(std::move(r));
+  });
+}
+
+void journal::tell(const std::vector<event_record>& events) {
+  if (events.empty())
+    return;
+  std::lock_guard lock{followers_mutex_};
+  for (auto i = followers_.begin(); i != followers_.end();) {
+    auto f = i->lock();
+    if (!f) {
+      i = followers_.erase(i);
+      continue;
+    }
+    for (const auto& e : events)
+      if (e.id > f->last) {
+        f->last = e.id;
+        f->on_event(e);
+      }
+    ++i;
+  }
+}
+
+void journal::catch_up(follower& f) {
+  auto from = keys::number(f.last.value + 1);
+  auto status = scan_records<event_record>(store_, family::events, from, "",
+                                           [&](event_record e) {
+                                             f.last = e.id;
+                                             f.on_event(e);
+                                             return true;
+                                           });
+  (void)status; // an unreadable past event must not hide the live ones
+}
+
+std::shared_ptr<void> journal::follow(event_id after, event_fn on_event) {
+  auto f = std::make_shared<follower>(follower{after, std::move(on_event)});
+  catch_up(*f); // the long way, without holding anybody up
+  std::lock_guard lock{followers_mutex_};
+  catch_up(*f); // what was committed meanwhile
+  followers_.push_back(f);
+  return f;
+}
+
+} // namespace framemill

@@ -1,0 +1,76 @@
+#include "actors/planning.hpp"
+
+#include "core/base64.hpp"
+#include "core/object_path.hpp"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace framemill {
+
+namespace {
+
+constexpr std::size_t image_bytes_max = 10u << 20;
+
+result<std::string> read_all(int fd, std::size_t bytes_max, const std::string& what) {
+  std::string out;
+  char buffer[65536];
+  for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) != 0;) {
+    if (n < 0)
+      return fail_errno(errno, "read " + what);
+    out.append(buffer, static_cast<std::size_t>(n));
+    if (out.size() > bytes_max)
+      return fail(errc::too_large, "{} is larger than {} bytes", what, bytes_max);
+  }
+  return out;
+}
+
+result<std::string> fetch(node_services& services, const run_record& run,
+                          const plan_asset& asset) {
+  if (!asset.object)
+    return decode_base64(asset.base64);
+  const auto& place = asset.object->cos;
+  if (!place)
+    return fail(errc::unsupported, "watermark images can only be read from buckets");
+  auto name = place->bucket.empty() ? run.object.bucket : place->bucket;
+  FM_TRY(auto* b, services.find_bucket(name));
+  FM_TRY(auto key, normalize_key(place->object));
+  FM_TRY(auto generation, b->stat(key));
+  FM_TRY(auto file, b->open({name, key, generation}));
+  return read_all(file.get(), image_bytes_max, name + "/" + key);
+}
+
+result<packet_index> read_index(const node_services& services, const std::string& sha256) {
+  std::ifstream in{services.artifacts->path_of(sha256), std::ios::binary};
+  std::stringstream bytes;
+  bytes << in.rdbuf();
+  return decode_index(bytes.str());
+}
+
+} // namespace
+
+result<physical_plan> plan_for(node_services& services, const run_record& run,
+                               const std::string& index_sha256, bool trust_index) {
+  auto templates = services.templates.current();
+  std::map<std::string, std::string> assets;
+  for (const auto& asset : required_assets(run, *templates)) {
+    auto bytes = fetch(services, run, asset);
+    if (!bytes)
+      return fail(errc::invalid_argument, "watermark image {}: {}", asset.name,
+                  bytes.error().message);
+    FM_TRY(auto sha, services.artifacts->put(*bytes));
+    services.pins.pin(run.id, sha);
+    assets[asset.name] = std::move(sha);
+  }
+  plan_options options;
+  options.slots = services.config.slots;
+  options.trust_index = trust_index;
+  if (index_sha256.empty())
+    return make_plan(run, nullptr, *templates, assets, options);
+  FM_TRY(auto index, read_index(services, index_sha256));
+  return make_plan(run, &index, *templates, assets, options);
+}
+
+} // namespace framemill

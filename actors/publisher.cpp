@@ -1,0 +1,166 @@
+#include "actors/publisher.hpp"
+
+#include "actors/fail_points.hpp"
+#include "core/object_path.hpp"
+#include "storage/records.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <future>
+
+namespace framemill {
+
+namespace {
+
+/// One file to publish.
+struct target {
+  const result_file* file = nullptr;
+  std::string bucket;
+  std::string key;
+  std::string role;
+};
+
+/// The number in `prefix<number>…`; files of one item are ordered by it.
+std::int64_t ordinal_of(std::string_view name, std::size_t prefix) {
+  std::int64_t n = 0;
+  for (auto i = prefix; i < name.size() && name[i] >= '0' && name[i] <= '9'; ++i)
+    n = n * 10 + (name[i] - '0');
+  return n;
+}
+
+std::string with_number(std::string key, const number_format& f, std::int64_t ordinal) {
+  constexpr std::string_view variable = "{number}";
+  for (auto at = key.find(variable); at != key.npos; at = key.find(variable))
+    key.replace(at, variable.size(), render_number(f, ordinal));
+  return key;
+}
+
+result<std::vector<target>> targets_of(const publish_order& order) {
+  std::vector<target> out;
+  for (std::size_t i = 0; i < order.job.items.size(); ++i) {
+    const auto& item = order.job.items[i];
+    auto many = item.file.ends_with('*');
+    auto prefix = many ? item.file.substr(0, item.file.size() - 1) : item.file;
+    auto first = out.size();
+    for (const auto& f : order.files[i])
+      if (many ? f.name.starts_with(prefix) : f.name == prefix)
+        out.push_back({&f, item.bucket,
+                       with_number(item.key, order.job.numbers, ordinal_of(f.name, prefix.size())),
+                       item.role});
+    if (out.size() == first)
+      return fail(errc::contract_broken, "the work made no file `{}`", item.file);
+    std::stable_sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
+                     [&](const auto& x, const auto& y) {
+                       return ordinal_of(x.file->name, prefix.size())
+                              < ordinal_of(y.file->name, prefix.size());
+                     });
+  }
+  return out;
+}
+
+published_file describe(const target& t, object_ref object) {
+  published_file out;
+  out.object = std::move(object);
+  out.role = t.role;
+  out.size = t.file->size;
+  out.md5 = t.file->md5;
+  out.media = t.file->media;
+  out.width = t.file->width;
+  out.height = t.file->height;
+  out.time = t.file->time;
+  return out;
+}
+
+object_record ledger_line(const publish_order& order, const object_ref& object, timestamp now) {
+  object_record line;
+  line.object = object;
+  line.first_seen = line.last_change = now;
+  line.origin = object_origin{order.run.id, order.run.lineage};
+  if (order.run.workflow)
+    line.origin->workflows.push_back(order.run.workflow.value);
+  return line;
+}
+
+/// Published by this run before a crash, and still what is there?
+result<std::optional<object_ref>> already_there(node_services& services,
+                                                const publish_order& order, const target& t,
+                                                const bucket& b) {
+  FM_TRY(auto line, find_record<object_record>(*services.store, family::objects,
+                                               keys::object(t.bucket, t.key)));
+  if (!line || !line->origin || line->origin->run != order.run.id)
+    return std::optional<object_ref>{};
+  auto now = b.stat(t.key);
+  if (now && *now == line->object.generation
+      && now->size == static_cast<std::uint64_t>(t.file->size))
+    return std::optional{line->object};
+  return std::optional<object_ref>{};
+}
+
+result<void> commit_and_wait(node_services& services, changes c) {
+  std::promise<result<void>> promise;
+  auto future = promise.get_future();
+  services.journal->commit(std::move(c), [&](result<void> r) { promise.set_value(std::move(r)); });
+  return future.get();
+}
+
+result<void> check_source(node_services& services, const run_record& run) {
+  FM_TRY(auto* b, services.find_bucket(run.object.bucket));
+  auto now = b->stat(run.object.key);
+  if (now && *now != run.object.generation)
+    return fail(errc::input_changed, "{}/{} was replaced while this run worked on it",
+                run.object.bucket, run.object.key);
+  return {}; // gone is fine: what was made of it is still right
+}
+
+result<std::vector<published_file>> publish(node_services& services,
+                                            const publish_order& order) {
+  FM_CHECK(check_source(services, order.run));
+  FM_TRY(auto targets, targets_of(order));
+  std::vector<published_file> done(targets.size());
+  std::vector<std::pair<std::size_t, std::unique_ptr<staged_object>>> staged;
+  changes ledger;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    const auto& t = targets[i];
+    FM_TRY(auto* b, services.find_bucket(t.bucket));
+    FM_TRY(auto there, already_there(services, order, t, *b));
+    if (there) {
+      done[i] = describe(t, *there);
+      continue;
+    }
+    auto path = services.artifacts->path_of(t.file->sha256);
+    FM_TRY(auto copy, b->stage(t.key, path, t.file->sha256));
+    fail_point("publish.staged");
+    ledger.objects.push_back(ledger_line(order, copy->object(), services.clock.now()));
+    done[i] = describe(t, copy->object());
+    staged.emplace_back(i, std::move(copy));
+  }
+  if (!ledger.objects.empty())
+    FM_CHECK(commit_and_wait(services, std::move(ledger)));
+  fail_point("publish.booked");
+  for (auto& [i, copy] : staged) {
+    FM_CHECK(copy->publish());
+    fail_point("publish.renamed");
+    ++services.counters.outputs_published;
+    services.counters.bytes_published += static_cast<std::uint64_t>(done[i].size);
+  }
+  return done;
+}
+
+} // namespace
+
+caf::behavior publisher(caf::event_based_actor* self, node_services* services) {
+  self->set_default_handler(caf::drop);
+  return {
+      [=](publish_order& order) {
+        auto files = publish(*services, order);
+        if (!files)
+          spdlog::warn("PUBLISHER: run {} job {}: {}", order.run.id.value, order.job.index,
+                       files.error().message);
+        self->send(order.reply_to, publish_done{order.job.index, std::move(files)});
+      },
+  };
+}
+
+} // namespace framemill

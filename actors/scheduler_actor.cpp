@@ -1,0 +1,79 @@
+#include "actors/scheduler_actor.hpp"
+
+#include <caf/all.hpp>
+
+namespace framemill {
+
+namespace {
+
+using self_ptr = caf::stateful_actor<scheduler_state>*;
+
+/// Hands out what can be handed out now.
+void grant(self_ptr self, node_services* services) {
+  auto& s = self->state;
+  for (auto& g : s.core.decide(services->clock.now())) {
+    auto offered = s.waiting.extract(g.shard);
+    if (offered.empty())
+      continue;
+    s.reserved_for[g.worker] = caf::actor_cast<caf::actor_addr>(offered.mapped());
+    self->send(offered.mapped(),
+               worker_granted{g.shard.index, g.worker, g.node, s.workers.at(g.worker)});
+  }
+}
+
+/// A WORKFLOW died: its offers are void. Workers it was granted report idle by
+/// themselves if they began; a grant that was still in its mailbox did not.
+void forget(self_ptr self, const caf::actor_addr& who) {
+  auto& s = self->state;
+  for (auto i = s.waiting.begin(); i != s.waiting.end();) {
+    auto gone = caf::actor_cast<caf::actor_addr>(i->second) == who;
+    if (gone)
+      s.core.withdraw(i->first);
+    i = gone ? s.waiting.erase(i) : std::next(i);
+  }
+  for (auto& [worker, owner] : s.reserved_for)
+    if (owner == who)
+      self->send(s.workers.at(worker), stop_attempt{{}, 0}); // answers worker_idle
+}
+
+} // namespace
+
+caf::behavior scheduler_actor(self_ptr self, node_services* services) {
+  auto memory = services->config.memory_bytes;
+  self->state.core = scheduler{scheduler::options{memory, microseconds{60'000'000}}};
+  self->set_down_handler([=](caf::down_msg& down) {
+    forget(self, down.source);
+    grant(self, services);
+  });
+  self->set_default_handler(caf::drop);
+  return {
+      [=](worker_joined& m) {
+        self->state.workers[m.slot.key] = m.worker;
+        self->state.core.add_worker(m.slot);
+        grant(self, services);
+      },
+      [=](const worker_idle& m) {
+        self->state.reserved_for.erase(m.worker);
+        self->state.core.release(m.worker);
+        grant(self, services);
+      },
+      [=](offer_work& m) {
+        self->monitor(m.reply_to);
+        self->state.waiting[m.offer.id] = m.reply_to;
+        self->state.core.offer(std::move(m.offer));
+        grant(self, services);
+      },
+      [=](const withdraw_work& m) {
+        self->state.waiting.erase(m.shard);
+        self->state.core.withdraw(m.shard);
+      },
+      [=](report_status& m) {
+        m.status.slots = static_cast<std::int64_t>(self->state.core.workers());
+        m.status.slots_busy = static_cast<std::int64_t>(self->state.core.busy());
+        m.status.shards_ready = static_cast<std::int64_t>(self->state.core.ready());
+        m.done(std::move(m.status));
+      },
+  };
+}
+
+} // namespace framemill

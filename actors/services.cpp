@@ -1,0 +1,71 @@
+#include "actors/services.hpp"
+
+namespace framemill {
+
+result<void> validate(const node_config& c) {
+  if (c.data_dir.empty())
+    return fail_field(errc::missing_argument, "data_dir", "data_dir must be set");
+  if (c.slots < 0 || c.slots > 1024)
+    return fail_field(errc::invalid_argument, "slots", "slots must be 0 to 1024, not {}", c.slots);
+  if (c.memory_bytes < 0)
+    return fail_field(errc::invalid_argument, "memory_bytes", "memory_bytes must not be negative");
+  if (c.scan_interval.count() < 100)
+    return fail_field(errc::invalid_argument, "scan_interval", "scan_interval must be at least 100 ms");
+  if (c.stall_limit.count() < 1000)
+    return fail_field(errc::invalid_argument, "stall_limit", "stall_limit must be at least 1 s");
+  for (const auto& [name, path] : c.buckets) {
+    auto alphabet = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                           "0123456789-_.");
+    if (name.empty() || name.size() > 63 || alphabet != std::string::npos)
+      return fail_field(errc::invalid_argument, "bucket",
+                        "bucket name `{}` must be 1 to 63 letters, digits, '-', '_' or '.'", name);
+    if (path.empty())
+      return fail_field(errc::missing_argument, "bucket", "bucket `{}` has no path", name);
+  }
+  return {};
+}
+
+void artifact_pins::pin(run_id run, std::string sha256) {
+  std::lock_guard lock{mutex_};
+  ++counts_[sha256];
+  by_run_[run].push_back(std::move(sha256));
+}
+
+std::vector<std::string> artifact_pins::release(run_id run) {
+  std::lock_guard lock{mutex_};
+  std::vector<std::string> free;
+  auto entry = by_run_.find(run);
+  if (entry == by_run_.end())
+    return free;
+  for (auto& sha : entry->second)
+    if (auto count = counts_.find(sha); --count->second == 0) {
+      counts_.erase(count);
+      free.push_back(std::move(sha));
+    }
+  by_run_.erase(entry);
+  return free;
+}
+
+bool artifact_pins::is_pinned(std::string_view sha256) const {
+  std::lock_guard lock{mutex_};
+  return counts_.find(sha256) != counts_.end();
+}
+
+void template_board::set(std::shared_ptr<const template_source> t) {
+  std::lock_guard lock{mutex_};
+  current_ = std::move(t);
+}
+
+std::shared_ptr<const template_source> template_board::current() const {
+  std::lock_guard lock{mutex_};
+  return current_;
+}
+
+result<bucket*> node_services::find_bucket(const std::string& name) const {
+  auto entry = buckets.find(name);
+  if (entry == buckets.end())
+    return fail_field(errc::not_found, "Bucket", "no bucket named `{}` on this node", name);
+  return entry->second.get();
+}
+
+} // namespace framemill

@@ -1,0 +1,87 @@
+#pragma once
+
+#include "actors/child_host.hpp"
+#include "actors/journal.hpp"
+#include "actors/progress_board.hpp"
+#include "cluster/catalog.hpp"
+#include "storage/artifact_store.hpp"
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace framemill {
+
+/// What an operator decides about a node; `framemilld` reads it from TOML and
+/// the command line (docs/operations.md).
+struct node_config {
+  std::string name;                  ///< default: the host's name
+  std::string data_dir = "framemill-data";
+  std::string media_program;         ///< framemill-media, absolute
+  std::map<std::string, std::string> buckets; ///< name → directory
+  int slots = 0;                     ///< 0 = one per core
+  std::int64_t memory_bytes = 0;     ///< for children together; 0 = 3/4 of the machine's
+  std::chrono::milliseconds scan_interval{10000};
+  std::chrono::milliseconds settle_quiet{2000}; ///< without a close hint
+  std::chrono::milliseconds stall_limit{60000}; ///< a watermark must move within
+  bool allow_faults = false;         ///< fail points may be armed
+};
+[[nodiscard]] result<void> validate(const node_config& c);
+
+/// Artifacts that a live run needs; the rest may go. Thread-safe.
+class artifact_pins {
+public:
+  void pin(run_id run, std::string sha256);
+  /// Forgets a run; returns the hashes that nobody needs any more.
+  [[nodiscard]] std::vector<std::string> release(run_id run);
+  [[nodiscard]] bool is_pinned(std::string_view sha256) const;
+
+private:
+  mutable std::mutex mutex_;
+  std::map<run_id, std::vector<std::string>> by_run_;
+  std::map<std::string, int, std::less<>> counts_;
+};
+
+/// The latest template catalogue, shared by everybody who plans. Thread-safe.
+class template_board {
+public:
+  void set(std::shared_ptr<const template_source> t);
+  [[nodiscard]] std::shared_ptr<const template_source> current() const;
+
+private:
+  mutable std::mutex mutex_;
+  std::shared_ptr<const template_source> current_;
+};
+
+/// Monotone counts for /metrics. Thread-safe.
+struct node_counters {
+  std::atomic<std::uint64_t> runs_created{0}, runs_succeeded{0}, runs_failed{0},
+      runs_cancelled{0}, attempts{0}, attempts_failed{0}, outputs_published{0},
+      bytes_published{0}, objects_settled{0}, frames_encoded{0};
+};
+
+/// What all actors of a node share; outlives them. Everything in it is
+/// thread-safe or immutable after start.
+struct node_services {
+  node_config config;
+  std::unique_ptr<state_store> store;
+  std::unique_ptr<framemill::journal> journal;
+  std::unique_ptr<artifact_store> artifacts;
+  std::map<std::string, std::unique_ptr<bucket>> buckets;
+  std::unique_ptr<framemill::child_host> children;
+  artifact_pins pins;
+  template_board templates;
+  progress_board progress;
+  node_counters counters;
+  system_clock clock;
+  std::string scratch_root;
+  std::string failed_root; ///< kept requests of failed attempts
+  timestamp started;
+
+  /// errc::not_found naming the bucket.
+  [[nodiscard]] result<bucket*> find_bucket(const std::string& name) const;
+};
+
+} // namespace framemill

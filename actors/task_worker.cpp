@@ -1,0 +1,244 @@
+#include "actors/task_worker.hpp"
+
+#include "core/codec.hpp"
+#include "core/limits.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace framemill {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using self_ptr = caf::stateful_actor<task_worker_state>*;
+
+std::string attempt_name(const assignment& a) {
+  return fmt::format("r{}-s{}-e{}", a.shard.run.value, a.shard.index, a.epoch);
+}
+
+/// A fresh scratch directory with `in/` (handed artifacts) and `out/`.
+result<void> prepare_scratch(const node_services& services, const assignment& a,
+                             const std::string& scratch) {
+  std::error_code ec;
+  fs::remove_all(scratch, ec);
+  fs::create_directories(scratch + "/in", ec);
+  if (!ec)
+    fs::create_directories(scratch + "/out", ec);
+  if (ec)
+    return fail_errno(ec.value(), "create " + scratch);
+  for (const auto& f : a.inputs)
+    FM_CHECK(services.artifacts->link_to(f.sha256, scratch + "/in/" + f.name));
+  return {};
+}
+
+result<file_handle> open_source(const node_services& services, const assignment& a) {
+  if (!a.source)
+    return file_handle{};
+  FM_TRY(auto* bucket, services.find_bucket(a.source->bucket));
+  auto file = bucket->open(*a.source);
+  if (!file && file.error().code != errc::input_changed)
+    return fail(errc::input_unreadable, "{}/{} cannot be opened: {}", a.source->bucket,
+                a.source->key, file.error().message);
+  return file;
+}
+
+/// Takes the result files into the artifact store.
+result<void> adopt_results(node_services& services, const assignment& a,
+                           const std::string& scratch, const media_result& r) {
+  for (const auto& f : r.files) {
+    if (f.name.find('/') != std::string::npos || f.name.starts_with("."))
+      return fail(errc::internal, "result named `{}`", f.name);
+    services.pins.pin(a.shard.run, f.sha256);
+    FM_CHECK(services.artifacts->adopt(scratch + "/out/" + f.name, f.sha256));
+  }
+  return {};
+}
+
+/// What the way the child ended says about the attempt.
+std::optional<error> failure_of(const task_worker_state& s, const child_exit& how,
+                                std::int64_t memory_bytes) {
+  if (!how.spawn_error.empty())
+    return error{errc::io_failed, "the child could not be started: " + how.spawn_error, {}};
+  if (how.over_memory)
+    return error{errc::no_memory,
+                 fmt::format("the child used more than {} MiB of memory", memory_bytes >> 20), {}};
+  if (s.stalled)
+    return error{errc::worker_hung, "no watermark moved within the limit; the child was killed", {}};
+  if (how.stopped)
+    return error{errc::cancelled, "stopped by request", {}};
+  if (s.has_result)
+    return s.outcome.result.failure;
+  if (how.signal == SIGKILL)
+    return error{errc::worker_killed, "the child was killed by signal 9", {}};
+  if (how.signal != 0)
+    return error{errc::worker_crashed, "the child crashed: " + how.text(), {}};
+  return error{errc::worker_crashed, "the child ended without a result: " + how.text(), {}};
+}
+
+/// Keeps what is needed to run a failed attempt again by hand; the newest few.
+void keep_for_reproduction(const node_services& services, const assignment& a,
+                           const std::string& scratch) {
+  auto target = services.failed_root + "/" + attempt_name(a);
+  std::error_code ec;
+  fs::create_directories(target, ec);
+  std::ofstream{target + "/request.msgpack", std::ios::binary} << encode(a.request);
+  fs::rename(scratch + "/in", target + "/in", ec);
+  if (a.source)
+    if (auto bucket = services.find_bucket(a.source->bucket))
+      fs::create_symlink((*bucket)->location() + "/" + a.source->key, target + "/source", ec);
+  std::vector<fs::path> kept;
+  for (const auto& entry : fs::directory_iterator(services.failed_root, ec))
+    kept.push_back(entry.path());
+  std::sort(kept.begin(), kept.end(), [&](const auto& x, const auto& y) {
+    std::error_code ignored;
+    return fs::last_write_time(x, ignored) > fs::last_write_time(y, ignored);
+  });
+  for (std::size_t i = 32; i < kept.size(); ++i)
+    fs::remove_all(kept[i], ec);
+}
+
+void finish(self_ptr self, node_services* services) {
+  auto& s = self->state;
+  auto a = std::exchange(s.job, std::nullopt);
+  s.outcome.log.assign(s.log.begin(), s.log.end());
+  ++services->counters.attempts;
+  if (s.outcome.failure) {
+    ++services->counters.attempts_failed;
+    spdlog::warn("TASK WORKER {}: run {} shard {} epoch {} failed: {} ({})", s.slot.key,
+                 a->shard.run.value, a->shard.index, a->epoch, s.outcome.failure->message,
+                 s.outcome.exit);
+    if (s.outcome.failure->code != errc::cancelled)
+      keep_for_reproduction(*services, *a, s.scratch);
+  }
+  std::error_code ec;
+  fs::remove_all(s.scratch, ec);
+  self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome)});
+  self->send(s.scheduler, worker_idle{s.slot.key});
+  s.child = 0;
+}
+
+void fail_before_start(self_ptr self, node_services* services, error e) {
+  self->state.outcome.failure = std::move(e);
+  self->state.outcome.exit = "not started";
+  finish(self, services);
+}
+
+child_listener listener_for(self_ptr self, std::uint64_t serial) {
+  auto me = caf::actor_cast<caf::actor>(self);
+  return {
+      [me, serial](child_message m) {
+        caf::anon_send(me, child_spoke{serial, std::make_shared<const child_message>(std::move(m))});
+      },
+      [me, serial](std::string line) { caf::anon_send(me, child_logged{serial, std::move(line)}); },
+      [me, serial](child_exit how) { caf::anon_send(me, child_ended{serial, std::move(how)}); },
+  };
+}
+
+void execute(self_ptr self, node_services* services, assignment a) {
+  auto& s = self->state;
+  s.job = std::move(a);
+  s.outcome = {};
+  s.outcome.epoch = s.job->epoch;
+  s.has_result = s.stalled = false;
+  s.log.clear();
+  s.last_move = services->clock.now();
+  s.scratch = services->scratch_root + "/" + attempt_name(*s.job);
+  if (auto r = prepare_scratch(*services, *s.job, s.scratch); !r)
+    return fail_before_start(self, services, r.error());
+  auto source = open_source(*services, *s.job);
+  if (!source)
+    return fail_before_start(self, services, source.error());
+  child_spec spec;
+  spec.scratch = s.scratch;
+  spec.source = std::move(*source);
+  spec.request = s.job->request;
+  spec.request.memory_bytes_max = s.job->memory_bytes;
+  spec.memory_bytes_max = s.job->memory_bytes;
+  s.child = services->children->spawn(std::move(spec), listener_for(self, ++s.serial));
+  self->delayed_send(self, std::chrono::seconds{1}, check_liveness{s.serial});
+}
+
+bool moved(const watermark& from, const watermark& to) {
+  return !(from == to);
+}
+
+} // namespace
+
+caf::behavior task_worker(self_ptr self, node_services* services, worker_slot slot,
+                          caf::actor scheduler) {
+  self->state.slot = slot;
+  self->state.scheduler = scheduler;
+  self->set_default_handler(caf::drop);
+  self->send(scheduler, worker_joined{slot, caf::actor_cast<caf::actor>(self)});
+  return {
+      [=](assignment& a) {
+        if (self->state.job) { // the SCHEDULER reserves; this cannot be
+          attempt_outcome refused;
+          refused.epoch = a.epoch;
+          refused.failure = error{errc::busy, "the worker is busy", {}};
+          self->send(a.reply_to, attempt_ended{a.shard.index, std::move(refused)});
+          return;
+        }
+        execute(self, services, std::move(a));
+      },
+      [=](const stop_attempt& m) {
+        auto& s = self->state;
+        if (!s.job)
+          self->send(s.scheduler, worker_idle{s.slot.key});
+        else if (s.child != 0 && (!m.shard.run || (s.job->shard == m.shard && s.job->epoch == m.epoch)))
+          services->children->stop(s.child);
+      },
+      [=](const child_spoke& m) {
+        auto& s = self->state;
+        if (m.child != s.serial || !s.job)
+          return;
+        if (const auto* mark = std::get_if<watermark>(m.message.get())) {
+          if (!s.outcome.last_watermark || moved(*s.outcome.last_watermark, *mark))
+            s.last_move = services->clock.now();
+          s.outcome.last_watermark = *mark;
+          self->send(s.job->reply_to, attempt_moved{s.job->shard.index, s.job->epoch, *mark});
+        } else {
+          s.outcome.result = std::get<media_result>(*m.message);
+          s.has_result = true;
+        }
+      },
+      [=](child_logged& m) {
+        auto& s = self->state;
+        if (m.child != s.serial)
+          return;
+        s.log.push_back(std::move(m.line));
+        if (s.log.size() > limits::attempt_log_lines_max)
+          s.log.pop_front();
+      },
+      [=](child_ended& m) {
+        auto& s = self->state;
+        if (m.child != s.serial || !s.job)
+          return;
+        s.outcome.exit = m.how.text();
+        s.outcome.failure = failure_of(s, m.how, s.job->memory_bytes);
+        if (!s.outcome.failure)
+          if (auto r = adopt_results(*services, *s.job, s.scratch, s.outcome.result); !r)
+            s.outcome.failure = r.error();
+        finish(self, services);
+      },
+      [=](const check_liveness& m) {
+        auto& s = self->state;
+        if (m.child != s.serial || !s.job)
+          return;
+        if (services->clock.now() - s.last_move > services->config.stall_limit) {
+          s.stalled = true;
+          services->children->stop(s.child);
+        }
+        self->delayed_send(self, std::chrono::seconds{1}, m);
+      },
+  };
+}
+
+} // namespace framemill

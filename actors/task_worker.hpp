@@ -1,0 +1,38 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+#include "actors/services.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <deque>
+#include <optional>
+
+namespace framemill {
+
+/// TASK WORKER: one slot of a node. Owns at most one child process, from its
+/// scratch directory to its artifacts. Detached (its own thread), because it
+/// links, hashes and renames files. Never decides about retries.
+struct task_worker_state {
+  static inline const char* name = "task-worker";
+
+  worker_slot slot;
+  caf::actor scheduler;
+  std::optional<assignment> job;   ///< what it works on
+  std::string scratch;
+  child_key child = 0;
+  std::uint64_t serial = 0;        ///< tells words of an earlier child
+  attempt_outcome outcome;
+  bool has_result = false;
+  bool stalled = false;
+  bool protocol_broken = false;
+  std::deque<std::string> log;
+  timestamp last_move;
+};
+
+[[nodiscard]] caf::behavior task_worker(caf::stateful_actor<task_worker_state>* self,
+                                        node_services* services, worker_slot slot,
+                                        caf::actor scheduler);
+
+} // namespace framemill

@@ -1,0 +1,334 @@
+#include "actors/workflow_actor.hpp"
+
+#include "actors/fail_points.hpp"
+#include "actors/planning.hpp"
+#include "storage/records.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+namespace framemill {
+
+namespace {
+
+using self_ptr = caf::stateful_actor<workflow_state>*;
+constexpr microseconds show_every{200'000};
+
+struct context {
+  self_ptr self;
+  node_services* services;
+  [[nodiscard]] workflow_state& state() const { return self->state; }
+  [[nodiscard]] run_machine& machine() const { return *self->state.machine; }
+  [[nodiscard]] timestamp now() const { return services->clock.now(); }
+};
+
+void act(const context& c, const run_action& action);
+
+result<run_machine> load(const node_services& services, run_id id) {
+  const auto& store = *services.store;
+  FM_TRY(auto run, find_record<run_record>(store, family::runs, keys::of(id)));
+  if (!run)
+    return fail(errc::not_found, "no run {}", id.value);
+  std::vector<job_record> jobs;
+  std::vector<shard_record> shards;
+  auto from = keys::prefix(id), until = prefix_end(from);
+  FM_CHECK(scan_records<job_record>(store, family::jobs, from, until, [&](job_record j) {
+    jobs.push_back(std::move(j));
+    return true;
+  }));
+  FM_CHECK(scan_records<shard_record>(store, family::shards, from, until, [&](shard_record s) {
+    shards.push_back(std::move(s));
+    return true;
+  }));
+  return run_machine{std::move(*run), std::move(jobs), std::move(shards)};
+}
+
+/// Which fail points a step passes when it has become durable.
+std::vector<std::string_view> passed_by(const changes& c) {
+  std::vector<std::string_view> out;
+  for (const auto& r : c.runs)
+    switch (r.state) {
+      case run_state::probing: out.push_back("run.probing.written"); break;
+      case run_state::processing: out.push_back("run.planned.written"); break;
+      case run_state::cancelled: out.push_back("run.cancelled.written"); break;
+      case run_state::succeeded:
+      case run_state::failed: out.push_back("run.finished.written"); break;
+      case run_state::waiting: break;
+    }
+  for (const auto& s : c.shards)
+    switch (s.state) {
+      case shard_state::leased: out.push_back("shard.leased.written"); break;
+      case shard_state::done: out.push_back("shard.done.written"); break;
+      case shard_state::ready:
+        if (!s.attempts.empty())
+          out.push_back("shard.retry.written");
+        break;
+      default: break;
+    }
+  for (const auto& j : c.jobs) {
+    if (j.state == job_state::publishing)
+      out.push_back("job.publishing.written");
+    if (j.state == job_state::succeeded)
+      out.push_back("job.done.written");
+  }
+  return out;
+}
+
+void show(const context& c, bool always) {
+  auto now = c.now();
+  if (!always && now - c.state().last_shown < show_every)
+    return;
+  c.state().last_shown = now;
+  c.services->progress.set(
+      c.state().meter.measure(now, c.machine().run(), c.machine().jobs(), c.machine().shards()));
+}
+
+/// Actions of durable steps, in the order of the steps.
+void flush(const context& c) {
+  auto& pending = c.state().pending;
+  while (!pending.empty() && pending.front().durable) {
+    auto step = std::move(pending.front());
+    pending.pop_front();
+    for (auto point : step.passed)
+      fail_point(point);
+    for (const auto& a : step.actions)
+      act(c, a);
+  }
+}
+
+bool is_empty(const changes& r) {
+  return r.runs.empty() && r.jobs.empty() && r.shards.empty() && r.events.empty();
+}
+
+void apply(const context& c, run_machine::step step) {
+  auto& s = c.state();
+  s.pending.push_back({++s.last_token, is_empty(step.record), std::move(step.actions),
+                       passed_by(step.record)});
+  if (s.pending.back().durable)
+    return flush(c);
+  fail_point("before.commit");
+  show(c, true);
+  auto me = caf::actor_cast<caf::actor>(c.self);
+  c.services->journal->commit(std::move(step.record), [me, token = s.last_token](result<void> r) {
+    caf::anon_send(me, committed{token, std::move(r)});
+  });
+}
+
+// ---- What a step wants done -------------------------------------------------------
+
+void act_on(const context& c, const offer_shard& a) {
+  const auto& shard = c.machine().shards()[a.shard];
+  if (a.delay.count() > 0) {
+    c.self->delayed_send(c.self, a.delay, offer_again{a.shard, shard.epoch});
+    return;
+  }
+  const auto& run = c.machine().run();
+  shard_offer offer;
+  offer.id = shard.id;
+  offer.workflow = run.workflow.value;
+  offer.priority = run.priority;
+  offer.since = run.created;
+  offer.first = shard.role == shard_role::audio || shard.role == shard_role::probe;
+  offer.cost = shard.cost;
+  offer.memory_bytes = shard.memory_bytes;
+  if (!shard.attempts.empty() && shard.attempts.back().failure
+      && retry_of(shard.attempts.back().failure->code) == retry_class::elsewhere)
+    offer.avoid_node = shard.attempts.back().node;
+  c.self->send(c.state().scheduler,
+               offer_work{std::move(offer), caf::actor_cast<caf::actor>(c.self)});
+}
+
+assignment assignment_for(const context& c, std::uint32_t index) {
+  const auto& machine = c.machine();
+  const auto& shard = machine.shards()[index];
+  assignment a;
+  a.shard = shard.id;
+  a.epoch = shard.epoch;
+  a.request = shard.request;
+  if (shard.request.source_bytes > 0 || shard.role == shard_role::probe)
+    a.source = machine.run().object;
+  for (auto need : shard.needs)
+    for (const auto& f : machine.shards()[need].files)
+      a.inputs.push_back({f.name, f.sha256});
+  a.inputs.insert(a.inputs.end(), shard.assets.begin(), shard.assets.end());
+  a.memory_bytes = shard.memory_bytes;
+  a.reply_to = caf::actor_cast<caf::actor>(c.self);
+  return a;
+}
+
+void act_on(const context& c, const start_shard& a) {
+  if (c.machine().shards()[a.shard].state != shard_state::leased)
+    return c.self->send(c.state().scheduler, worker_idle{a.worker}); // stopped meanwhile
+  auto& lease = c.state().leases[a.shard];
+  c.self->monitor(lease.handle);
+  c.self->send(lease.handle, assignment_for(c, a.shard));
+}
+
+void act_on(const context& c, const decline_worker& a) {
+  c.self->send(c.state().scheduler, worker_idle{a.worker});
+}
+
+void act_on(const context& c, const stop_shard& a) {
+  const auto& shard = c.machine().shards()[a.shard];
+  if (auto lease = c.state().leases.find(a.shard); lease != c.state().leases.end())
+    c.self->send(lease->second.handle, stop_attempt{shard.id, shard.epoch});
+}
+
+void act_on(const context& c, const withdraw_shard& a) {
+  c.self->send(c.state().scheduler, withdraw_work{{c.machine().run().id, a.shard}});
+}
+
+void act_on(const context& c, const plan_run& a) {
+  if (c.machine().run().state != run_state::probing)
+    return;
+  std::string index;
+  for (const auto& f : c.machine().shards()[0].files)
+    if (f.name == "index")
+      index = f.sha256;
+  auto plan = plan_for(*c.services, c.machine().run(), index, a.trust_index);
+  if (!plan)
+    return apply(c, c.machine().plan_failed(c.now(), plan.error()));
+  apply(c, c.machine().planned(c.now(), std::move(plan->shards), std::move(plan->jobs),
+                               std::move(plan->warnings)));
+}
+
+void act_on(const context& c, const publish_job& a) {
+  const auto& job = c.machine().jobs()[a.job];
+  publish_order order{c.machine().run(), job, {}, caf::actor_cast<caf::actor>(c.self)};
+  for (const auto& item : job.items)
+    order.files.push_back(c.machine().shards()[item.shard].files);
+  c.self->send(c.state().publisher, std::move(order));
+}
+
+void act_on(const context& c, const finish_run&) {
+  const auto& run = c.machine().run();
+  show(c, true);
+  auto& n = c.services->counters;
+  ++(run.state == run_state::succeeded ? n.runs_succeeded
+     : run.state == run_state::failed  ? n.runs_failed
+                                       : n.runs_cancelled);
+  spdlog::info("WORKFLOW: run {} {}{}", run.id.value, to_string(run.state),
+               run.failure ? ": " + run.failure->message : "");
+  for (auto& done : std::exchange(c.state().when_cancelled, {}))
+    done({});
+  for (const auto& sha : c.services->pins.release(run.id)) {
+    std::error_code ignored; // an artifact left behind is swept at the next start
+    std::filesystem::remove(c.services->artifacts->path_of(sha), ignored);
+  }
+  c.services->progress.erase(run.id);
+  c.self->send(c.state().coordinator, run_ended{run.id, run.state});
+  c.self->quit();
+}
+
+void act(const context& c, const run_action& action) {
+  std::visit([&](const auto& a) { act_on(c, a); }, action);
+}
+
+void retry_publishing(const context& c, std::uint32_t job, const error& e) {
+  retry_policy policy;
+  auto& attempts = c.state().publish_attempts[job];
+  if (auto delay = policy.next(e.code, ++attempts, c.machine().run().id.value + job);
+      delay && e.code != errc::corrupt)
+    c.self->delayed_send(c.self, *delay, publish_again{job});
+  else
+    apply(c, c.machine().publish_failed(c.now(), job, e));
+}
+
+void pin_artifacts(const context& c) {
+  for (const auto& shard : c.machine().shards()) {
+    for (const auto& f : shard.files)
+      c.services->pins.pin(c.machine().run().id, f.sha256);
+    for (const auto& f : shard.assets)
+      c.services->pins.pin(c.machine().run().id, f.sha256);
+  }
+}
+
+} // namespace
+
+caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
+                             workflow_places places) {
+  context c{self, services};
+  self->state.scheduler = places.scheduler;
+  self->state.publisher = places.publisher;
+  self->state.coordinator = places.coordinator;
+  self->set_default_handler(caf::drop);
+  self->set_exception_handler([run](std::exception_ptr& p) -> caf::error {
+    try {
+      std::rethrow_exception(p);
+    } catch (const std::exception& e) {
+      spdlog::error("WORKFLOW: run {}: {}", run.value, e.what());
+    }
+    return caf::make_error(caf::sec::runtime_error, "see the log");
+  });
+  auto machine = load(*services, run);
+  if (!machine) {
+    spdlog::error("WORKFLOW: run {}: {}", run.value, machine.error().message);
+    self->quit(caf::sec::runtime_error);
+    return {};
+  }
+  self->state.machine.emplace(std::move(*machine));
+  pin_artifacts(c);
+  apply(c, c.machine().start(c.now(), [=](std::string_view sha) {
+          return services->artifacts->contains(sha);
+        }));
+  self->set_down_handler([=](const caf::down_msg& down) {
+    for (const auto& [shard, lease] : self->state.leases)
+      if (caf::actor_cast<caf::actor_addr>(lease.handle) == down.source)
+        apply(c, c.machine().lease_broken(c.now(), shard, c.machine().shards()[shard].epoch,
+                                          {errc::worker_crashed, "the worker died", {}}));
+  });
+  return {
+      [=](const worker_granted& m) {
+        self->state.leases[m.shard] = {m.worker, m.handle};
+        apply(c, c.machine().granted(c.now(), m.shard, m.worker, m.node));
+      },
+      [=](const attempt_moved& m) {
+        const auto& shards = c.machine().shards();
+        if (m.shard >= shards.size() || shards[m.shard].epoch != m.epoch)
+          return;
+        self->state.meter.moved(c.now(), m.shard, m.mark);
+        show(c, false);
+      },
+      [=](attempt_ended& m) {
+        self->state.meter.ended(m.shard);
+        self->state.leases.erase(m.shard);
+        apply(c, c.machine().attempt_finished(c.now(), m.shard, std::move(m.outcome)));
+      },
+      [=](publish_done& m) {
+        if (m.files)
+          apply(c, c.machine().published(c.now(), m.job, std::move(*m.files)));
+        else
+          retry_publishing(c, m.job, m.files.error());
+      },
+      [=](const publish_again& m) {
+        if (c.machine().jobs()[m.job].state == job_state::publishing)
+          act_on(c, publish_job{m.job});
+      },
+      [=](const offer_again& m) {
+        const auto& shard = c.machine().shards()[m.shard];
+        if (shard.state == shard_state::ready && shard.epoch == m.epoch)
+          act_on(c, offer_shard{m.shard});
+      },
+      [=](cancel_run& m) {
+        if (m.done)
+          self->state.when_cancelled.push_back(std::move(m.done));
+        apply(c, c.machine().cancel(c.now(), m.why));
+      },
+      [=](const committed& m) {
+        if (!m.status) {
+          // The books do not have it, so it did not happen: begin again from them.
+          spdlog::error("WORKFLOW: run {}: {}", run.value, m.status.error().message);
+          for (auto& done : std::exchange(self->state.when_cancelled, {}))
+            done(failure{m.status.error()});
+          self->quit(caf::sec::runtime_error);
+          return;
+        }
+        for (auto& p : self->state.pending)
+          if (p.token == m.token)
+            p.durable = true;
+        flush(c);
+      },
+  };
+}
+
+} // namespace framemill

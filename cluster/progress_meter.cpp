@@ -1,0 +1,123 @@
+#include "cluster/progress_meter.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace framemill {
+
+namespace {
+
+constexpr auto open_end = std::numeric_limits<std::int64_t>::max();
+
+double fraction_of(const shard_record& shard, const std::map<std::uint32_t, watermark>& live,
+                   double source_seconds) {
+  if (shard.state == shard_state::done)
+    return 1;
+  auto entry = live.find(shard.id.index);
+  if (shard.state != shard_state::leased || entry == live.end())
+    return 0;
+  const auto& mark = entry->second;
+  if (auto planned = planned_frames(shard.request); planned > 0)
+    return std::min(1.0, static_cast<double>(mark.frames_encoded) / static_cast<double>(planned));
+  return source_seconds > 0 ? std::min(1.0, mark.source_seconds / source_seconds) : 0;
+}
+
+std::string phase_of(const run_record& run, const std::vector<job_record>& jobs,
+                     const std::vector<shard_record>& shards) {
+  if (run.state != run_state::processing)
+    return std::string{to_string(run.state)};
+  auto leased = [&](auto wanted) {
+    return std::any_of(shards.begin(), shards.end(), [&](const auto& s) {
+      return s.state == shard_state::leased && wanted(s.role);
+    });
+  };
+  if (leased([](auto r) { return r == shard_role::decode || r == shard_role::whole; }))
+    return "encoding";
+  if (leased([](auto r) { return r == shard_role::audio; }))
+    return "audio";
+  if (leased([](auto r) { return r == shard_role::join; }))
+    return "joining";
+  auto publishing = std::any_of(jobs.begin(), jobs.end(),
+                                [](const auto& j) { return j.state == job_state::publishing; });
+  return publishing ? "publishing" : "queued";
+}
+
+} // namespace
+
+std::int64_t planned_frames(const media_request& request) {
+  std::int64_t frames = 0;
+  for (const auto& s : request.steps)
+    if (const auto* d = std::get_if<decode_step>(&s)) {
+      for (const auto& v : d->videos) {
+        if (v.last == open_end)
+          return 0;
+        frames += v.last - v.first;
+      }
+      for (const auto& p : d->pictures)
+        frames += static_cast<std::int64_t>(p.picks.size());
+    }
+  return frames;
+}
+
+void progress_meter::moved(timestamp now, std::uint32_t shard, const watermark& w) {
+  if (!first_move_ && (w.frames_encoded > 0 || w.source_seconds > 0))
+    first_move_ = now;
+  live_[shard] = w;
+}
+
+void progress_meter::ended(std::uint32_t shard) { live_.erase(shard); }
+
+run_progress progress_meter::measure(timestamp now, const run_record& run,
+                                     const std::vector<job_record>& jobs,
+                                     const std::vector<shard_record>& shards) {
+  run_progress out;
+  out.run = run.id;
+  out.state = run.state;
+  out.phase = phase_of(run, jobs, shards);
+  auto seconds = run.media ? run.media->duration : 0;
+  double total = 0, done = 0, source_done = 0, source_cost = 0;
+  std::vector<std::pair<double, double>> per_job(jobs.size());
+  for (const auto& shard : shards) {
+    if (shard.state == shard_state::cancelled || shard.role == shard_role::probe)
+      continue;
+    auto part = fraction_of(shard, live_, seconds);
+    total += shard.cost;
+    done += shard.cost * part;
+    if (shard.role == shard_role::decode || shard.role == shard_role::whole) {
+      source_cost += shard.cost;
+      source_done += shard.cost * part;
+    }
+    for (auto j : shard.jobs)
+      if (j < per_job.size()) {
+        per_job[j].first += shard.cost * part;
+        per_job[j].second += shard.cost;
+      }
+    out.frames_planned += planned_frames(shard.request);
+    if (auto mark = live_.find(shard.id.index);
+        shard.state == shard_state::leased && mark != live_.end())
+      out.frames_encoded += mark->second.frames_encoded;
+    else if (shard.state == shard_state::done)
+      out.frames_encoded += planned_frames(shard.request);
+  }
+  // The last percent is publishing.
+  auto fraction = total > 0 ? 0.99 * done / total : 0;
+  shown_ = run.state == run_state::succeeded ? 1 : std::max(shown_, fraction);
+  out.fraction = shown_;
+  jobs_shown_.resize(jobs.size(), 0);
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    auto part = per_job[j].second > 0 ? 0.99 * per_job[j].first / per_job[j].second : 0;
+    jobs_shown_[j] = jobs[j].state == job_state::succeeded ? 1 : std::max(jobs_shown_[j], part);
+  }
+  out.jobs = jobs_shown_;
+  if (first_move_ && now > first_move_ && shown_ > 0.005 && shown_ < 1) {
+    auto elapsed = static_cast<double>((now - first_move_).count()) / 1e6;
+    if (source_cost > 0)
+      out.speed = source_done / source_cost * seconds / elapsed;
+    auto left = elapsed * (1 - shown_) / shown_;
+    out.eta_low = left * 0.85;
+    out.eta_high = left * (1.15 + 0.5 * (1 - shown_)); // wider while little is known
+  }
+  return out;
+}
+
+} // namespace framemill

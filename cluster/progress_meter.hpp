@@ -1,0 +1,35 @@
+#pragma once
+
+#include "core/run.hpp"
+
+#include <map>
+
+namespace framemill {
+
+/// How far a live run is: the weighted sum over its shards, with the plan's
+/// costs as weights. Pure; owned by the WORKFLOW actor. Monotone, and 1 only
+/// when the run has succeeded. Speed and ETA are unknown (0) until a watermark
+/// has moved.
+class progress_meter {
+public:
+  /// A watermark of the current attempt of a shard.
+  void moved(timestamp now, std::uint32_t shard, const watermark& w);
+  /// The attempt ended; its partial work no longer counts (but what was shown
+  /// stays: progress never goes back).
+  void ended(std::uint32_t shard);
+
+  [[nodiscard]] run_progress measure(timestamp now, const run_record& run,
+                                     const std::vector<job_record>& jobs,
+                                     const std::vector<shard_record>& shards);
+
+private:
+  std::map<std::uint32_t, watermark> live_;
+  timestamp first_move_;
+  double shown_ = 0;
+  std::vector<double> jobs_shown_;
+};
+
+/// Video frames and pictures that a request will make; 0 = not known before.
+[[nodiscard]] std::int64_t planned_frames(const media_request& request);
+
+} // namespace framemill

@@ -1,0 +1,476 @@
+#include "cluster/run_machine.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace framemill {
+
+class run_machine::writer {
+public:
+  explicit writer(run_machine& m, timestamp now) : machine_(m), now_(now) {}
+
+  void touch(const job_record& job) { jobs_.insert(job.index); }
+  void touch(const shard_record& shard) { shards_.insert(shard.id.index); }
+  void touch_run() { run_ = true; }
+  void act(run_action a) { actions_.push_back(std::move(a)); }
+
+  void tell(std::string type, std::string state, std::string message = {},
+            std::optional<std::uint32_t> job = {}) {
+    event_record e;
+    e.time = now_;
+    e.type = std::move(type);
+    e.run = machine_.run_.id;
+    e.bucket = machine_.run_.object.bucket;
+    e.key = machine_.run_.object.key;
+    e.job = job;
+    e.state = std::move(state);
+    e.message = std::move(message);
+    events_.push_back(std::move(e));
+  }
+
+  step finish() && {
+    step out;
+    if (run_)
+      out.record.runs.push_back(machine_.run_);
+    for (auto i : jobs_)
+      out.record.jobs.push_back(machine_.jobs_[i]);
+    for (auto i : shards_)
+      out.record.shards.push_back(machine_.shards_[i]);
+    out.record.events = std::move(events_);
+    out.actions = std::move(actions_);
+    return out;
+  }
+
+private:
+  run_machine& machine_;
+  timestamp now_;
+  bool run_ = false;
+  std::set<std::uint32_t> jobs_;
+  std::set<std::uint32_t> shards_;
+  std::vector<event_record> events_;
+  std::vector<run_action> actions_;
+};
+
+namespace {
+
+template <class State>
+void require(State from, State to) {
+  if (!may_become(from, to))
+    throw std::logic_error(fmt::format("transition {} -> {} is not in the table",
+                                       to_string(from), to_string(to)));
+}
+
+shard_record probe_shard(const run_record& run) {
+  shard_record s;
+  s.id = {run.id, 0};
+  s.role = shard_role::probe;
+  s.request.source_name = run.object.key;
+  s.request.source_bytes = static_cast<std::int64_t>(run.object.generation.size);
+  s.request.steps.push_back(probe_step{});
+  s.request.keep = {"index*"};
+  s.cost = 0.1;
+  return s;
+}
+
+/// Attempts that ended because the machine around them stopped are nobody's
+/// fault and use up no budget.
+int counted_attempts(const shard_record& shard) {
+  return static_cast<int>(
+      std::count_if(shard.attempts.begin(), shard.attempts.end(), [](const auto& a) {
+        return a.failure && a.failure->code != errc::unavailable;
+      }));
+}
+
+} // namespace
+
+run_machine::run_machine(run_record run, std::vector<job_record> jobs,
+                         std::vector<shard_record> shards, retry_policy policy)
+    : run_(std::move(run)), jobs_(std::move(jobs)), shards_(std::move(shards)),
+      policy_(policy) {}
+
+// ---- Changing state, one kind of record each --------------------------------
+
+void run_machine::set(writer& w, run_state to, timestamp now) {
+  require(run_.state, to);
+  run_.state = to;
+  if (to == run_state::probing && !run_.started)
+    run_.started = now;
+  if (is_terminal(to))
+    run_.finished = now;
+  w.touch_run();
+  w.tell("run.state", std::string{to_string(to)}, run_.failure ? run_.failure->message : "");
+}
+
+void run_machine::set(writer& w, job_record& job, job_state to, timestamp now) {
+  require(job.state, to);
+  job.state = to;
+  if (to == job_state::processing)
+    job.started = now;
+  if (is_terminal(to))
+    job.finished = now;
+  w.touch(job);
+  w.tell("job.state", std::string{to_string(to)}, job.failure ? job.failure->message : "",
+         job.index);
+}
+
+void run_machine::set(writer& w, shard_record& shard, shard_state to) {
+  require(shard.state, to);
+  shard.state = to;
+  w.touch(shard);
+}
+
+// ---- Events -------------------------------------------------------------------
+
+run_machine::step
+run_machine::start(timestamp now,
+                   const std::function<bool(std::string_view)>& has_artifact) {
+  writer w{*this, now};
+  if (finished()) {
+    w.act(finish_run{});
+    return std::move(w).finish();
+  }
+  if (run_.cancel_requested)
+    return cancel(now, "cancelled by request");
+  if (run_.state == run_state::waiting) {
+    shards_ = {probe_shard(run_)};
+    run_.shard_count = 1;
+    set(w, run_state::probing, now);
+    set(w, shards_[0], shard_state::ready);
+    w.act(offer_shard{0});
+    return std::move(w).finish();
+  }
+  for (auto& shard : shards_) {
+    auto lost = shard.state == shard_state::done && is_wanted(shard)
+                && !std::all_of(shard.files.begin(), shard.files.end(),
+                                [&](const auto& f) { return has_artifact(f.sha256); });
+    if (shard.state == shard_state::leased && !shard.attempts.empty()) {
+      shard.attempts.back().failure =
+          error{errc::unavailable, "the daemon stopped while this ran", {}};
+      shard.attempts.back().finished = now;
+    }
+    if (lost || shard.state == shard_state::leased)
+      set(w, shard, shard_state::ready);
+    if (shard.state == shard_state::ready)
+      w.act(offer_shard{shard.id.index});
+  }
+  for (auto& job : jobs_)
+    if (job.state == job_state::publishing)
+      w.act(publish_job{job.index});
+  if (run_.state == run_state::probing && shards_[0].state == shard_state::done)
+    w.act(plan_run{run_.plan_revision == 0});
+  settle(w, now);
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::planned(timestamp now, std::vector<shard_record> shards,
+                                       std::vector<job_record> jobs,
+                                       std::vector<std::string> warnings) {
+  writer w{*this, now};
+  if (run_.state != run_state::probing)
+    return std::move(w).finish(); // cancelled while the plan was made
+  // A second plan is appended: numbers of its shards go on after the first's.
+  auto offset = static_cast<std::uint32_t>(shards_.size() - 1);
+  auto moved = [offset](std::uint32_t i) { return i == 0 ? 0 : i + offset; };
+  for (auto& shard : shards) {
+    shard.id = {run_.id, moved(shard.id.index)};
+    for (auto& need : shard.needs)
+      need = moved(need);
+    shard.state = shard_state::blocked;
+    shards_.push_back(std::move(shard));
+    w.touch(shards_.back());
+  }
+  for (auto& job : jobs) {
+    for (auto& item : job.items)
+      item.shard = moved(item.shard);
+    job.run = run_.id;
+    if (job.index < jobs_.size() && is_terminal(jobs_[job.index].state))
+      continue; // ended under the first plan
+    auto failure = std::exchange(job.failure, std::nullopt);
+    job.state = job_state::waiting;
+    if (job.index < jobs_.size())
+      jobs_[job.index] = std::move(job);
+    else
+      jobs_.push_back(std::move(job));
+    auto& kept = jobs_[std::min<std::size_t>(job.index, jobs_.size() - 1)];
+    w.touch(kept);
+    if (failure)
+      fail_job(w, kept, *failure, now);
+  }
+  run_.warnings.insert(run_.warnings.end(), warnings.begin(), warnings.end());
+  run_.shard_count = static_cast<std::uint32_t>(shards_.size());
+  set(w, run_state::processing, now);
+  settle(w, now);
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::plan_failed(timestamp now, error e) {
+  return fail_all(now, std::move(e));
+}
+
+run_machine::step run_machine::granted(timestamp now, std::uint32_t index,
+                                       std::uint64_t worker, std::string node) {
+  writer w{*this, now};
+  if (index >= shards_.size() || shards_[index].state != shard_state::ready) {
+    w.act(decline_worker{worker});
+    return std::move(w).finish();
+  }
+  auto& shard = shards_[index];
+  set(w, shard, shard_state::leased);
+  ++shard.epoch;
+  attempt_record attempt;
+  attempt.epoch = shard.epoch;
+  attempt.node = std::move(node);
+  attempt.started = now;
+  shard.attempts.push_back(std::move(attempt));
+  for (auto j : shard.jobs)
+    if (jobs_[j].state == job_state::waiting)
+      set(w, jobs_[j], job_state::processing, now);
+  w.act(start_shard{index, worker});
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t index,
+                                                attempt_outcome outcome) {
+  writer w{*this, now};
+  if (index >= shards_.size() || shards_[index].state != shard_state::leased
+      || shards_[index].epoch != outcome.epoch) {
+    if (index < shards_.size() && shards_[index].state != shard_state::cancelled)
+      w.tell("shard.refused", "late",
+             fmt::format("shard {} epoch {}: not the current lease", index, outcome.epoch));
+    return std::move(w).finish();
+  }
+  auto& shard = shards_[index];
+  auto& attempt = shard.attempts.back();
+  attempt.finished = now;
+  attempt.exit = std::move(outcome.exit);
+  attempt.log = std::move(outcome.log);
+  attempt.last_watermark = outcome.last_watermark;
+  attempt.cpu_seconds = outcome.result.cpu_seconds;
+  attempt.peak_rss_bytes = outcome.result.peak_rss_bytes;
+  attempt.failure = outcome.failure ? outcome.failure : outcome.result.failure;
+  if (attempt.failure) {
+    auto e = *attempt.failure;
+    auto untrusted = e.code == errc::input_damaged && run_.state == run_state::processing
+                     && run_.plan_revision == 0;
+    untrusted ? replan(w, e, now) : retry_or_fail(w, shard, e, now);
+  } else {
+    attempt.log.clear(); // of interest only when it failed
+    shard.files = std::move(outcome.result.files);
+    shard.warnings = std::move(outcome.result.warnings);
+    set(w, shard, shard_state::done);
+    w.tell("shard.done", "done", fmt::format("shard {} ({})", index, to_string(shard.role)));
+    if (shard.role == shard_role::probe) {
+      run_.media = std::move(outcome.result.probe);
+      w.touch_run();
+      w.act(plan_run{run_.plan_revision == 0});
+    }
+    for (auto j : shard.jobs)
+      for (const auto& warning : shard.warnings)
+        if (auto& all = jobs_[j].warnings;
+            std::find(all.begin(), all.end(), warning) == all.end()) {
+          all.push_back(warning);
+          w.touch(jobs_[j]);
+        }
+  }
+  settle(w, now);
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::lease_broken(timestamp now, std::uint32_t index,
+                                            std::uint32_t epoch, error e) {
+  attempt_outcome outcome;
+  outcome.epoch = epoch;
+  outcome.failure = std::move(e);
+  return attempt_finished(now, index, std::move(outcome));
+}
+
+run_machine::step run_machine::published(timestamp now, std::uint32_t index,
+                                         std::vector<published_file> files) {
+  writer w{*this, now};
+  if (index < jobs_.size() && jobs_[index].state == job_state::publishing) {
+    auto& job = jobs_[index];
+    for (const auto& f : files)
+      w.tell("output.published", f.role, fmt::format("{}/{}", f.object.bucket, f.object.key),
+             index);
+    job.outputs = std::move(files);
+    set(w, job, job_state::succeeded, now);
+    settle(w, now);
+  }
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::publish_failed(timestamp now, std::uint32_t index, error e) {
+  writer w{*this, now};
+  if (index < jobs_.size() && jobs_[index].state == job_state::publishing) {
+    if (e.code == errc::corrupt)
+      redo_shards(w, jobs_[index], e, now);
+    else
+      fail_job(w, jobs_[index], std::move(e), now);
+    settle(w, now);
+  }
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::cancel(timestamp now, std::string why) {
+  writer w{*this, now};
+  if (!finished()) {
+    run_.cancel_requested = true;
+    end_all(w, run_state::cancelled, error{errc::cancelled, std::move(why), {}}, now);
+  }
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::fail_all(timestamp now, error e) {
+  writer w{*this, now};
+  if (!finished())
+    end_all(w, run_state::failed, std::move(e), now);
+  return std::move(w).finish();
+}
+
+// ---- Consequences ---------------------------------------------------------------
+
+void run_machine::retry_or_fail(writer& w, shard_record& shard, const error& e,
+                                timestamp now) {
+  auto identity = std::hash<shard_id>{}(shard.id);
+  if (e.code == errc::no_memory)
+    shard.memory_bytes *= 2; // learned: reserve more, and let the child have more
+  if (auto delay = policy_.next(e.code, counted_attempts(shard), identity)) {
+    set(w, shard, shard_state::ready);
+    w.tell("shard.retry", "ready",
+           fmt::format("shard {}: {}; again in {} ms", shard.id.index, e.message,
+                       delay->count()));
+    w.act(offer_shard{shard.id.index, *delay});
+    return;
+  }
+  fail_shard(w, shard, e, now);
+}
+
+void run_machine::fail_shard(writer& w, shard_record& shard, const error& e, timestamp now) {
+  set(w, shard, shard_state::failed);
+  w.tell("shard.failed", std::string{to_string(e.code)}, e.message);
+  if (shard.role == shard_role::probe)
+    return end_all(w, run_state::failed, e, now);
+  for (auto j : shard.jobs)
+    fail_job(w, jobs_[j], e, now);
+}
+
+/// The artifacts of a job do not have their hashes any more: make them again.
+void run_machine::redo_shards(writer& w, job_record& job, const error& e, timestamp now) {
+  set(w, job, job_state::processing, now);
+  for (const auto& item : job.items) {
+    auto& shard = shards_[item.shard];
+    if (shard.state != shard_state::done)
+      continue;
+    shard.attempts.back().failure = e; // uses up budget, so this cannot go on for ever
+    set(w, shard, shard_state::ready);
+    if (counted_attempts(shard) < policy_.attempts_max)
+      w.act(offer_shard{shard.id.index});
+    else
+      fail_shard(w, shard, e, now);
+  }
+}
+
+void run_machine::fail_job(writer& w, job_record& job, error e, timestamp now) {
+  if (is_terminal(job.state))
+    return;
+  job.failure = std::move(e);
+  set(w, job, job_state::failed, now);
+}
+
+void run_machine::replan(writer& w, const error& e, timestamp now) {
+  for (auto& shard : shards_) {
+    if (shard.role == shard_role::probe || is_terminal(shard.state))
+      continue;
+    if (shard.state == shard_state::leased)
+      w.act(stop_shard{shard.id.index});
+    else
+      w.act(withdraw_shard{shard.id.index});
+    set(w, shard, shard_state::cancelled);
+  }
+  for (auto& job : jobs_)
+    if (job.state == job_state::processing)
+      set(w, job, job_state::waiting, now); // begins anew under the second plan
+  ++run_.plan_revision;
+  run_.warnings.push_back(fmt::format("planned anew in one piece: {}", e.message));
+  set(w, run_state::probing, now);
+  w.act(plan_run{false});
+}
+
+void run_machine::settle(writer& w, timestamp now) {
+  if (run_.state != run_state::processing)
+    return;
+  drop_unwanted(w);
+  for (auto& shard : shards_) {
+    auto is_done = [&](std::uint32_t i) { return shards_[i].state == shard_state::done; };
+    if (shard.state == shard_state::blocked
+        && std::all_of(shard.needs.begin(), shard.needs.end(), is_done)) {
+      set(w, shard, shard_state::ready);
+      w.act(offer_shard{shard.id.index});
+    }
+  }
+  for (auto& job : jobs_)
+    if (!is_terminal(job.state) && job.state != job_state::publishing
+        && shards_of_job_done(job)) {
+      if (job.state == job_state::waiting)
+        set(w, job, job_state::processing, now);
+      set(w, job, job_state::publishing, now);
+      w.act(publish_job{job.index});
+    }
+  auto ended = [](const auto& job) { return is_terminal(job.state); };
+  if (!std::all_of(jobs_.begin(), jobs_.end(), ended))
+    return;
+  auto failed = std::find_if(jobs_.begin(), jobs_.end(),
+                             [](const auto& j) { return j.state != job_state::succeeded; });
+  if (failed != jobs_.end())
+    run_.failure = failed->failure;
+  set(w, failed == jobs_.end() ? run_state::succeeded : run_state::failed, now);
+  w.act(finish_run{});
+}
+
+void run_machine::drop_unwanted(writer& w) {
+  for (auto& shard : shards_) {
+    if (is_terminal(shard.state) || is_wanted(shard))
+      continue;
+    if (shard.state == shard_state::leased)
+      w.act(stop_shard{shard.id.index});
+    else
+      w.act(withdraw_shard{shard.id.index});
+    set(w, shard, shard_state::cancelled);
+  }
+}
+
+void run_machine::end_all(writer& w, run_state to, error e, timestamp now) {
+  run_.failure = e;
+  auto cancelled = to == run_state::cancelled;
+  for (auto& job : jobs_)
+    if (!is_terminal(job.state)) {
+      job.failure = e;
+      set(w, job, cancelled ? job_state::cancelled : job_state::failed, now);
+    }
+  for (auto& shard : shards_) {
+    if (is_terminal(shard.state))
+      continue;
+    if (shard.state == shard_state::leased)
+      w.act(stop_shard{shard.id.index});
+    else
+      w.act(withdraw_shard{shard.id.index});
+    set(w, shard, shard_state::cancelled);
+  }
+  set(w, to, now);
+  w.act(finish_run{});
+}
+
+bool run_machine::shards_of_job_done(const job_record& job) const {
+  return std::all_of(job.items.begin(), job.items.end(), [&](const auto& item) {
+    return shards_[item.shard].state == shard_state::done;
+  });
+}
+
+bool run_machine::is_wanted(const shard_record& shard) const {
+  if (shard.role == shard_role::probe)
+    return true;
+  return std::any_of(shard.jobs.begin(), shard.jobs.end(),
+                     [&](auto j) { return !is_terminal(jobs_[j].state); });
+}
+
+} // namespace framemill

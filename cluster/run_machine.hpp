@@ -1,0 +1,109 @@
+#pragma once
+
+#include "cluster/retry_policy.hpp"
+#include "core/change.hpp"
+
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace framemill {
+
+// What a RUN wants done once a transition is durable.
+struct offer_shard { std::uint32_t shard; std::chrono::milliseconds delay{0}; };
+struct start_shard { std::uint32_t shard; std::uint64_t worker; };  ///< send it to its worker
+struct decline_worker { std::uint64_t worker; };  ///< not needed after all
+struct stop_shard { std::uint32_t shard; };       ///< kill the child, free the worker
+struct withdraw_shard { std::uint32_t shard; };   ///< take back the offer
+struct plan_run { bool trust_index; };            ///< answer with `planned` or `plan_failed`
+struct publish_job { std::uint32_t job; };        ///< answer with `published` or `publish_failed`
+struct finish_run {};                             ///< nothing is left: clean up and stop
+using run_action = std::variant<offer_shard, start_shard, decline_worker, stop_shard,
+                                withdraw_shard, plan_run, publish_job, finish_run>;
+
+/// The outcome of one attempt, as its TASK WORKER saw it.
+struct attempt_outcome {
+  std::uint32_t epoch = 0;
+  std::optional<error> failure;
+  std::string exit;
+  std::vector<std::string> log;
+  std::optional<watermark> last_watermark;
+  media_result result; ///< meaningful without a failure
+};
+
+/// The life of one run: every decision about it is made here, and nothing else
+/// is. Pure; owned by the run's WORKFLOW actor. Each event returns what to
+/// write and what to do *after* that is durable; the state is already ahead, so
+/// transitions may be pipelined into an ordered log.
+///
+///   start ─→ probe shard ─→ plan_run ─→ decode/audio shards ─→ join shards
+///              │ failed                    │ failed             │
+///              ↓                           ↓                    ↓
+///         run failed               its jobs fail        publish_job ─→ job done
+///
+/// A job is published as soon as its own shards are done; the run ends when
+/// every job has ended.
+class run_machine {
+public:
+  struct step {
+    changes record;
+    std::vector<run_action> actions;
+  };
+
+  /// From the store. `jobs` and `shards` are empty for a run not yet started.
+  run_machine(run_record run, std::vector<job_record> jobs, std::vector<shard_record> shards,
+              retry_policy policy = {});
+
+  /// Begins a waiting run, or goes on with a live one: leases of a former life
+  /// are over, finished shards whose artifacts `has_artifact` are kept.
+  [[nodiscard]] step start(timestamp now,
+                           const std::function<bool(std::string_view sha256)>& has_artifact);
+  [[nodiscard]] step planned(timestamp now, std::vector<shard_record> shards,
+                             std::vector<job_record> jobs, std::vector<std::string> warnings);
+  [[nodiscard]] step plan_failed(timestamp now, error e);
+  /// A worker is reserved for the shard: leases it under the next epoch.
+  [[nodiscard]] step granted(timestamp now, std::uint32_t shard, std::uint64_t worker,
+                             std::string node);
+  [[nodiscard]] step attempt_finished(timestamp now, std::uint32_t shard,
+                                      attempt_outcome outcome);
+  /// The worker died with its lease; nothing more is known.
+  [[nodiscard]] step lease_broken(timestamp now, std::uint32_t shard, std::uint32_t epoch,
+                                  error e);
+  [[nodiscard]] step published(timestamp now, std::uint32_t job,
+                               std::vector<published_file> files);
+  [[nodiscard]] step publish_failed(timestamp now, std::uint32_t job, error e);
+  /// Stops everything. `why` goes into the run's failure.
+  [[nodiscard]] step cancel(timestamp now, std::string why);
+  /// The run cannot go on for a reason outside of its work.
+  [[nodiscard]] step fail_all(timestamp now, error e);
+
+  [[nodiscard]] const run_record& run() const { return run_; }
+  [[nodiscard]] const std::vector<job_record>& jobs() const { return jobs_; }
+  [[nodiscard]] const std::vector<shard_record>& shards() const { return shards_; }
+  [[nodiscard]] bool finished() const { return is_terminal(run_.state); }
+
+private:
+  class writer; ///< collects what a step changed, each record once
+
+  void set(writer& w, run_state to, timestamp now);
+  void set(writer& w, job_record& job, job_state to, timestamp now);
+  void set(writer& w, shard_record& shard, shard_state to);
+  void fail_shard(writer& w, shard_record& shard, const error& e, timestamp now);
+  void fail_job(writer& w, job_record& job, error e, timestamp now);
+  void redo_shards(writer& w, job_record& job, const error& e, timestamp now);
+  void settle(writer& w, timestamp now); ///< consequences: unblock, publish, end
+  void drop_unwanted(writer& w);
+  void retry_or_fail(writer& w, shard_record& shard, const error& e, timestamp now);
+  void replan(writer& w, const error& e, timestamp now);
+  void end_all(writer& w, run_state to, error e, timestamp now);
+  [[nodiscard]] bool shards_of_job_done(const job_record& job) const;
+  [[nodiscard]] bool is_wanted(const shard_record& shard) const;
+
+  run_record run_;
+  std::vector<job_record> jobs_;
+  std::vector<shard_record> shards_;
+  retry_policy policy_;
+};
+
+} // namespace framemill

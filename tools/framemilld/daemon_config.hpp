@@ -1,0 +1,26 @@
+#pragma once
+
+#include "actors/services.hpp"
+
+#include <string>
+#include <vector>
+
+namespace framemill {
+
+/// Everything framemilld is told: its file (TOML) first, the command line over
+/// it. docs/operations.md lists the keys.
+struct daemon_config {
+  node_config node;
+  std::string api_listen = "127.0.0.1:8700";
+  std::string log_level = "info";
+  std::string fail_point; ///< NAME[:N]; needs allow_faults
+};
+
+/// Errors name the file, line and key. Unknown keys are errors.
+[[nodiscard]] result<void> read_config_file(const std::string& path, daemon_config& into);
+/// `NAME=PATH`.
+[[nodiscard]] result<void> add_bucket(const std::string& text, node_config& into);
+/// With no bucket named anywhere: `media` below the data directory.
+[[nodiscard]] result<void> add_default_bucket(node_config& into);
+
+} // namespace framemill

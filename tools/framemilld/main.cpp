@@ -1,0 +1,143 @@
+#include "actors/fail_points.hpp"
+#include "actors/node.hpp"
+#include "api/server.hpp"
+#include "tools/framemilld/credentials.hpp"
+#include "tools/framemilld/daemon_config.hpp"
+
+#include <CLI/CLI.hpp>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+// framemilld, from top to bottom: read what we are told, start the node (which
+// goes on where its data directory stopped), open the API, wait to be stopped.
+
+namespace fs = std::filesystem;
+using namespace framemill;
+
+namespace {
+
+constexpr int exit_usage = 2;
+constexpr int exit_refused = 4; ///< another daemon, a newer schema, a taken port
+
+int die(const error& e) {
+  spdlog::critical("framemilld: {}", e.message);
+  auto usage = class_of(e.code) == failure_class::config && e.code != errc::schema_newer;
+  return usage ? exit_usage : exit_refused;
+}
+
+/// framemill-media stands beside us.
+std::string default_media_program() {
+  std::error_code ec;
+  auto self = fs::read_symlink("/proc/self/exe", ec);
+  return (self.parent_path() / "framemill-media").string();
+}
+
+/// Blocks SIGTERM and SIGINT for all threads to come; `wait` takes one.
+struct stop_signals {
+  sigset_t set{};
+  stop_signals() {
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+  int wait() const {
+    int which = 0;
+    sigwait(&set, &which);
+    return which;
+  }
+};
+
+} // namespace
+
+int main(int argc, char** argv) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("framemilld"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%f %^%l%$ %v");
+  daemon_config config;
+  config.node.media_program = default_media_program();
+
+  CLI::App app{"framemilld - the Framemill node daemon"};
+  app.set_version_flag("--version", FRAMEMILL_VERSION);
+  std::string file, data_dir, api_listen, log_level, fail_point_text;
+  std::vector<std::string> buckets;
+  int slots = 0;
+  bool list_fail_points = false, allow_faults = false;
+  app.add_option("--config", file, "TOML file; the options below win over it");
+  app.add_option("--data-dir", data_dir, "where state lives (default ./framemill-data)");
+  app.add_option("--api-listen", api_listen, "HOST:PORT of the API (default 127.0.0.1:8700)");
+  app.add_option("--bucket", buckets, "NAME=PATH, a directory as a bucket; repeatable");
+  app.add_option("--slots", slots, "children at once (default: one per core)");
+  app.add_option("--log-level", log_level, "trace, debug, info, warn or error");
+  app.add_flag("--allow-faults", allow_faults, "fail points may be armed");
+  app.add_option("--fail-point", fail_point_text, "NAME[:N]: die at the N-th pass of this point");
+  app.add_flag("--list-fail-points", list_fail_points, "print the fail points and exit");
+  CLI11_PARSE(app, argc, argv);
+
+  if (list_fail_points) {
+    for (auto name : fail_point_names())
+      std::printf("%s\n", std::string{name}.c_str());
+    return 0;
+  }
+  if (!file.empty())
+    if (auto r = read_config_file(file, config); !r)
+      return die(r.error());
+  if (!data_dir.empty())
+    config.node.data_dir = data_dir;
+  if (!api_listen.empty())
+    config.api_listen = api_listen;
+  if (!log_level.empty())
+    config.log_level = log_level;
+  if (slots > 0)
+    config.node.slots = slots;
+  config.node.allow_faults |= allow_faults;
+  for (const auto& b : buckets)
+    if (auto r = add_bucket(b, config.node); !r)
+      return die(r.error());
+  if (auto r = add_default_bucket(config.node); !r)
+    return die(r.error());
+  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  if (!fail_point_text.empty()) {
+    if (!config.node.allow_faults)
+      return die({errc::invalid_argument, "--fail-point needs --allow-faults", "fail-point"});
+    arm_fail_point(fail_point_text);
+  }
+
+  stop_signals signals;
+  auto node = node::start(config.node);
+  if (!node)
+    return die(node.error());
+  auto dir = (*node)->services().config.data_dir;
+  auto keys = load_or_make_credentials(dir);
+  if (!keys)
+    return die(keys.error());
+  system_clock clock;
+  api_server::options api;
+  api.listen = config.api_listen;
+  api.credentials = {{keys->secret_id, keys->secret_key}};
+  auto server = api_server::start(std::move(api), (*node)->api(), clock);
+  if (!server)
+    return die(server.error());
+  auto host = config.api_listen.substr(0, config.api_listen.rfind(':'));
+  auto endpoint = fmt::format("{}:{}", host, (*server)->port());
+  if (auto r = write_file(dir + "/endpoint", endpoint + "\n", 0644); !r)
+    return die(r.error());
+  spdlog::info("framemilld: data in {}, API on {}", dir, endpoint);
+  std::fprintf(stderr, "framemilld: ready\n");
+
+  auto which = signals.wait();
+  spdlog::info("framemilld: stopping on {}", which == SIGINT ? "SIGINT" : "SIGTERM");
+  (*server)->stop();
+  node->reset();
+  fs::remove(dir + "/endpoint");
+  // All state is on disk; waiting for every thread would only delay the end.
+  std::fflush(nullptr);
+  std::_Exit(0);
+}
