@@ -26,6 +26,8 @@ failure open_failed(int number, std::string_view what) {
   if (number == ELOOP || number == EXDEV)
     return fail(errc::input_refused, "{}: leads through a symbolic link, which is not followed",
                 what);
+  if (number == ENXIO)
+    return fail(errc::input_refused, "{}: is a socket or a device, not a file", what);
   return fail_errno(number, what);
 }
 

@@ -4,7 +4,9 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
@@ -12,6 +14,7 @@
 #include <array>
 #include <charconv>
 #include <condition_variable>
+#include <cstdarg>
 #include <deque>
 #include <mutex>
 #include <thread>
@@ -46,8 +49,28 @@ result<void> checked(const rocksdb::Status& s, const std::string& directory) {
   return s.ok() ? result<void>{} : failed(s, directory);
 }
 
+/// RocksDB's own recovery from a full disk looks for space every five seconds
+/// and keeps ours out meanwhile; we resume with the next commit instead.
+class no_auto_recovery final : public rocksdb::EventListener {
+public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+};
+
+/// RocksDB's own log goes nowhere: failures come to us as statuses, and a log
+/// file on a full disk ends the process by an assertion in Debian's build.
+class no_log final : public rocksdb::Logger {
+public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 rocksdb::DBOptions database_options() {
   rocksdb::DBOptions o;
+  o.info_log = std::make_shared<no_log>();
+  o.listeners.push_back(std::make_shared<no_auto_recovery>());
   o.create_if_missing = true;
   o.create_missing_column_families = true;
   // Overwriting an old log file needs no file-system journal entry per fsync.
@@ -62,9 +85,6 @@ rocksdb::DBOptions database_options() {
   o.max_open_files = 256;
   o.max_background_jobs = 2;
   o.table_cache_numshardbits = 2;
-  o.keep_log_file_num = 4;
-  o.max_log_file_size = 4u << 20;
-  o.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   return o;
 }
 
@@ -148,7 +168,6 @@ private:
   std::unique_ptr<rocksdb::DB> database_;
   std::vector<rocksdb::ColumnFamilyHandle*> all_handles_;
   std::array<rocksdb::ColumnFamilyHandle*, family_count> handles_{};
-  bool broken_ = false; ///< the last write failed: resume first. COMMIT thread only
 
   std::mutex mutex_;
   std::condition_variable wake_;
@@ -294,14 +313,14 @@ result<void> rocks_state_store::write(const std::deque<waiting_batch>& group) {
     }
   if (merged.Count() == 0)
     return {};
-  // After a failed write RocksDB refuses all others until it is resumed, which
-  // also turns to a new log, without the torn record.
-  if (broken_)
-    FM_CHECK(checked(database_->Resume(), options_.directory));
   rocksdb::WriteOptions durable;
   durable.sync = true;
-  const auto status = database_->Write(durable, &merged);
-  broken_ = !status.ok();
+  auto status = database_->Write(durable, &merged);
+  // After any failed write, also of a table in the background, RocksDB refuses
+  // all others until it is resumed, which turns to a new log without the torn
+  // record. So the first write after a full disk mends it.
+  if (!status.ok() && database_->Resume().ok())
+    status = database_->Write(durable, &merged);
   return checked(status, options_.directory);
 }
 
