@@ -1,0 +1,405 @@
+#include "api/action.hpp"
+#include "api/mps/media_json.hpp"
+#include "api/mps/task_json.hpp"
+#include "api/mps/workflow_json.hpp"
+#include "core/limits.hpp"
+#include "core/object_path.hpp"
+#include "core/utf8.hpp"
+#include "storage/records.hpp"
+
+namespace framemill {
+
+namespace {
+
+using namespace mps;
+using namespace std::chrono_literals;
+
+constexpr std::size_t session_id_chars_max = 50;
+constexpr std::size_t session_context_chars_max = 1000;
+constexpr auto listed_for = 7 * 24h; // as MPS: DescribeTasks shows the last 7 days
+
+// ---- ProcessMedia -----------------------------------------------------------------
+
+constexpr code_rule process_rules[] = {
+    {errc::conflict, "", "InvalidParameterValue.SessionId"},
+    {errc::missing_argument, "MediaProcessTask", "InvalidParameter"},
+};
+
+struct process_media {
+  media_input input;
+  std::optional<framemill::output_storage> output_storage;
+  std::string output_dir;
+  std::optional<media_process_task> media;
+  std::optional<notify_config> notify;
+  std::int64_t priority = 0;
+  std::string session_id;
+  std::string session_context;
+  std::string task_type = "Online";
+  std::int64_t skip_meta_data = 0;
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("InputInfo", s.input, required);
+    v("OutputStorage", s.output_storage);
+    v("OutputDir", s.output_dir);
+    v.unsupported("ScheduleId");
+    v("MediaProcessTask", s.media);
+    v.unsupported("AiContentReviewTask");
+    v.unsupported("AiAnalysisTask");
+    v.unsupported("AiRecognitionTask");
+    v.unsupported("AiQualityControlTask");
+    v.unsupported("SmartSubtitlesTask");
+    v.unsupported("SmartEraseTask");
+    v("TaskNotifyConfig", s.notify);
+    v("TasksPriority", s.priority);
+    v("SessionId", s.session_id);
+    v("SessionContext", s.session_context);
+    v("TaskType", s.task_type);
+    v.unsupported("ResourceId");
+    v.unsupported("Activities");
+    v("SkipMateData", s.skip_meta_data);
+  }
+};
+
+struct source {
+  std::string bucket;
+  std::string region;
+  std::string key;
+};
+
+result<source> source_of(const media_input& in) {
+  if (in.type == "URL" || in.type == "AWS-S3" || in.type == "VOD")
+    return fail_field(errc::unsupported, "InputInfo.Type",
+                      "`{}` is not supported by this server; supported is: COS", in.type);
+  if (in.type != "COS")
+    return fail_field(errc::invalid_argument, "InputInfo.Type", "`{}` is not one of: COS",
+                      in.type);
+  if (!in.cos)
+    return fail_field(errc::missing_argument, "InputInfo.CosInputInfo",
+                      "the request is missing a required parameter `InputInfo.CosInputInfo`");
+  auto key = normalize_key(in.cos->object);
+  if (!key)
+    return fail_field(errc::invalid_argument, "InputInfo.CosInputInfo.Object", "{}",
+                      key.error().message);
+  return source{in.cos->bucket, in.cos->region, std::move(*key)};
+}
+
+result<void> check(const process_media& r) {
+  if (r.priority < limits::priority_min || r.priority > limits::priority_max)
+    return fail_field(errc::invalid_argument, "TasksPriority", "{} is not within {} and {}",
+                      r.priority, limits::priority_min, limits::priority_max);
+  if (r.task_type == "Offline")
+    return fail_field(errc::unsupported, "TaskType", "Offline is not supported by this server");
+  if (!r.task_type.empty() && r.task_type != "Online")
+    return fail_field(errc::invalid_argument, "TaskType", "`{}` is not one of: Online",
+                      r.task_type);
+  if (r.skip_meta_data != 0)
+    return fail_field(errc::unsupported, "SkipMateData",
+                      "skipping the metadata is not supported: every source is probed");
+  return {};
+}
+
+std::size_t chars(const std::string& text) { return code_points(text).value_or(text.size()); }
+
+api_result check_session(const process_media& r) {
+  if (chars(r.session_id) > session_id_chars_max)
+    return refuse("InvalidParameterValue.SessionIdTooLong",
+                  fmt::format("`SessionId` has more than {} characters", session_id_chars_max));
+  if (chars(r.session_context) > session_context_chars_max)
+    return refuse("InvalidParameterValue.SessionContextTooLong",
+                  fmt::format("`SessionContext` has more than {} characters",
+                              session_context_chars_max));
+  return json::object();
+}
+
+run_request to_run_request(process_media r, source from) {
+  run_request out;
+  out.bucket = from.bucket;
+  out.key = std::move(from.key);
+  out.session_id = std::move(r.session_id);
+  out.session_context = std::move(r.session_context);
+  out.spec.trigger.bucket = std::move(from.bucket); // for the echo of the input
+  out.spec.trigger.region = std::move(from.region);
+  out.spec.output_storage = std::move(r.output_storage);
+  out.spec.output_dir = std::move(r.output_dir);
+  if (r.media)
+    out.spec.activities = to_activities(std::move(*r.media));
+  out.spec.notify = std::move(r.notify);
+  out.spec.priority = static_cast<std::int32_t>(r.priority);
+  return out;
+}
+
+void process(const action_context& context, process_media request, api_reply done) {
+  if (auto session = check_session(request); !session)
+    return done(std::move(session));
+  auto status = check(request);
+  auto from = source_of(request.input);
+  if (!status || !from)
+    return done(refuse(status ? from.error() : status.error()));
+  auto run = to_run_request(std::move(request), std::move(*from));
+  if (run.spec.activities.empty())
+    return done(refuse("InvalidParameter", "there is nothing to do: `MediaProcessTask` has no "
+                                           "tasks"));
+  context.system.submit(
+      run, [done = std::move(done), activities = run.spec.activities](result<run_id> id) {
+        if (!id)
+          return done(refuse(in_mps_terms(id.error(), activities), process_rules));
+        done(json{{"TaskId", to_task_id(*id)}});
+      });
+}
+
+// ---- DescribeTasks -------------------------------------------------------------------
+
+constexpr code_rule list_rules[] = {
+    {errc::invalid_argument, "Limit", "InvalidParameterValue.Limit"},
+};
+
+struct describe_tasks {
+  std::string status;
+  std::optional<bool> has_failed;
+  std::int64_t limit = 10;
+  std::string scroll_token;
+  timestamp start;
+  timestamp end;
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Status", s.status, required);
+    v("SubTaskHasFailed", s.has_failed);
+    v("Limit", s.limit);
+    v("ScrollToken", s.scroll_token);
+    v("StartTime", s.start);
+    v("EndTime", s.end);
+  }
+};
+
+/// The part of a run that the filter needs: the rest is not decoded.
+struct run_brief {
+  run_id id;
+  run_state state = run_state::waiting;
+  timestamp created;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Id", s.id);
+    v("State", s.state);
+    v("Created", s.created);
+  }
+};
+
+result<bool> has_failed_job(const state_store& store, const run_brief& run) {
+  bool failed = run.state == run_state::failed || run.state == run_state::cancelled;
+  auto prefix = keys::prefix(run.id);
+  FM_CHECK(scan_records<job_record>(store, family::jobs, prefix, prefix_end(prefix),
+                                    [&](const job_record& j) {
+                                      failed = failed || j.state == job_state::failed;
+                                      return !failed;
+                                    }));
+  return failed;
+}
+
+result<bool> is_wanted(const describe_tasks& r, const run_brief& run, const state_store& store) {
+  if (task_status(run.state) != r.status || run.created < r.start
+      || (r.end && run.created > r.end))
+    return false;
+  if (!r.has_failed)
+    return true;
+  FM_TRY(auto failed, has_failed_job(store, run));
+  return failed == *r.has_failed;
+}
+
+/// Newest first. Ends at the first run that is older than the window, as run
+/// ids count up with time.
+result<std::vector<run_id>> find_tasks(const describe_tasks& r, const state_store& store) {
+  std::vector<run_id> out;
+  result<void> status;
+  FM_CHECK(scan_records<run_brief>(
+      store, family::runs, "", "",
+      [&](const run_brief& run) {
+        if (run.created < r.start)
+          return false;
+        auto wanted = is_wanted(r, run, store);
+        if (!wanted)
+          status = failure{wanted.error()};
+        else if (*wanted)
+          out.push_back(run.id);
+        return status.has_value();
+      },
+      true));
+  FM_CHECK(status);
+  return out;
+}
+
+result<run_record> find_run(const state_store& store, run_id id) {
+  FM_TRY(auto run, find_record<run_record>(store, family::runs, keys::of(id)));
+  if (!run)
+    return fail(errc::not_found, "there is no task {}", to_task_id(id));
+  return std::move(*run);
+}
+
+result<void> check(const describe_tasks& r) {
+  if (r.status != "WAITING" && r.status != "PROCESSING" && r.status != "FINISH")
+    return fail_field(errc::invalid_argument, "Status",
+                      "`{}` is not one of: WAITING, PROCESSING, FINISH", r.status);
+  return framemill::check(page{0, r.limit}, 100);
+}
+
+result<json> list(const action_context& context, describe_tasks r) {
+  FM_CHECK(check(r));
+  r.start = std::max(r.start, context.time.now() + -listed_for);
+  auto first = run_id{UINT64_MAX};
+  if (!r.scroll_token.empty()) {
+    auto token = run_of_task_id(r.scroll_token);
+    if (!token)
+      return fail_field(errc::invalid_argument, "ScrollToken", "{}", token.error().message);
+    first = *token;
+  }
+  FM_TRY(auto found, find_tasks(r, context.system.store()));
+  json tasks = json::array();
+  std::string next;
+  for (auto id : found) {
+    if (id > first)
+      continue;
+    if (tasks.size() == static_cast<std::size_t>(r.limit)) {
+      next = to_task_id(id);
+      break;
+    }
+    FM_TRY(auto run, find_run(context.system.store(), id));
+    tasks.push_back(to_task_simple_info(run));
+  }
+  return json{{"TaskSet", std::move(tasks)}, {"ScrollToken", next}, {"TotalCount", found.size()}};
+}
+
+void describe_list(const action_context& context, describe_tasks request, api_reply done) {
+  auto answer = list(context, std::move(request));
+  if (!answer)
+    return done(refuse(answer.error(), list_rules));
+  done(std::move(*answer));
+}
+
+// ---- DescribeTaskDetail -----------------------------------------------------------------
+
+struct task_by_id {
+  std::string task_id;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) { v("TaskId", s.task_id, required); }
+};
+
+result<task_view> read_task(const state_store& store, std::string_view task_id) {
+  auto id = run_of_task_id(task_id);
+  if (!id)
+    return fail(errc::not_found, "there is no task `{}`", task_id);
+  task_view out;
+  FM_TRY(out.run, find_run(store, *id));
+  auto prefix = keys::prefix(*id);
+  FM_CHECK(scan_records<job_record>(store, family::jobs, prefix, prefix_end(prefix),
+                                    [&](job_record j) {
+                                      auto index = j.index;
+                                      out.jobs.emplace(index, std::move(j));
+                                      return true;
+                                    }));
+  FM_CHECK(scan_records<shard_record>(store, family::shards, prefix, prefix_end(prefix),
+                                      [&](shard_record s) {
+                                        out.shards.push_back(std::move(s));
+                                        return true;
+                                      }));
+  return out;
+}
+
+void describe_detail(const action_context& context, task_by_id request, api_reply done) {
+  auto task = read_task(context.system.store(), request.task_id);
+  if (!task)
+    return done(refuse(task.error()));
+  auto templates = context.system.templates();
+  if (is_terminal(task->run.state))
+    return done(to_task_detail(*task, *templates));
+  auto id = task->run.id;
+  context.system.progress(id, [done = std::move(done), templates,
+                               task = std::move(*task)](result<run_progress> p) mutable {
+    if (p) // a run that has just ended has none: its records say enough
+      task.progress = std::move(*p);
+    done(to_task_detail(task, *templates));
+  });
+}
+
+// ---- ManageTask ----------------------------------------------------------------------------
+
+constexpr code_rule manage_rules[] = {
+    {errc::not_found, "", "InvalidParameterValue.TaskId"},
+    {errc::conflict, "", "InvalidParameterValue.NotProcessingTask"},
+    {errc::in_use, "", "InvalidParameterValue.NotProcessingTask"},
+};
+
+struct manage_task {
+  std::string operation;
+  std::string task_id;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("OperationType", s.operation, required);
+    v("TaskId", s.task_id, required);
+  }
+};
+
+/// MPS aborts only what waits; our own CancelRun stops what runs, too.
+void manage(const action_context& context, manage_task request, api_reply done) {
+  if (request.operation != "Abort")
+    return done(refuse("InvalidParameterValue.InvalidOperationType",
+                       fmt::format("`OperationType`: `{}` is not one of: Abort",
+                                   request.operation)));
+  auto id = run_of_task_id(request.task_id);
+  if (!id)
+    return done(refuse("InvalidParameterValue.TaskId",
+                       fmt::format("there is no task `{}`", request.task_id)));
+  auto run = find_run(context.system.store(), *id);
+  if (!run)
+    return done(refuse(run.error(), manage_rules));
+  if (run->state != run_state::waiting)
+    return done(refuse("InvalidParameterValue.NotProcessingTask",
+                       fmt::format("the task is {}; only a waiting task can be aborted",
+                                   to_string(run->state))));
+  context.system.cancel(*id, answer_empty(std::move(done), manage_rules));
+}
+
+// ---- DescribeMediaMetaData --------------------------------------------------------------------
+
+constexpr code_rule probe_rules[] = {
+    {errc::not_found, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_unreadable, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_not_media, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_incomplete, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_damaged, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_refused, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_changed, "", "InvalidParameterValue.SrcFile"},
+    {errc::invalid_argument, "Object", "InvalidParameterValue.SrcFile"},
+};
+
+struct describe_media {
+  media_input input;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("InputInfo", s.input, required);
+    v.unsupported("Mode");
+  }
+};
+
+void describe_media_meta_data(const action_context& context, describe_media request,
+                              api_reply done) {
+  auto from = source_of(request.input);
+  if (!from)
+    return done(refuse(from.error(), probe_rules));
+  context.system.probe(from->bucket, from->key,
+                       answer_with<media_info>(std::move(done), probe_rules, [](media_info m) {
+                         return json{{"MetaData", to_media_meta_data(m)}};
+                       }));
+}
+
+} // namespace
+
+void add_task_actions(action_table& table) {
+  table["ProcessMedia"] = make_action(effect::changes, process);
+  table["DescribeTasks"] = make_action(effect::reads, describe_list);
+  table["DescribeTaskDetail"] = make_action(effect::reads, describe_detail);
+  table["ManageTask"] = make_action(effect::changes, manage);
+  table["DescribeMediaMetaData"] = make_action(effect::reads, describe_media_meta_data);
+}
+
+} // namespace framemill
