@@ -84,6 +84,9 @@ json json_of(const T& value) {
 template <class T>
 result<void> read_json(const json& in, T& value, unknown_fields policy);
 
+/// Null, false, 0, "" and []: what a field that is not used holds.
+bool says_nothing(const json& in);
+
 struct json_reader {
   const json& in;
   unknown_fields policy;
@@ -107,8 +110,7 @@ struct json_reader {
     if (i == in.end())
       return;
     ++seen;
-    if (!i->is_null() && !(i->is_array() && i->empty())
-        && !(i->is_string() && i->template get_ref<const std::string&>().empty()))
+    if (!says_nothing(*i))
       status = fail_field(errc::unsupported, std::string{name},
                           "`{}` is not supported by this server", name);
   }
@@ -285,7 +287,8 @@ template <class T>
   return value;
 }
 
-/// Parses text; refuses what is not JSON with line and column.
+/// Parses text; refuses what is not JSON with line and column, and what is nested
+/// deeper than limits::json_depth_max.
 [[nodiscard]] result<json> parse_json(std::string_view text);
 
 /// Compact text. Bytes that are not UTF-8 (names that a media file carries)
