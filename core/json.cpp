@@ -1,5 +1,8 @@
 #include "core/json.hpp"
 
+#include "core/limits.hpp"
+
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -86,6 +89,10 @@ result<void> read_text(const json& in, std::string& to) {
   return {};
 }
 
+bool says_nothing(const json& in) {
+  return in.is_null() || in == false || in == 0 || in == "" || in == json::array();
+}
+
 failure below(std::string_view name, error e) {
   e.field = e.field.empty() ? std::string{name} : fmt::format("{}.{}", name, e.field);
   return failure{std::move(e)};
@@ -105,9 +112,31 @@ std::string plain_sentence(std::string_view what) {
   return out;
 }
 
+/// How deep the brackets outside of strings go. A document that deep would be
+/// parsed, and then end the process when it is copied or written.
+std::size_t depth_of(std::string_view text) {
+  std::size_t depth = 0, deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    auto c = text[i];
+    if (in_string && c == '\\')
+      ++i;
+    else if (c == '"')
+      in_string = !in_string;
+    else if (!in_string && (c == '[' || c == '{'))
+      deepest = std::max(deepest, ++depth);
+    else if (!in_string && (c == ']' || c == '}') && depth > 0)
+      --depth;
+  }
+  return deepest;
+}
+
 } // namespace
 
 result<json> parse_json(std::string_view text) {
+  if (depth_of(text) > limits::json_depth_max)
+    return fail(errc::too_large, "the body is nested deeper than {} levels",
+                limits::json_depth_max);
   try {
     return json::parse(text);
   } catch (const json::exception& e) {

@@ -647,6 +647,10 @@ result<time_offset> parse_time_offset(std::string_view text) {
 result<void> validate(const workflow_spec& spec, const template_source& templates) {
   FM_CHECK(check_name(spec.name));
   FM_CHECK(within("Trigger", check_trigger(spec.trigger)));
+  return validate_call(spec, templates);
+}
+
+result<void> validate_call(const workflow_spec& spec, const template_source& templates) {
   FM_CHECK(check_storage(spec.output_storage));
   FM_CHECK(within("OutputDir", validate_directory(spec.output_dir)));
   if (spec.priority < limits::priority_min || spec.priority > limits::priority_max)

@@ -395,7 +395,11 @@ struct time_offset {
 /// outputs. The field names the place in API terms.
 [[nodiscard]] result<void> validate(const workflow_spec& spec,
                                     const template_source& templates);
-/// The part of it that needs no trigger and no name (ProcessMedia).
+/// All of it but name and trigger: a call that brings its own activities
+/// (ProcessMedia).
+[[nodiscard]] result<void> validate_call(const workflow_spec& spec,
+                                         const template_source& templates);
+/// The activities alone.
 [[nodiscard]] result<void> validate_activities(const std::vector<activity>& activities,
                                                const template_source& templates);
 

@@ -148,6 +148,14 @@ TEST_CASE("workflow: trigger, storage, directory and priority are checked") {
         == "Activities");
 }
 
+TEST_CASE("workflow: a call needs neither name nor trigger") {
+  workflow_spec call;
+  call.activities = {transcode()};
+  CHECK(told(validate_call(call, templates), errc::invalid_argument) == "");
+  call.output_dir = "../";
+  CHECK(told(validate_call(call, templates), errc::invalid_argument) == "OutputDir");
+}
+
 TEST_CASE("workflow: a notification names where it goes") {
   auto notify = [](notify_config n, errc code = errc::invalid_argument) {
     return refused([&](auto& s) { s.notify = n; }, code);
