@@ -1,0 +1,28 @@
+#pragma once
+
+#include "media/plan/geometry.hpp"
+#include "media/plan/plan.hpp"
+#include "media/plan/timeline.hpp"
+
+namespace framemill {
+
+/// What is true of the source for every job of a run, and the policies that
+/// follow from it. Refers to the run and the index it was made of.
+struct source_facts {
+  const run_record* run = nullptr;
+  const media_info* media = nullptr;
+  const packet_index* index = nullptr; ///< nullptr without video
+  const stream_info* video = nullptr;
+  const stream_info* audio = nullptr;
+  bool exact = false;       ///< the index's frames are the frames
+  picture_size size;        ///< upright, square samples
+  timeline clock;
+  bool deinterlace = false;
+  bool tonemap = false;
+  std::vector<std::string> warnings;
+};
+
+[[nodiscard]] source_facts examine(const run_record& run, const packet_index* index,
+                                   const plan_options& options);
+
+} // namespace framemill
