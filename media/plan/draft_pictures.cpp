@@ -47,7 +47,7 @@ result<picture_geometry> geometry_of(const Template& t, fill_type fill, job_draf
 }
 
 /// Picks in order of time; ordinals keep the order in which they were asked for.
-std::vector<picture_pick> picks_at(const timeline& clock, const std::vector<double>& times) {
+std::vector<picture_pick> picks_at(const source_clock& clock, const std::vector<double>& times) {
   std::vector<picture_pick> out;
   for (std::size_t i = 0; i < times.size(); ++i)
     out.push_back({ticks_at(clock, times[i]), static_cast<std::int64_t>(i)});
@@ -171,8 +171,11 @@ result<void> name_sprite(job_draft& d, sprite_step& step, const activity& a,
 }
 
 /// Frames of the animation's own grid: output time k/fps from the clip's start.
-result<std::vector<picture_pick>> animation_picks(const clip& part, const timeline& clock,
+result<std::vector<picture_pick>> animation_picks(const clip& part, const source_clock& clock,
                                                   std::int64_t fps) {
+  if (part.length <= 0)
+    return fail(errc::input_incomplete,
+                "the source does not say how long it is: give the animation an end");
   auto count = std::ceil(part.length * static_cast<double>(fps) - 1e-6);
   FM_CHECK(check_count(count));
   std::vector<picture_pick> out;

@@ -33,7 +33,7 @@ source_facts examine(const run_record& run, const packet_index* index,
   s.audio = s.media->audio();
   s.index = s.video ? index : nullptr;
   s.exact = s.index && options.trust_index && index->exact && !index->pts.empty();
-  s.clock = make_timeline(*s.media, s.index, s.exact);
+  s.clock = make_source_clock(*s.media, s.index, s.exact);
   if (!s.video)
     return s;
   s.size = display_size(*s.video);

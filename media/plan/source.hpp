@@ -2,7 +2,7 @@
 
 #include "media/plan/geometry.hpp"
 #include "media/plan/plan.hpp"
-#include "media/plan/timeline.hpp"
+#include "media/plan/source_clock.hpp"
 
 namespace framemill {
 
@@ -16,7 +16,7 @@ struct source_facts {
   const stream_info* audio = nullptr;
   bool exact = false;       ///< the index's frames are the frames
   picture_size size;        ///< upright, square samples
-  timeline clock;
+  source_clock clock;
   bool deinterlace = false;
   bool tonemap = false;
   std::vector<std::string> warnings;

@@ -1,4 +1,4 @@
-#include "media/plan/timeline.hpp"
+#include "media/plan/source_clock.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -25,10 +25,10 @@ double known_duration(const media_info& media, const stream_info* stream) {
   return stream ? std::max(0.0, seconds_of(stream->duration_pts, stream->time_base)) : 0;
 }
 
-timeline picture_timeline(const media_info& media, const packet_index& index, bool exact) {
+source_clock picture_clock(const media_info& media, const packet_index& index, bool exact) {
   const auto* video = media.video();
   const auto* audio = media.audio();
-  timeline t{index.time_base, first_picture(*video, index)};
+  source_clock t{index.time_base, first_picture(*video, index)};
   auto lead = audio ? seconds_of(t.zero, t.time_base) - start_of(*audio) : 0;
   if (lead > lead_seconds_max)
     t.zero = to_ticks(start_of(*audio), t.time_base);
@@ -41,7 +41,7 @@ timeline picture_timeline(const media_info& media, const packet_index& index, bo
 }
 
 /// An offset in seconds after zero.
-result<double> resolve_offset(const timeline& t, double offset, double if_zero,
+result<double> resolve_offset(const source_clock& t, double offset, double if_zero,
                               const char* field) {
   if (!std::isfinite(offset))
     return fail_field(errc::invalid_argument, field, "the offset is not a number");
@@ -62,21 +62,21 @@ double seconds_of(std::int64_t ticks, const rational& time_base) {
          static_cast<double>(time_base.den);
 }
 
-timeline make_timeline(const media_info& media, const packet_index* index, bool exact) {
+source_clock make_source_clock(const media_info& media, const packet_index* index, bool exact) {
   if (index && media.video())
-    return picture_timeline(media, *index, exact);
-  timeline t;
+    return picture_clock(media, *index, exact);
+  source_clock t;
   const auto* audio = media.audio();
   t.zero = audio ? to_ticks(start_of(*audio), t.time_base) : 0;
   t.duration = known_duration(media, audio);
   return t;
 }
 
-std::int64_t ticks_at(const timeline& t, double seconds) {
+std::int64_t ticks_at(const source_clock& t, double seconds) {
   return t.zero + to_ticks(seconds, t.time_base);
 }
 
-result<clip> resolve_clip(const timeline& t, double start, double end) {
+result<clip> resolve_clip(const source_clock& t, double start, double end) {
   FM_TRY(auto from, resolve_offset(t, start, 0, "StartTimeOffset"));
   FM_TRY(auto to, resolve_offset(t, end, INFINITY, "EndTimeOffset"));
   if (t.duration > 0 && from >= t.duration)

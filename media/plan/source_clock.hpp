@@ -7,7 +7,7 @@
 
 namespace framemill {
 
-struct timeline {
+struct source_clock {
   rational time_base{1, 1'000'000}; ///< of the video stream when there is one
   std::int64_t zero = 0;            ///< ticks
   std::int64_t end = INT64_MAX;     ///< ticks, exclusive; INT64_MAX = as it comes
@@ -19,12 +19,12 @@ struct timeline {
 inline constexpr double lead_seconds_max = 0.1;
 
 /// `index` is nullptr without video; `exact` says whether its end is true.
-[[nodiscard]] timeline make_timeline(const media_info& media, const packet_index* index,
+[[nodiscard]] source_clock make_source_clock(const media_info& media, const packet_index* index,
                                      bool exact);
 
 [[nodiscard]] double seconds_of(std::int64_t ticks, const rational& time_base);
 /// Seconds after zero as ticks, rounded to the nearest.
-[[nodiscard]] std::int64_t ticks_at(const timeline& t, double seconds);
+[[nodiscard]] std::int64_t ticks_at(const source_clock& t, double seconds);
 
 /// A part of the source: [origin, end) in ticks, and the same on the source's
 /// own clock in seconds for audio (`end_seconds` 0 = to the end).
@@ -38,6 +38,6 @@ struct clip {
 };
 
 /// MPS offsets: 0 = start / end, n > 0 = at n s, n < 0 = n s before the end.
-[[nodiscard]] result<clip> resolve_clip(const timeline& t, double start, double end);
+[[nodiscard]] result<clip> resolve_clip(const source_clock& t, double start, double end);
 
 } // namespace framemill
