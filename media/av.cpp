@@ -1,0 +1,252 @@
+#include "media/av.hpp"
+
+#include <fmt/format.h>
+
+extern "C" {
+#include <libavutil/cpu.h>
+}
+
+#include <cstring>
+#include <mutex>
+
+namespace framemill::av {
+namespace {
+
+template <class Ptr, class T>
+result<Ptr> owned(T* raw, std::string_view what) {
+  if (!raw)
+    return fail(errc::no_memory, "no memory for {}", what);
+  return Ptr{raw};
+}
+
+void (*log_line)(std::string_view) = nullptr;
+
+void on_log(void* context, int level, const char* format, va_list arguments) {
+  if (level > AV_LOG_WARNING || !log_line)
+    return;
+  char text[1024];
+  int prefix = 1;
+  av_log_format_line2(context, level, format, arguments, text, sizeof text, &prefix);
+  std::string_view line{text};
+  while (!line.empty() && line.back() == '\n')
+    line.remove_suffix(1);
+  if (!line.empty())
+    log_line(line);
+}
+
+std::string version(unsigned v) {
+  return fmt::format("{}.{}.{}", v >> 16, v >> 8 & 0xff, v & 0xff);
+}
+
+std::string cpu_features() {
+  const auto flags = av_get_cpu_flags();
+  std::string out;
+  auto add = [&](int flag, const char* name) {
+    if (flags & flag)
+      out += out.empty() ? name : std::string{"+"} + name;
+  };
+  add(AV_CPU_FLAG_SSE2, "sse2");
+  add(AV_CPU_FLAG_SSSE3, "ssse3");
+  add(AV_CPU_FLAG_SSE42, "sse4.2");
+  add(AV_CPU_FLAG_AVX, "avx");
+  add(AV_CPU_FLAG_AVX2, "avx2");
+  add(AV_CPU_FLAG_AVX512, "avx512");
+  add(AV_CPU_FLAG_NEON, "neon");
+  return out.empty() ? "generic" : out;
+}
+
+/// The x264 build writes itself into its user data: "x264 - core 164 r3095".
+std::string x264_build() {
+  auto codec = avcodec_find_encoder_by_name("libx264");
+  auto context = codec ? make_codec(codec) : result<codec_ptr>{fail(errc::unsupported, "")};
+  if (!context)
+    return "none";
+  auto& c = **context;
+  c.width = c.height = 16;
+  c.pix_fmt = AV_PIX_FMT_YUV420P;
+  c.time_base = {1, 25};
+  c.thread_count = 1;
+  auto frame = make_frame();
+  auto packet = make_packet();
+  if (!frame || !packet || avcodec_open2(&c, codec, nullptr) < 0)
+    return "unknown";
+  (*frame)->width = (*frame)->height = 16;
+  (*frame)->format = c.pix_fmt;
+  if (av_frame_get_buffer(frame->get(), 0) < 0)
+    return "unknown";
+  for (int plane = 0; plane < 3; ++plane)
+    std::memset((*frame)->data[plane], 0, (*frame)->buf[plane]->size);
+  (*frame)->pts = 0;
+  avcodec_send_frame(&c, frame->get());
+  avcodec_send_frame(&c, nullptr);
+  if (avcodec_receive_packet(&c, packet->get()) < 0)
+    return "unknown";
+  std::string_view bytes{reinterpret_cast<char*>((*packet)->data),
+                         static_cast<std::size_t>((*packet)->size)};
+  auto at = bytes.find("x264 - core ");
+  if (at == bytes.npos)
+    return "unknown";
+  auto text = bytes.substr(at + 12, 40);
+  return std::string{text.substr(0, text.find(" - "))};
+}
+
+} // namespace
+
+void output_closer::operator()(AVFormatContext* c) const noexcept {
+  if (c->pb && !(c->oformat->flags & AVFMT_NOFILE))
+    avio_closep(&c->pb);
+  avformat_free_context(c);
+}
+
+void io_closer::operator()(AVIOContext* c) const noexcept {
+  av_freep(&c->buffer);
+  avio_context_free(&c);
+}
+
+result<frame_ptr> make_frame() { return owned<frame_ptr>(av_frame_alloc(), "a frame"); }
+result<packet_ptr> make_packet() { return owned<packet_ptr>(av_packet_alloc(), "a packet"); }
+result<graph_ptr> make_graph() {
+  return owned<graph_ptr>(avfilter_graph_alloc(), "a filter graph");
+}
+result<codec_ptr> make_codec(const AVCodec* codec) {
+  return owned<codec_ptr>(avcodec_alloc_context3(codec), "a codec");
+}
+result<frame_ptr> share(const AVFrame& frame) {
+  return owned<frame_ptr>(av_frame_clone(&frame), "a frame");
+}
+
+std::string message_of(int code) {
+  char text[AV_ERROR_MAX_STRING_SIZE] = {};
+  av_strerror(code, text, sizeof text);
+  return text;
+}
+
+failure fail_av(int number, errc code, std::string_view what) {
+  const bool of_system = number < 0 && number > -4096 && number != AVERROR(EINVAL)
+                         && number != AVERROR(ENOSYS);
+  return fail(of_system ? errc_of_errno(-number, code) : code, "{}: {}", what,
+              message_of(number));
+}
+
+result<int> check(int number, std::string_view what, errc code) {
+  if (number < 0)
+    return fail_av(number, code, what);
+  return number;
+}
+
+AVRational ratio(const rational& r) {
+  AVRational out{0, 1};
+  av_reduce(&out.num, &out.den, r.num, r.den, INT32_MAX);
+  return out;
+}
+rational ratio(AVRational r) { return {r.num, r.den}; }
+double seconds(std::int64_t ticks, AVRational time_base) {
+  return static_cast<double>(ticks) * time_base.num / time_base.den;
+}
+
+options::options(std::initializer_list<std::pair<const char*, std::string>> list) {
+  for (const auto& [name, value] : list)
+    set(name, value);
+}
+options& options::set(const char* name, const std::string& value) {
+  av_dict_set(&dictionary_, name, value.c_str(), 0);
+  return *this;
+}
+result<void> options::all_used(std::string_view by) const {
+  if (auto left = av_dict_get(dictionary_, "", nullptr, AV_DICT_IGNORE_SUFFIX))
+    return fail(errc::internal, "{} has no option `{}`", by, left->key);
+  return {};
+}
+
+result<graph_builder> graph_builder::make() {
+  FM_TRY(auto graph, make_graph());
+  graph->nb_threads = 1;
+  return graph_builder{std::move(graph)};
+}
+
+result<AVFilterContext*> graph_builder::picture_source(const AVFrame& like,
+                                                       AVRational time_base) {
+  auto source = avfilter_graph_alloc_filter(graph_.get(), avfilter_get_by_name("buffer"), "");
+  auto parameters = av_buffersrc_parameters_alloc();
+  if (!source || !parameters) {
+    av_free(parameters);
+    return fail(errc::no_memory, "no memory for a filter");
+  }
+  parameters->format = like.format;
+  parameters->width = like.width;
+  parameters->height = like.height;
+  parameters->time_base = time_base;
+  parameters->sample_aspect_ratio = like.sample_aspect_ratio;
+  auto set = av_buffersrc_parameters_set(source, parameters);
+  av_free(parameters);
+  FM_CHECK(check(set, "cannot set up the picture source"));
+  FM_CHECK(check(avfilter_init_str(source, nullptr), "cannot set up the picture source"));
+  continue_from(source);
+  return source;
+}
+
+result<AVFilterContext*> graph_builder::sound_source(const AVFrame& like) {
+  char layout[128] = {};
+  av_channel_layout_describe(&like.ch_layout, layout, sizeof layout);
+  FM_TRY(auto source,
+         create("abuffer",
+                {{"sample_rate", std::to_string(like.sample_rate)},
+                 {"sample_fmt", av_get_sample_fmt_name(AVSampleFormat(like.format))},
+                 {"channel_layout", layout},
+                 {"time_base", fmt::format("1/{}", like.sample_rate)}}));
+  continue_from(source);
+  return source;
+}
+
+result<AVFilterContext*>
+graph_builder::create(const char* filter,
+                      std::initializer_list<std::pair<const char*, std::string>> args) {
+  auto node = avfilter_graph_alloc_filter(graph_.get(), avfilter_get_by_name(filter), "");
+  if (!node)
+    return fail(errc::internal, "the filter `{}` is missing in this libavfilter", filter);
+  options o(args);
+  FM_CHECK(check(avfilter_init_dict(node, o.pass()),
+                 fmt::format("cannot set up the filter `{}`", filter)));
+  FM_CHECK(o.all_used(filter));
+  return node;
+}
+
+result<AVFilterContext*>
+graph_builder::add(const char* filter,
+                   std::initializer_list<std::pair<const char*, std::string>> args) {
+  FM_TRY(auto node, create(filter, args));
+  FM_CHECK(link(last_, last_pad_, node, 0));
+  continue_from(node);
+  return node;
+}
+
+result<void> graph_builder::link(AVFilterContext* from, unsigned pad, AVFilterContext* to,
+                                 unsigned input) {
+  FM_CHECK(check(avfilter_link(from, pad, to, input), "cannot connect two filters"));
+  return {};
+}
+
+void graph_builder::continue_from(AVFilterContext* node, unsigned pad) noexcept {
+  last_ = node;
+  last_pad_ = pad;
+}
+
+result<std::pair<graph_ptr, AVFilterContext*>> graph_builder::finish(const char* sink) {
+  FM_TRY(auto node, add(sink));
+  FM_CHECK(check(avfilter_graph_config(graph_.get(), nullptr), "the filter graph does not fit",
+                 errc::input_damaged));
+  return std::pair{std::move(graph_), node};
+}
+
+std::string fingerprint() {
+  return fmt::format("libavcodec {} libavformat {} libavfilter {} x264 {} cpu {}",
+                     version(avcodec_version()), version(avformat_version()),
+                     version(avfilter_version()), x264_build(), cpu_features());
+}
+
+void log_to(void (*line)(std::string_view)) {
+  log_line = line;
+  av_log_set_callback(on_log);
+}
+
+} // namespace framemill::av
