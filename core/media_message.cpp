@@ -30,10 +30,12 @@ constexpr std::int64_t unzigzag(std::uint64_t n) noexcept {
 }
 /// Differences wrap, so that every pair of values has one.
 constexpr std::int64_t minus(std::int64_t a, std::int64_t b) noexcept {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a)
+                                   - static_cast<std::uint64_t>(b));
 }
 constexpr std::int64_t plus(std::int64_t a, std::int64_t b) noexcept {
-  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a)
+                                   + static_cast<std::uint64_t>(b));
 }
 
 class index_writer {

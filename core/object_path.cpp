@@ -52,7 +52,7 @@ constexpr std::array<std::pair<std::string_view, std::string path_variables::*>,
     {"number", &path_variables::number},
 }};
 
-std::string path_variables::* member_of(std::string_view name) {
+std::string path_variables::*member_of(std::string_view name) {
   for (const auto& [known, member] : variables)
     if (known == name)
       return member;
@@ -196,7 +196,8 @@ std::string render_number(const number_format& f, std::int64_t ordinal) {
   return padding + digits;
 }
 
-output_place place_output(const activity& a, const std::optional<output_storage>& default_storage,
+output_place place_output(const activity& a,
+                          const std::optional<output_storage>& default_storage,
                           std::string_view output_dir, std::string_view input_bucket,
                           std::string_view input_key) {
   output_place place;

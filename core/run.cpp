@@ -34,7 +34,7 @@ constexpr transition_table<job_state> job_next = [] {
   using enum job_state;
   return transition_table<job_state>{
       /* waiting    */ one_of({processing, failed, cancelled}),
-      /* processing */ one_of({waiting, publishing, failed, cancelled}), // waiting: plan anew
+      /* processing */ one_of({waiting, publishing, failed, cancelled}),   // waiting: plan anew
       /* publishing */ one_of({processing, succeeded, failed, cancelled}), // artifact lost
       /* succeeded  */ 0,
       /* failed     */ 0,

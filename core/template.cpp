@@ -1,5 +1,6 @@
 #include "core/template.hpp"
 
+#include "core/base64.hpp"
 #include "core/utf8.hpp"
 
 #include <algorithm>
@@ -55,8 +56,8 @@ video_template video_of(const rendition& r) {
 
 template_record encode_preset(std::uint64_t base, const rendition& r, std::string container) {
   auto label = container == "hls" ? "HLS" : "MP4";
-  auto record = preset(template_family::transcode, base + r.number,
-                       fmt::format("{}-{}", label, r.label));
+  auto record =
+      preset(template_family::transcode, base + r.number, fmt::format("{}-{}", label, r.label));
   record.transcode = transcode_template{std::move(container), 0, 0, video_of(r),
                                         audio_of("aac", r.audio_kbps)};
   return record;
@@ -73,8 +74,8 @@ template_record remux_preset(std::uint64_t definition, std::string container) {
   return record;
 }
 
-template_record audio_preset(std::uint64_t definition, std::string container,
-                             std::string codec, std::int64_t kbps) {
+template_record audio_preset(std::uint64_t definition, std::string container, std::string codec,
+                             std::int64_t kbps) {
   auto record = preset(template_family::transcode, definition,
                        fmt::format("{}-{}K", container == "mp3" ? "MP3" : "M4A", kbps));
   record.transcode = transcode_template{std::move(container), 1, 0, std::nullopt,
@@ -132,8 +133,9 @@ std::vector<template_record> all_presets() {
 
 /// 10, 20, 30, 40 were the mp4 presets and 210…240 the hls ones.
 std::uint64_t current_definition(std::uint64_t definition) {
-  bool old = definition % 10 == 0
-             && ((definition >= 10 && definition <= 40) || (definition >= 210 && definition <= 240));
+  bool old =
+      definition % 10 == 0
+      && ((definition >= 10 && definition <= 40) || (definition >= 210 && definition <= 240));
   return old ? 100000 + definition : definition;
 }
 
@@ -156,8 +158,8 @@ template <class T>
 result<void> check_range(std::string field, T value, T low, T high) {
   if (value >= low && value <= high)
     return {};
-  return fail_field(errc::invalid_argument, field, "{} is {}; it must be within {} to {}", field,
-                    value, low, high);
+  return fail_field(errc::invalid_argument, field, "{} is {}; it must be within {} to {}",
+                    field, value, low, high);
 }
 
 template <class T>
@@ -180,7 +182,8 @@ failure invalid(std::string field, std::string_view sentence) {
 }
 
 failure missing(std::string field) {
-  return fail_field(errc::missing_argument, field, "a required parameter is missing: {}", field);
+  return fail_field(errc::missing_argument, field, "a required parameter is missing: {}",
+                    field);
 }
 
 /// The same failure, its field below `name`.
@@ -244,12 +247,12 @@ result<void> check_rate(const video_template& v) {
 result<void> check_h264(const video_template& v) {
   auto profile = v.video_profile.value_or("");
   FM_CHECK(check_among("VideoProfile", profile, {"", "default", "baseline", "main", "high"}));
-  FM_CHECK(check_among("VideoLevel", v.video_level.value_or(""),
-                       {"",  "default", "1",  "1.0", "1.1", "1.2", "1.3", "2",   "2.0", "2.1",
-                        "2.2", "3",     "3.0", "3.1", "3.2", "4",   "4.0", "4.1", "4.2", "5",
-                        "5.0", "5.1",   "5.2", "6",   "6.0", "6.1", "6.2", "10",  "11",  "12",
-                        "13",  "20",    "21",  "22",  "30",  "31",  "32",  "40",  "41",  "42",
-                        "50",  "51",    "52",  "60",  "61",  "62"}));
+  FM_CHECK(check_among(
+      "VideoLevel", v.video_level.value_or(""),
+      {"",    "default", "1",   "1.0", "1.1", "1.2", "1.3", "2",  "2.0", "2.1", "2.2", "3",
+       "3.0", "3.1",     "3.2", "4",   "4.0", "4.1", "4.2", "5",  "5.0", "5.1", "5.2", "6",
+       "6.0", "6.1",     "6.2", "10",  "11",  "12",  "13",  "20", "21",  "22",  "30",  "31",
+       "32",  "40",      "41",  "42",  "50",  "51",  "52",  "60", "61",  "62"}));
   FM_CHECK(check_range("Bframes", v.bframes, -1, 16));
   if (profile == "baseline" && v.bframes.value_or(0) > 0)
     return invalid("Bframes", "VideoProfile baseline has no B-frames");
@@ -330,21 +333,18 @@ result<void> check_mark_size(std::string field, std::string_view text) {
 }
 
 result<void> check_mark(const image_watermark_template& t) {
-  // The first characters are those of the base64 of PNG's and JPEG's magic.
-  const auto& image = t.image_content;
-  if (!image.starts_with("iVBORw0KGgo") && !image.starts_with("/9j/"))
-    return invalid("ImageContent", "ImageContent must be a PNG or JPEG in base64");
-  constexpr auto alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  auto digits = std::string_view{image}.substr(0, image.find_last_not_of('=') + 1);
-  if (image.size() % 4 != 0 || image.size() - digits.size() > 2
-      || digits.find_first_not_of(alphabet) != std::string_view::npos)
-    return invalid("ImageContent", "ImageContent is not base64");
+  auto image = decode_base64(t.image_content);
+  if (!image)
+    return fail_field(image.error().code, "ImageContent", "{}", image.error().message);
+  if (!image->starts_with("\x89PNG\r\n\x1a\n") && !image->starts_with("\xff\xd8\xff"))
+    return invalid("ImageContent", "ImageContent must be a PNG or a JPEG");
   return validate_mark_geometry(t.width, t.height, t.repeat_type);
 }
 
 bool is_color(std::string_view text) {
   return text.size() == 8 && text.starts_with("0x")
-         && text.substr(2).find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+         && text.substr(2).find_first_not_of("0123456789abcdefABCDEF")
+                == std::string_view::npos;
 }
 
 result<void> check_mark(const text_watermark_template& t) {
@@ -367,8 +367,8 @@ result<void> check_text(std::string field, std::string_view text, std::size_t ch
   if (!n)
     return fail_field(errc::invalid_argument, field, "{} is not valid UTF-8", field);
   if (*n > chars_max)
-    return fail_field(errc::invalid_argument, field, "{} has {} characters; at most {} are allowed",
-                      field, *n, chars_max);
+    return fail_field(errc::invalid_argument, field,
+                      "{} has {} characters; at most {} are allowed", field, *n, chars_max);
   return {};
 }
 
@@ -523,7 +523,9 @@ namespace {
 struct field_addresses {
   std::vector<const void*> at;
   template <class T, class... R>
-  void operator()(std::string_view, const T& member, R...) { at.push_back(&member); }
+  void operator()(std::string_view, const T& member, R...) {
+    at.push_back(&member);
+  }
   void unsupported(std::string_view) {}
 };
 

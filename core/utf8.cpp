@@ -7,9 +7,9 @@ namespace framemill {
 namespace {
 
 struct lead {
-  std::size_t bytes;  ///< of the whole sequence; 0 = not a lead byte
+  std::size_t bytes; ///< of the whole sequence; 0 = not a lead byte
   char32_t bits;
-  char32_t lowest;    ///< smaller values are overlong
+  char32_t lowest; ///< smaller values are overlong
 };
 
 lead lead_of(std::uint8_t b) noexcept {
@@ -24,9 +24,7 @@ lead lead_of(std::uint8_t b) noexcept {
   return {0, 0, 0};
 }
 
-bool is_scalar(char32_t c) noexcept {
-  return c <= 0x10ffff && !(c >= 0xd800 && c < 0xe000);
-}
+bool is_scalar(char32_t c) noexcept { return c <= 0x10ffff && !(c >= 0xd800 && c < 0xe000); }
 
 } // namespace
 

@@ -26,7 +26,8 @@ decltype(auto) with_task(const activity& a, F&& f) {
   switch (a.kind) {
     case activity_kind::animated_graphic:
       return f(a.animated_graphic ? *a.animated_graphic : no_animated_graphic);
-    case activity_kind::snapshot_by_time_offset: return f(a.snapshot ? *a.snapshot : no_snapshot);
+    case activity_kind::snapshot_by_time_offset:
+      return f(a.snapshot ? *a.snapshot : no_snapshot);
     case activity_kind::sample_snapshot:
       return f(a.sample_snapshot ? *a.sample_snapshot : no_sample_snapshot);
     case activity_kind::image_sprite:
@@ -65,16 +66,17 @@ bool is_alphanumeric(char32_t c) {
 
 /// MPS's default set (mps-api §3.2).
 constexpr std::string_view default_formats[] = {
-    "mp4", "avi", "mov", "wmv", "flv", "mkv", "mpg", "mpeg", "rm",  "rmvb", "asf",
-    "3gp", "webm", "ts", "m4v", "mp3", "wav", "aac", "flac", "ogg", "m4a",  "amr",
-    "vtt", "srt"};
+    "mp4",  "avi", "mov", "wmv", "flv", "mkv", "mpg",  "mpeg", "rm",  "rmvb", "asf", "3gp",
+    "webm", "ts",  "m4v", "mp3", "wav", "aac", "flac", "ogg",  "m4a", "amr",  "vtt", "srt"};
 
 std::string_view without_dot(std::string_view format) {
   return format.starts_with('.') ? format.substr(1) : format;
 }
 
 bool takes_format(const trigger& t, const std::string& extension) {
-  auto is_it = [&](std::string_view f) { return f == "*" || lower(without_dot(f)) == extension; };
+  auto is_it = [&](std::string_view f) {
+    return f == "*" || lower(without_dot(f)) == extension;
+  };
   if (!t.formats || t.formats->empty())
     return std::any_of(std::begin(default_formats), std::end(default_formats), is_it);
   return std::any_of(t.formats->begin(), t.formats->end(), is_it);
@@ -89,7 +91,8 @@ bool is_ideograph(char32_t c) {
 result<void> check_name(std::string_view name) {
   auto chars = code_points(name);
   if (!chars || *chars == 0 || *chars > limits::workflow_name_chars_max)
-    return fail_field(errc::invalid_argument, "Name", "a workflow's name has 1 to {} characters",
+    return fail_field(errc::invalid_argument, "Name",
+                      "a workflow's name has 1 to {} characters",
                       limits::workflow_name_chars_max);
   while (auto c = take_code_point(name))
     if (!is_alphanumeric(*c) && !is_ideograph(*c) && *c != '_' && *c != '-')
@@ -101,9 +104,8 @@ result<void> check_name(std::string_view name) {
 result<void> check_format(std::string_view format) {
   auto name = without_dot(format);
   bool plain = !name.empty() && name.size() <= 64
-               && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-                    return is_alphanumeric(c);
-                  });
+               && std::all_of(name.begin(), name.end(),
+                              [](unsigned char c) { return is_alphanumeric(c); });
   if (plain || format == "*")
     return {};
   return fail(errc::invalid_argument,
@@ -156,9 +158,8 @@ result<void> check_queue(const notify_config& n) {
 result<void> check_url(std::string_view url) {
   bool http = url.starts_with("http://") || url.starts_with("https://");
   auto rest = url.substr(std::min(url.size(), url.find("://") + 3));
-  bool plain = std::none_of(url.begin(), url.end(), [](unsigned char c) {
-    return c <= 0x20 || c == 0x7f;
-  });
+  bool plain = std::none_of(url.begin(), url.end(),
+                            [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
   if (http && plain && !rest.empty() && rest.front() != '/')
     return {};
   return invalid("NotifyUrl", "NotifyUrl must be an http:// or https:// address");
@@ -253,8 +254,8 @@ result<void> check_raw_mark(const raw_watermark& w) {
     return fail_field(errc::missing_argument, "ImageTemplate", "ImageTemplate is missing");
   FM_CHECK(validate_mark_position(w.x_pos, w.y_pos));
   FM_CHECK(within("ImageTemplate.ImageContent", check_input(w.image->image_content)));
-  return within("ImageTemplate", validate_mark_geometry(w.image->width, w.image->height,
-                                                        w.image->repeat_type));
+  return within("ImageTemplate",
+                validate_mark_geometry(w.image->width, w.image->height, w.image->repeat_type));
 }
 
 enum class mark_place : std::uint8_t { video, picture };
@@ -293,8 +294,10 @@ result<void> check_mark(const watermark_input& w, const template_source& templat
 result<void> check_marks(const std::vector<watermark_input>& marks,
                          const template_source& templates, mark_place place) {
   if (marks.size() > limits::watermarks_max)
-    return fail_field(errc::invalid_argument, "WatermarkSet", "{} watermarks; at most {} are "
-                      "allowed", marks.size(), limits::watermarks_max);
+    return fail_field(errc::invalid_argument, "WatermarkSet",
+                      "{} watermarks; at most {} are "
+                      "allowed",
+                      marks.size(), limits::watermarks_max);
   for (std::size_t i = 0; i < marks.size(); ++i)
     FM_CHECK(within(fmt::format("WatermarkSet.{}", i), check_mark(marks[i], templates, place)));
   return {};
@@ -324,7 +327,8 @@ result<void> check_task(const transcode_task& t, const template_source& template
   FM_CHECK(check_marks(t.watermarks, templates, mark_place::video));
   FM_CHECK(check_clip(t.start_offset, t.end_offset));
   FM_CHECK(check_numbers(t.numbers));
-  FM_CHECK(within("OutputObjectPath", check_object_name(t.output_object_path, file_count::one)));
+  FM_CHECK(
+      within("OutputObjectPath", check_object_name(t.output_object_path, file_count::one)));
   return within("SegmentObjectName",
                 check_relative_name(t.segment_object_name, file_count::many));
 }
@@ -332,7 +336,8 @@ result<void> check_task(const transcode_task& t, const template_source& template
 result<void> check_task(const animated_graphic_task& t, const template_source& templates) {
   FM_CHECK(find_definition(templates, template_family::animated_graphics, t.definition));
   if (t.start_offset < 0 || t.end_offset < 0)
-    return invalid("StartTimeOffset", "the offsets of an animated graphic must not be negative");
+    return invalid("StartTimeOffset",
+                   "the offsets of an animated graphic must not be negative");
   bool whole = t.start_offset == 0 && t.end_offset == 0;
   if (!whole && t.end_offset <= t.start_offset)
     return invalid("EndTimeOffset", "EndTimeOffset must be after StartTimeOffset (both 0: the "
@@ -357,7 +362,8 @@ result<void> check_offsets(const snapshot_by_time_offset_task& t) {
     return fail_field(errc::too_large, "ExtTimeOffsetSet", "{} times; at most {} are allowed",
                       count, limits::images_per_job_max);
   for (std::size_t i = 0; i < t.ext_time_offsets.size(); ++i)
-    FM_CHECK(within(fmt::format("ExtTimeOffsetSet.{}", i), check_offset(t.ext_time_offsets[i])));
+    FM_CHECK(
+        within(fmt::format("ExtTimeOffsetSet.{}", i), check_offset(t.ext_time_offsets[i])));
   for (std::size_t i = 0; i < t.time_offsets.size(); ++i)
     if (!(t.time_offsets[i] >= 0 && t.time_offsets[i] <= limits::source_seconds_max))
       return invalid(fmt::format("TimeOffsetSet.{}", i), "a time is out of range");
@@ -371,9 +377,9 @@ result<void> check_task(const snapshot_by_time_offset_task& t,
   FM_CHECK(check_marks(t.watermarks, templates, mark_place::picture));
   FM_CHECK(check_numbers(t.numbers));
   bool several = t.ext_time_offsets.size() + t.time_offsets.size() > 1;
-  return within("OutputObjectPath",
-                check_object_name(t.output_object_path,
-                                  several ? file_count::many : file_count::one));
+  return within(
+      "OutputObjectPath",
+      check_object_name(t.output_object_path, several ? file_count::many : file_count::one));
 }
 
 result<void> check_task(const sample_snapshot_task& t, const template_source& templates) {
@@ -386,8 +392,10 @@ result<void> check_task(const sample_snapshot_task& t, const template_source& te
 result<void> check_task(const image_sprite_task& t, const template_source& templates) {
   FM_CHECK(find_definition(templates, template_family::image_sprite, t.definition));
   FM_CHECK(check_numbers(t.numbers));
-  FM_CHECK(within("OutputObjectPath", check_object_name(t.output_object_path, file_count::many)));
-  return within("WebVttObjectName", check_relative_name(t.web_vtt_object_name, file_count::one));
+  FM_CHECK(
+      within("OutputObjectPath", check_object_name(t.output_object_path, file_count::many)));
+  return within("WebVttObjectName",
+                check_relative_name(t.web_vtt_object_name, file_count::one));
 }
 
 /// Of the member that holds an activity's parameters.
@@ -525,14 +533,14 @@ std::vector<std::string> names_of(const activity& a, const template_source& temp
   auto beside = directory + split_key(main).directory;
   if (a.kind == activity_kind::image_sprite) {
     const auto& vtt = a.image_sprite->web_vtt_object_name;
-    names.push_back(beside + rendered(vtt.empty() ? default_vtt_template() : vtt, a, "vtt",
-                                      common));
+    names.push_back(beside
+                    + rendered(vtt.empty() ? default_vtt_template() : vtt, a, "vtt", common));
   }
   if (format == "m3u8") {
     const auto& segment = a.transcode->segment_object_name;
-    names.push_back(beside
-                    + rendered(segment.empty() ? default_segment_template() : segment, a, "ts",
-                               common));
+    names.push_back(
+        beside
+        + rendered(segment.empty() ? default_segment_template() : segment, a, "ts", common));
   }
   return names;
 }
@@ -545,11 +553,11 @@ result<void> check_clashes(const std::vector<activity>& activities,
       auto [it, fresh] = owners.emplace(std::move(name), i);
       if (fresh)
         continue;
-      return fail_field(errc::invalid_argument,
-                        fmt::format("Activities.{}.{}.OutputObjectPath", i,
-                                    member_name(activities[i].kind)),
-                        "it would write the same object as activity {}: {}", it->second,
-                        it->first.substr(it->first.find(':') + 1));
+      return fail_field(
+          errc::invalid_argument,
+          fmt::format("Activities.{}.{}.OutputObjectPath", i, member_name(activities[i].kind)),
+          "it would write the same object as activity {}: {}", it->second,
+          it->first.substr(it->first.find(':') + 1));
     }
   return {};
 }
@@ -614,7 +622,8 @@ template_family family_of(activity_kind k) {
   switch (k) {
     case activity_kind::transcode: return template_family::transcode;
     case activity_kind::animated_graphic: return template_family::animated_graphics;
-    case activity_kind::snapshot_by_time_offset: return template_family::snapshot_by_time_offset;
+    case activity_kind::snapshot_by_time_offset:
+      return template_family::snapshot_by_time_offset;
     case activity_kind::sample_snapshot: return template_family::sample_snapshot;
     case activity_kind::image_sprite: return template_family::image_sprite;
   }
@@ -642,7 +651,8 @@ result<time_offset> parse_time_offset(std::string_view text) {
   return time_offset{value, percent};
 }
 
-// ---- Validation ------------------------------------------------------------------------------
+// ---- Validation
+// ------------------------------------------------------------------------------
 
 result<void> validate(const workflow_spec& spec, const template_source& templates) {
   FM_CHECK(check_name(spec.name));

@@ -124,15 +124,28 @@ TEST_CASE("codec: a request is these bytes") {
 
   CHECK(hex(encode(request))
         == "85"
-           "aa536f757263654e616d65" "a8696e2f612e6d7034"
-           "ab536f757263654279746573" "cd03e8"
-           "a55374657073" "91" "92" "01" "81" "a957697468496e646578" "c3"
-           "a44b656570" "91" "a5696e646578"
-           "ae4d656d6f727942797465734d6178" "00");
+           "aa536f757263654e616d65"
+           "a8696e2f612e6d7034"
+           "ab536f757263654279746573"
+           "cd03e8"
+           "a55374657073"
+           "91"
+           "92"
+           "01"
+           "81"
+           "a957697468496e646578"
+           "c3"
+           "a44b656570"
+           "91"
+           "a5696e646578"
+           "ae4d656d6f727942797465734d6178"
+           "00");
 }
 
 TEST_CASE("codec: a field that is absent keeps its default") {
-  auto bytes = bytes_of_hex("81" "a34e756d" "07"); // {"Num": 7}
+  auto bytes = bytes_of_hex("81"
+                            "a34e756d"
+                            "07"); // {"Num": 7}
 
   auto r = decode<rational>(bytes);
 
@@ -141,24 +154,34 @@ TEST_CASE("codec: a field that is absent keeps its default") {
 }
 
 TEST_CASE("codec: a field that is not known is skipped") {
-  auto bytes = bytes_of_hex("82" "a34e756d" "07" "a34e6577" "9101");
+  auto bytes = bytes_of_hex("82"
+                            "a34e756d"
+                            "07"
+                            "a34e6577"
+                            "9101");
 
   CHECK(decode<rational>(bytes).value() == rational{7, 1});
 }
 
 TEST_CASE("codec: a number that does not fit is refused, not cut") {
-  auto bytes = bytes_of_hex("81" "a5496e646578" "cf0000000100000000"); // 2^32
+  auto bytes = bytes_of_hex("81"
+                            "a5496e646578"
+                            "cf0000000100000000"); // 2^32
   auto index = decode<shard_id>(bytes);
   REQUIRE(!index.has_value());
   CHECK(index.error().code == errc::malformed);
   CHECK(index.error().field == "Index");
 
-  auto negative = bytes_of_hex("81" "a5496e646578" "ff"); // -1
+  auto negative = bytes_of_hex("81"
+                               "a5496e646578"
+                               "ff"); // -1
   CHECK(!decode<shard_id>(negative).has_value());
 }
 
 TEST_CASE("codec: an unknown message kind is refused") {
-  auto r = decode<child_message>(bytes_of_hex("92" "7f" "80"));
+  auto r = decode<child_message>(bytes_of_hex("92"
+                                              "7f"
+                                              "80"));
 
   REQUIRE(!r.has_value());
   CHECK(r.error().message == "unknown message kind 127");

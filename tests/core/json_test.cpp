@@ -95,10 +95,11 @@ TEST_CASE("json: what we do not have is refused when it is set") {
   check_refused<transcode_task>(R"({"Definition":1,"BlindWatermark":{"Definition":2}})",
                                 errc::unsupported, "BlindWatermark");
   check_refused<video_template>(R"({"BitDepth":10})", errc::unsupported, "BitDepth");
-  for (auto text : {R"({"Definition":1,"MosaicSet":[]})", R"({"Definition":1,"MosaicSet":null})",
-                    R"({"Definition":1,"BlindWatermark":null})",
-                    R"({"Definition":1,"HeadTailParameter":""})",
-                    R"({"Definition":1,"RawParameter":{"VideoTemplate":{"RawPts":0}}})"}) {
+  for (auto text :
+       {R"({"Definition":1,"MosaicSet":[]})", R"({"Definition":1,"MosaicSet":null})",
+        R"({"Definition":1,"BlindWatermark":null})",
+        R"({"Definition":1,"HeadTailParameter":""})",
+        R"({"Definition":1,"RawParameter":{"VideoTemplate":{"RawPts":0}}})"}) {
     CAPTURE(text);
     CHECK(read<transcode_task>(text).has_value());
   }
@@ -121,7 +122,8 @@ TEST_CASE("json: a step has its kind number beside its fields") {
 }
 
 TEST_CASE("json: what is not JSON is refused in plain words") {
-  for (auto text : {"", "{", "{'a':1}", "nul", "{\"a\":\"\xff\"}", "[1,]", "1 2", "{\"a\":1e999}"}) {
+  for (auto text :
+       {"", "{", "{'a':1}", "nul", "{\"a\":\"\xff\"}", "[1,]", "1 2", "{\"a\":1e999}"}) {
     CAPTURE(text);
     auto r = parse_json(text);
     REQUIRE(!r.has_value());
@@ -135,10 +137,12 @@ TEST_CASE("json: what is not JSON is refused in plain words") {
 }
 
 TEST_CASE("json: a hundred thousand nested brackets do not end the process") {
-  for (auto text : {std::string(100'000, '['), std::string(100'000, '[') + std::string(100'000, ']')})
+  for (auto text :
+       {std::string(100'000, '['), std::string(100'000, '[') + std::string(100'000, ']')})
     CHECK(parse_json(text).error().code == errc::too_large);
   CHECK(parse_json(std::string(64, '[') + std::string(64, ']')).has_value());
-  CHECK(parse_json("\"" + std::string(100, '[') + "\\\"" + std::string(100, '[') + "\"").has_value());
+  CHECK(parse_json("\"" + std::string(100, '[') + "\\\"" + std::string(100, '[') + "\"")
+            .has_value());
 }
 
 TEST_CASE("json: bytes that are not UTF-8 do not stop an answer") {

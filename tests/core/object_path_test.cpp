@@ -13,9 +13,9 @@ TEST_CASE("normalize_key: a leading slash is dropped, the rest is kept") {
 
 TEST_CASE("normalize_key: hostile keys are refused") {
   using namespace std::string_view_literals;
-  for (auto key : {""sv, "/"sv, "//a"sv, "a//b"sv, "a/"sv, ".."sv, "../a"sv, "a/../b"sv, "a/.."sv,
-                   "."sv, "a/./b"sv, "a\nb"sv, "a\0b"sv, "a\x7f"sv, "a\xc2\x85"sv, "\xff"sv,
-                   "\xc0\xae\xc0\xae/a"sv}) {
+  for (auto key : {""sv, "/"sv, "//a"sv, "a//b"sv, "a/"sv, ".."sv, "../a"sv, "a/../b"sv,
+                   "a/.."sv, "."sv, "a/./b"sv, "a\nb"sv, "a\0b"sv, "a\x7f"sv, "a\xc2\x85"sv,
+                   "\xff"sv, "\xc0\xae\xc0\xae/a"sv}) {
     CAPTURE(key);
     CHECK(!normalize_key(key).has_value());
   }
@@ -60,9 +60,9 @@ TEST_CASE("path templates: every default one is valid") {
 }
 
 TEST_CASE("path templates: unknown variables, dots and control characters are refused") {
-  for (auto text : {"", "{nope}.{format}", "{inputName", "inputName}.mp4", "{{inputName}}",
-                    "../{inputName}.mp4", "a/../b.mp4", "./a.mp4", "a//b.mp4", "a\tb.mp4",
-                    "a/", "{}"}) {
+  for (auto text :
+       {"", "{nope}.{format}", "{inputName", "inputName}.mp4", "{{inputName}}",
+        "../{inputName}.mp4", "a/../b.mp4", "./a.mp4", "a//b.mp4", "a\tb.mp4", "a/", "{}"}) {
     CAPTURE(text);
     CHECK(!validate_path_template(text).has_value());
   }
@@ -123,10 +123,12 @@ TEST_CASE("place_output: the workflow's place, then the activity's, wins") {
 }
 
 TEST_CASE("place_output: an absolute path leaves the directory out") {
-  auto p = place_output(transcode_to("/abs/x.{format}"), std::nullopt, "/out/", "in", "a/b.mov");
+  auto p =
+      place_output(transcode_to("/abs/x.{format}"), std::nullopt, "/out/", "in", "a/b.mov");
   CHECK(p.directory == "");
   CHECK(p.path_template == "abs/x.{format}");
 
-  auto q = place_output(transcode_to("{inputDir}/x.{format}"), std::nullopt, "/out/", "in", "b");
+  auto q =
+      place_output(transcode_to("{inputDir}/x.{format}"), std::nullopt, "/out/", "in", "b");
   CHECK(q.directory == "");
 }

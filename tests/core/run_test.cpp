@@ -104,24 +104,22 @@ TEST_CASE("run_key: what differs in any part differs") {
 }
 
 TEST_CASE("task_id: is MPS's form and comes back") {
-  CHECK(to_task_id({255})
-        == "1250000000-WorkflowTask-000000000000000000000000000000fftt0");
+  CHECK(to_task_id({255}) == "1250000000-WorkflowTask-000000000000000000000000000000fftt0");
   for (std::uint64_t n : {std::uint64_t{1}, std::uint64_t{1} << 53, ~std::uint64_t{0}})
     CHECK(run_of_task_id(to_task_id({n})).value() == run_id{n});
   CHECK(run_of_task_id("42").value() == run_id{42});
 }
 
 TEST_CASE("task_id: anything else is malformed") {
-  for (auto text :
-       {"", "0", "-1", "+1", " 1", "1 ", "0x10", "1.0", "99999999999999999999", "tt0",
-        "1250000000-WorkflowTask-tt0",
-        "1250000000-WorkflowTask-00000000000000000000000000000000tt0",
-        "1250000000-WorkflowTask-000000000000000000000000000000FFtt0",
-        "1250000000-WorkflowTask-000000000000000100000000000000fftt0",
-        "1250000000-WorkflowTask-0000000000000000-0000000000000fftt0",
-        "1250000000-WorkflowTask-000000000000000000000000000000fftt1",
-        "1250000001-WorkflowTask-000000000000000000000000000000fftt0",
-        "1250000000-EditMediaTask-000000000000000000000000000000fftt0"}) {
+  for (auto text : {"", "0", "-1", "+1", " 1", "1 ", "0x10", "1.0", "99999999999999999999",
+                    "tt0", "1250000000-WorkflowTask-tt0",
+                    "1250000000-WorkflowTask-00000000000000000000000000000000tt0",
+                    "1250000000-WorkflowTask-000000000000000000000000000000FFtt0",
+                    "1250000000-WorkflowTask-000000000000000100000000000000fftt0",
+                    "1250000000-WorkflowTask-0000000000000000-0000000000000fftt0",
+                    "1250000000-WorkflowTask-000000000000000000000000000000fftt1",
+                    "1250000001-WorkflowTask-000000000000000000000000000000fftt0",
+                    "1250000000-EditMediaTask-000000000000000000000000000000fftt0"}) {
     CAPTURE(text);
     auto r = run_of_task_id(text);
     REQUIRE(!r.has_value());

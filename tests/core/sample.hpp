@@ -25,7 +25,9 @@ void fill(std::string_view name, T& to);
 
 struct sampler {
   template <class T, class... R>
-  void operator()(std::string_view name, T& member, R...) { fill(name, member); }
+  void operator()(std::string_view name, T& member, R...) {
+    fill(name, member);
+  }
   void unsupported(std::string_view) {}
 };
 

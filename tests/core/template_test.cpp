@@ -30,9 +30,9 @@ transcode_template mp4() { return {"mp4", 0, 0, h264(), aac()}; }
 std::string refused(const result<void>& r, errc code = errc::invalid_argument) {
   if (r)
     return "";
-  return r.error().code == code ? r.error().field
-                                : fmt::format("{}: {}", to_string(r.error().code),
-                                              r.error().message);
+  return r.error().code == code
+             ? r.error().field
+             : fmt::format("{}: {}", to_string(r.error().code), r.error().message);
 }
 
 template <class Change>
@@ -82,7 +82,8 @@ TEST_CASE("presets: are those of the MPS documentation") {
   CHECK(preset_of(template_family::transcode, 1140).transcode->audio->bitrate == 256);
   CHECK(preset_of(template_family::transcode, 1020).transcode->container == "mp3");
   CHECK(preset_of(template_family::image_sprite, 10).image_sprite->width == 142);
-  CHECK(preset_of(template_family::animated_graphics, 20001).animated_graphics->format == "webp");
+  CHECK(preset_of(template_family::animated_graphics, 20001).animated_graphics->format
+        == "webp");
 }
 
 TEST_CASE("presets: old ids are aliases among transcodes only") {
@@ -126,10 +127,12 @@ TEST_CASE("video_template: combinations that contradict are refused") {
   CHECK(refused_video([](auto& v) { v.width = 640, v.height = 720; }) == "Width");
   CHECK(refused_video([](auto& v) {
           v.width = 640, v.height = 720, v.resolution_adaptive = on_off::close;
-        }) == "");
+        })
+        == "");
   CHECK(refused_video([](auto& v) { v.mode = rate_mode::vcrf; }) == "Vcrf");
   CHECK(refused_video([](auto& v) { v.mode = rate_mode::cbr; }) == "Bitrate");
-  CHECK(refused_video([](auto& v) { v.video_profile = "baseline", v.bframes = 2; }) == "Bframes");
+  CHECK(refused_video([](auto& v) { v.video_profile = "baseline", v.bframes = 2; })
+        == "Bframes");
 }
 
 TEST_CASE("video_template: known things that we do not have are said to be unsupported") {
@@ -183,12 +186,19 @@ TEST_CASE("audio_template: numbers outside of their ranges are refused") {
 TEST_CASE("transcode_template: needs what its container and streams need") {
   CHECK(refused(validate(mp4())) == "");
   auto m = errc::missing_argument;
-  CHECK(refused_with(mp4(), [](auto& t) { t.container.reset(); }, m) == "Container");
-  CHECK(refused_with(mp4(), [](auto& t) { t.container = "flv"; }, errc::unsupported)
+  CHECK(refused_with(
+            mp4(), [](auto& t) { t.container.reset(); }, m)
         == "Container");
-  CHECK(refused_with(mp4(), [](auto& t) { t.video.reset(); }, m) == "VideoTemplate");
+  CHECK(refused_with(
+            mp4(), [](auto& t) { t.container = "flv"; }, errc::unsupported)
+        == "Container");
+  CHECK(refused_with(
+            mp4(), [](auto& t) { t.video.reset(); }, m)
+        == "VideoTemplate");
   CHECK(refused_with(mp4(), [](auto& t) { t.video.reset(), t.remove_video = 1; }) == "");
-  CHECK(refused_with(mp4(), [](auto& t) { t.audio.reset(); }, m) == "AudioTemplate");
+  CHECK(refused_with(
+            mp4(), [](auto& t) { t.audio.reset(); }, m)
+        == "AudioTemplate");
   CHECK(refused_with(mp4(), [](auto& t) { t.audio.reset(), t.remove_audio = 1; }) == "");
   CHECK(refused_with(mp4(), [](auto& t) { t.remove_audio = 1, t.remove_video = 1; })
         == "RemoveVideo");
@@ -204,7 +214,9 @@ TEST_CASE("picture templates: ranges and formats") {
   auto u = errc::unsupported;
   CHECK(refused(validate(snapshot_template{})) == "");
   CHECK(refused_with(snapshot_template{}, [](auto& t) { t.width = 100; }) == "Width");
-  CHECK(refused_with(snapshot_template{}, [](auto& t) { t.format = "bmp"; }, u) == "Format");
+  CHECK(refused_with(
+            snapshot_template{}, [](auto& t) { t.format = "bmp"; }, u)
+        == "Format");
   CHECK(refused_with(sample_snapshot_template{}, [](auto& t) { t.sample_interval = 0; })
         == "SampleInterval");
   CHECK(refused_with(sample_snapshot_template{}, [](auto& t) { t.sample_interval = 101; })
@@ -215,12 +227,15 @@ TEST_CASE("picture templates: ranges and formats") {
         == "ColumnCount");
   CHECK(refused_with(image_sprite_template{}, [](auto& t) { t.width = 4096, t.height = 90; })
         == "Width");
-  CHECK(refused_with(image_sprite_template{},
-                     [](auto& t) { t.fill_type = fill_type::smarttailor; }, u) == "FillType");
+  CHECK(refused_with(
+            image_sprite_template{}, [](auto& t) { t.fill_type = fill_type::smarttailor; }, u)
+        == "FillType");
   CHECK(refused(validate(animated_graphics_template{})) == "");
   CHECK(refused_with(animated_graphics_template{}, [](auto& t) { t.fps = 31; }) == "Fps");
-  CHECK(refused_with(animated_graphics_template{}, [](auto& t) { t.quality = 0; }) == "Quality");
-  CHECK(refused_with(animated_graphics_template{}, [](auto& t) { t.format = "apng"; }, u)
+  CHECK(refused_with(animated_graphics_template{}, [](auto& t) { t.quality = 0; })
+        == "Quality");
+  CHECK(refused_with(
+            animated_graphics_template{}, [](auto& t) { t.format = "apng"; }, u)
         == "Format");
 }
 
@@ -245,20 +260,31 @@ TEST_CASE("watermark_template: exactly the member of its type") {
   CHECK(refused(validate(image_mark())) == "");
   CHECK(refused(validate(text_mark())) == "");
   auto m = errc::missing_argument;
-  CHECK(refused_with(image_mark(), [](auto& w) { w.image.reset(); }, m) == "ImageTemplate");
-  CHECK(refused_with(text_mark(), [](auto& w) { w.text.reset(); }, m) == "TextTemplate");
-  CHECK(refused_with(image_mark(), [](auto& w) { w.text = text_mark().text; }) == "TextTemplate");
-  CHECK(refused_with(image_mark(), [](auto& w) { w.type = watermark_type::svg; },
-                     errc::unsupported) == "Type");
+  CHECK(refused_with(
+            image_mark(), [](auto& w) { w.image.reset(); }, m)
+        == "ImageTemplate");
+  CHECK(refused_with(
+            text_mark(), [](auto& w) { w.text.reset(); }, m)
+        == "TextTemplate");
+  CHECK(refused_with(image_mark(), [](auto& w) { w.text = text_mark().text; })
+        == "TextTemplate");
+  CHECK(refused_with(
+            image_mark(), [](auto& w) { w.type = watermark_type::svg; }, errc::unsupported)
+        == "Type");
 }
 
 TEST_CASE("watermark_template: places, sizes and colours") {
   CHECK(refused_with(image_mark(), [](auto& w) { w.x_pos = "7.5%"; }) == "");
   CHECK(refused_with(image_mark(), [](auto& w) { w.x_pos = "101%"; }) == "XPos");
-  CHECK(refused_with(image_mark(), [](auto& w) { w.y_pos = "12"; }, errc::malformed) == "YPos");
+  CHECK(refused_with(
+            image_mark(), [](auto& w) { w.y_pos = "12"; }, errc::malformed)
+        == "YPos");
   CHECK(refused_with(image_mark(), [](auto& w) { w.image->width = "7px"; })
         == "ImageTemplate.Width");
-  CHECK(refused_with(image_mark(), [](auto& w) { w.image->image_content = "GIF89a"; })
+  CHECK(refused_with(image_mark(), [](auto& w) { w.image->image_content = "R0lGODlh"; })
+        == "ImageTemplate.ImageContent");
+  CHECK(refused_with(
+            image_mark(), [](auto& w) { w.image->image_content = "iVBO!"; }, errc::malformed)
         == "ImageTemplate.ImageContent");
   CHECK(refused_with(text_mark(), [](auto& w) { w.text->font_color = "red"; })
         == "TextTemplate.FontColor");
@@ -266,8 +292,9 @@ TEST_CASE("watermark_template: places, sizes and colours") {
         == "TextTemplate.FontAlpha");
   CHECK(refused_with(text_mark(), [](auto& w) { w.text->font_size = "5%"; })
         == "TextTemplate.FontSize");
-  CHECK(refused_with(text_mark(), [](auto& w) { w.text->font_type = "x.ttf"; },
-                     errc::unsupported) == "TextTemplate.FontType");
+  CHECK(refused_with(
+            text_mark(), [](auto& w) { w.text->font_type = "x.ttf"; }, errc::unsupported)
+        == "TextTemplate.FontType");
   CHECK(refused_with(text_mark(), [](auto& w) { w.text->text_content = std::string(101, 'a'); })
         == "TextTemplate.TextContent");
 }

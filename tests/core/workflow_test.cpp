@@ -77,10 +77,9 @@ workflow_spec spec_of(std::vector<activity> activities) {
 std::string told(const result<void>& r, errc code) {
   if (r)
     return "";
-  return r.error().code == code
-             ? r.error().field
-             : fmt::format("{} {}: {}", to_string(r.error().code), r.error().field,
-                           r.error().message);
+  return r.error().code == code ? r.error().field
+                                : fmt::format("{} {}: {}", to_string(r.error().code),
+                                              r.error().field, r.error().message);
 }
 
 /// The field that is refused after a change of an ordinary workflow.
@@ -112,9 +111,7 @@ TEST_CASE("workflow: all kinds of activities on one source are valid") {
 }
 
 TEST_CASE("workflow: a name has its alphabet and length") {
-  auto named = [](std::string name) {
-    return refused([&](auto& s) { s.name = name; });
-  };
+  auto named = [](std::string name) { return refused([&](auto& s) { s.name = name; }); };
   CHECK(named("转码_abc-09") == "");
   CHECK(named(std::string(128, 'a')) == "");
   std::string chinese;
@@ -137,8 +134,12 @@ TEST_CASE("workflow: trigger, storage, directory and priority are checked") {
   CHECK(refused([](auto& s) { s.trigger.dir = "in/"; }) == "");
   CHECK(refused([](auto& s) { s.trigger.formats = {{"mp4", "a b"}}; }) == "Trigger.Formats.1");
   CHECK(refused([](auto& s) { s.trigger.formats = {{"*", ".MOV", "mp4"}}; }) == "");
-  CHECK(refused([](auto& s) { s.output_storage = output_storage{"AWS-S3", {}}; },
-                errc::unsupported) == "OutputStorage.Type");
+  CHECK(refused(
+            [](auto& s) {
+              s.output_storage = output_storage{"AWS-S3", {}};
+            },
+            errc::unsupported)
+        == "OutputStorage.Type");
   CHECK(refused([](auto& s) { s.output_dir = "out"; }) == "OutputDir");
   CHECK(refused([](auto& s) { s.output_dir = "out/"; }) == "");
   CHECK(refused([](auto& s) { s.priority = 11; }) == "Priority");
@@ -204,9 +205,8 @@ TEST_CASE("activities: raw parameters are checked in full") {
 
 TEST_CASE("activities: an override is checked together with its template") {
   auto with = [](auto change) {
-    return changed(transcode(), [&](auto& a) {
-      change(a.transcode->override_parameter.emplace());
-    });
+    return changed(transcode(),
+                   [&](auto& a) { change(a.transcode->override_parameter.emplace()); });
   };
   CHECK(refused({with([](auto& o) { o.video.emplace().height = 480; })}) == "");
   CHECK(refused({with([](auto& o) { o.video.emplace().height = 1; })})
@@ -254,7 +254,10 @@ TEST_CASE("activities: times of snapshots are seconds or percent") {
   }
   CHECK(refused({snapshot({})}, errc::missing_argument)
         == "Activities.0.SnapshotByTimeOffsetTask.ExtTimeOffsetSet");
-  CHECK(refused({changed(snapshot({}), [](auto& a) { a.snapshot->time_offsets = {1, -1}; })})
+  CHECK(refused({changed(snapshot({}),
+                         [](auto& a) {
+                           a.snapshot->time_offsets = {1, -1};
+                         })})
         == "Activities.0.SnapshotByTimeOffsetTask.TimeOffsetSet.1");
 }
 
@@ -323,8 +326,7 @@ TEST_CASE("watermarks: at most ten, on encoded pictures only") {
   shot.snapshot->watermarks = {mark(1)};
   CHECK(refused({shot}) == "");
   shot.snapshot->watermarks = {mark(2)};
-  CHECK(refused({shot})
-        == "Activities.0.SnapshotByTimeOffsetTask.WatermarkSet.0.Definition");
+  CHECK(refused({shot}) == "Activities.0.SnapshotByTimeOffsetTask.WatermarkSet.0.Definition");
 }
 
 TEST_CASE("object paths: end in the format, and tell several files apart") {
@@ -353,9 +355,8 @@ TEST_CASE("object paths: segments and VTT files are beside their manifest or ima
     a.transcode->segment_object_name = "/x_{number}.{format}";
   });
   CHECK(refused({segment}) == "Activities.0.TranscodeTask.SegmentObjectName");
-  auto vtt = changed(sprite(), [](auto& a) {
-    a.image_sprite->web_vtt_object_name = "/x.{format}";
-  });
+  auto vtt =
+      changed(sprite(), [](auto& a) { a.image_sprite->web_vtt_object_name = "/x.{format}"; });
   CHECK(refused({vtt}) == "Activities.0.ImageSpriteTask.WebVttObjectName");
 }
 
@@ -409,8 +410,8 @@ TEST_CASE("clashes: two activities must not write one object") {
 TEST_CASE("clashes: the same place said in two ways is found") {
   auto s = spec_of({transcode(), transcode()});
   s.output_dir = "out/";
-  s.activities[1].transcode->output_object_path
-      = "/out/{inputName}_transcode_{definition}.{format}";
+  s.activities[1].transcode->output_object_path =
+      "/out/{inputName}_transcode_{definition}.{format}";
   s.activities[1].transcode->output_storage = output_storage{"COS", cos_storage{"in", ""}};
 
   CHECK(told(validate(s, templates), errc::invalid_argument)
