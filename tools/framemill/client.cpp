@@ -17,7 +17,7 @@ namespace {
 
 constexpr long connect_seconds_max = 5;
 constexpr long call_seconds_max = 60;
-constexpr long quiet_seconds_max = 60; ///< of an event stream; the server sends keep-alives
+constexpr long keep_alive_seconds = 15; ///< a stream may be silent for hours, not dead
 constexpr std::size_t answer_bytes_max = 256 << 20;
 
 using easy_handle = std::unique_ptr<CURL, decltype(&curl_easy_cleanup)>;
@@ -79,8 +79,9 @@ result<long> exchange(const tc3::client_request& r, const connection& to, const 
   curl_easy_setopt(h, CURLOPT_NOPROGRESS, 0L);
   curl_easy_setopt(h, CURLOPT_XFERINFOFUNCTION, on_tick);
   if (is_stream) {
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(h, CURLOPT_LOW_SPEED_TIME, quiet_seconds_max);
+    curl_easy_setopt(h, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(h, CURLOPT_TCP_KEEPIDLE, keep_alive_seconds);
+    curl_easy_setopt(h, CURLOPT_TCP_KEEPINTVL, keep_alive_seconds);
   } else {
     curl_easy_setopt(h, CURLOPT_TIMEOUT, call_seconds_max);
     curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(r.body.size()));

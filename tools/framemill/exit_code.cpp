@@ -27,7 +27,9 @@ constexpr auto api_codes = std::to_array<code_rule>({
     {"InvalidParameterValue", errc::invalid_argument},
     {"InvalidParameter", errc::malformed},
     {"InvalidRequest", errc::malformed},
+    {"RequestLimitExceeded", errc::busy},
     {"LimitExceeded", errc::too_large},
+    {"ResourceInsufficient", errc::no_slot},
     {"ServiceUnavailable", errc::unavailable},
     {"FailedOperation", errc::conflict},
     {"InternalError", errc::internal},
@@ -61,13 +63,6 @@ errc errc_of_api_code(std::string_view code) noexcept {
   for (const auto& rule : api_codes)
     if (code.find(rule.part) != std::string_view::npos)
       return rule.code;
-  return errc::internal;
-}
-
-errc errc_from_name(std::string_view name) noexcept {
-  for (int n = 100; n < 600; ++n)
-    if (to_string(static_cast<errc>(n)) == name)
-      return static_cast<errc>(n);
   return errc::internal;
 }
 

@@ -24,9 +24,6 @@ enum class exit_code : int {
 /// An API error as ours: `ResourceNotFound.TemplateNotExist` → not_found.
 [[nodiscard]] errc errc_of_api_code(std::string_view code) noexcept;
 
-/// `not_found` → errc::not_found; errc::internal for a name we do not know.
-[[nodiscard]] errc errc_from_name(std::string_view name) noexcept;
-
 /// The table of exit codes for `--help`.
 [[nodiscard]] std::string_view exit_code_help() noexcept;
 

@@ -12,6 +12,8 @@ using namespace framemill;
 using namespace framemill::cli;
 
 void add_global_options(CLI::App& app, context& ctx) {
+  // The last one given counts, so that an alias may hold defaults.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--server", ctx.connection.server, "Gateway to talk to")
       ->type_name("HOST:PORT")
       ->envname("FRAMEMILL_SERVER");
@@ -28,6 +30,7 @@ void add_global_options(CLI::App& app, context& ctx) {
   app.add_flag_callback("--json", [&ctx] { ctx.form = output_form::json; },
                         "Print the API's answer as JSON");
   app.set_version_flag("--version", "framemill " FRAMEMILL_VERSION);
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 }
 
 void add_nouns(CLI::App& app, context& ctx) {

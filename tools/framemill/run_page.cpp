@@ -1,6 +1,5 @@
 #include "tools/framemill/run_page.hpp"
 
-#include "tools/framemill/exit_code.hpp"
 #include "tools/framemill/format.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/table.hpp"
@@ -162,9 +161,9 @@ std::string file_facts(const json& f) {
 std::string failure_text(const json& failure) {
   if (!failure.is_object())
     return "";
-  auto code = text_at(failure, "Code");
-  return fmt::format("{} ({}): {}", code, to_string(class_of(errc_from_name(code))),
-                     text_at(failure, "Message"));
+  auto code = errc_of_name(text_at(failure, "Code"));
+  return fmt::format("{} ({}): {}", text_at(failure, "Code"),
+                     code ? to_string(class_of(*code)) : "unknown", text_at(failure, "Message"));
 }
 
 std::string outputs_text(const json& jobs) {

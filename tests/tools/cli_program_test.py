@@ -1,0 +1,296 @@
+#!/usr/bin/env python3
+"""The program `framemill` against a gateway of canned answers: what it asks, what
+it prints, and how it exits.
+
+usage: cli_program_test.py PROGRAM
+"""
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+from pathlib import Path
+
+PROGRAM = None
+SECRET_ID, SECRET_KEY = "id-of-the-test", "key-of-the-test"
+
+
+def tc3_signature(headers, method, path, query, body):
+    """Recomputed here from the words of the specification, not from our code."""
+    def digest(data):
+        return hashlib.sha256(data).hexdigest()
+
+    def mac(key, text):
+        return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+    fields = dict(part.strip().split("=", 1)
+                  for part in headers["Authorization"].split(" ", 1)[1].split(","))
+    _, date, service, _ = fields["Credential"].split("/")
+    names = fields["SignedHeaders"].split(";")
+    canonical_headers = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
+    canonical = "\n".join([method, path, query, canonical_headers, ";".join(names), digest(body)])
+    text = "\n".join(["TC3-HMAC-SHA256", headers["X-TC-Timestamp"],
+                      f"{date}/{service}/tc3_request", digest(canonical.encode())])
+    key = mac(mac(mac(("TC3" + SECRET_KEY).encode(), date), service), "tc3_request")
+    return fields["Signature"], hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+class Gateway(http.server.BaseHTTPRequestHandler):
+    """Answers actions from `answers`: a value, or a function of the body."""
+    protocol_version = "HTTP/1.1"
+    answers = {}
+    stream = []
+    asked = []
+    unsigned = []
+
+    def log_message(self, *_):
+        pass
+
+    def check(self, body):
+        path, _, query = self.path.partition("?")
+        given, wanted = tc3_signature(self.headers, self.command, path, query, body)
+        if given != wanted:
+            self.unsigned.append(self.path)
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.check(body)
+        action, request = self.headers["X-TC-Action"], json.loads(body)
+        self.asked.append((action, request))
+        answer = self.answers.get(action, {"Error": {"Code": "InvalidAction", "Message": action}})
+        answer = answer(request) if callable(answer) else answer
+        text = json.dumps({"Response": {**answer, "RequestId": "r"}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def do_GET(self):
+        self.check(b"")
+        self.asked.append(("GET", self.path))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        for event, data in self.stream:
+            self.wfile.write(f"event: {event}\ndata: {json.dumps(data)}\n\n".encode())
+        self.wfile.flush()
+        if not self.stream:
+            self.server.hang.wait(30)  # a stream with nothing to say
+        self.close_connection = True
+
+
+def error(code, message):
+    return {"Error": {"Code": code, "Message": message}}
+
+
+def run_answer(state, failure=None):
+    return {"TaskId": "t", "Jobs": [], "Shards": [], "Reproduce": [],
+            "Run": {"Id": 7, "State": state, "Workflow": 1, "Revision": 1, "Failure": failure,
+                    "Spec": {"Name": "w"}, "Object": {"Bucket": "media", "Key": "a.mp4"},
+                    "Created": "2026-11-21T10:00:00.000000Z",
+                    "Finished": "2026-11-21T10:00:03.000000Z"}}
+
+
+def progress(fraction, state="processing", **more):
+    return {"Run": 7, "State": state, "Phase": "encoding", "Fraction": fraction, **more}
+
+
+class Program(unittest.TestCase):
+    def setUp(self):
+        Gateway.answers, Gateway.stream, Gateway.asked, Gateway.unsigned = {}, [], [], []
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+        self.server.daemon_threads = True
+        self.server.hang = threading.Event()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.directory = tempfile.TemporaryDirectory()
+        data = Path(self.directory.name)
+        (data / "endpoint").write_text("127.0.0.1:%d\n" % self.server.server_port)
+        (data / "credentials.json").write_text(
+            json.dumps({"SecretId": SECRET_ID, "SecretKey": SECRET_KEY}))
+
+    def tearDown(self):
+        self.server.hang.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.directory.cleanup()
+        self.assertEqual(Gateway.unsigned, [], "requests whose signature does not hold")
+
+    def command(self, *arguments):
+        return [PROGRAM, "--data-dir", self.directory.name, *arguments]
+
+    @property
+    def environment(self):
+        return {k: v for k, v in os.environ.items() if not k.startswith("FRAMEMILL")}
+
+    def call(self, *arguments, stdin=""):
+        done = subprocess.run(self.command(*arguments), input=stdin, capture_output=True,
+                              text=True, timeout=30, env=self.environment)
+        return done.returncode, done.stdout, done.stderr
+
+    # ---- without a server ----
+
+    def test_help_and_version_need_no_server(self):
+        code, out, _ = self.call("--help")
+        self.assertEqual(code, 0)
+        self.assertIn("Exit codes:", out)
+        self.assertEqual(self.call("version")[0], 0)
+        self.assertEqual(self.call("workflow", "create", "--help")[0], 0)
+
+    def test_a_wrong_command_line_exits_2(self):
+        for arguments in ([], ["no-such-noun"], ["run"], ["run", "show"],
+                          ["run", "list", "--limit", "many"], ["workflow", "create"],
+                          ["run", "submit", "nothing", "--workflow", "1"]):
+            self.assertEqual(self.call(*arguments)[0], 2, arguments)
+
+    def test_no_server_exits_5_and_says_where_it_looked(self):
+        code, _, err = self.call("--server", "127.0.0.1:1", "node", "show")
+        self.assertEqual(code, 5)
+        self.assertIn("127.0.0.1:1", err)
+
+    def test_no_credentials_exits_4(self):
+        code, _, err = self.call("--data-dir", "/nonexistent", "node", "show")
+        self.assertEqual(code, 4)
+        self.assertIn("/nonexistent/credentials.json", err)
+
+    def test_completion_scripts_are_valid_bash(self):
+        code, out, _ = self.call("completion", "bash")
+        self.assertEqual(code, 0)
+        typed = ('COMP_WORDS=(framemill --json run w); COMP_CWORD=3; _framemill; '
+                 'echo "${COMPREPLY[@]}"')
+        shown = subprocess.run(["bash", "-euc", out + typed], capture_output=True, text=True)
+        self.assertEqual((shown.stdout, shown.stderr), ("watch\n", ""))
+
+    def test_inspect_of_what_is_no_data_directory_exits_3(self):
+        self.assertEqual(self.call("inspect", self.directory.name)[0], 3)
+
+    # ---- answers ----
+
+    def test_refusals_of_the_server_decide_the_exit_code(self):
+        for api_code, code in (("ResourceNotFound.TemplateNotExist", 3), ("FailedOperation", 4),
+                               ("AuthFailure.SignatureFailure", 4), ("ServiceUnavailable", 5),
+                               ("InvalidParameterValue.Name", 2), ("InternalError", 6)):
+            Gateway.answers["EnableWorkflow"] = error(api_code, "the reason")
+            got, out, err = self.call("workflow", "enable", "3")
+            self.assertEqual((got, out), (code, ""), api_code)
+            self.assertEqual(err, f"framemill: the reason ({api_code})\n")
+
+    def test_a_workflow_is_created_from_flags_and_from_a_file(self):
+        Gateway.answers["CreateWorkflow"] = {"WorkflowId": 5}
+        code, out, _ = self.call("workflow", "create", "--name", "w", "--bucket", "media",
+                                 "--transcode", "100020,100030")
+        self.assertEqual(code, 0)
+        self.assertIn("workflow 5 created", out)
+        body = Gateway.asked[-1][1]
+        self.assertEqual([t["Definition"] for t in body["MediaProcessTask"]["TranscodeTaskSet"]],
+                         [100020, 100030])
+        code, _, _ = self.call("workflow", "create", "--file", "-", stdin='{"WorkflowName":"x"}')
+        self.assertEqual((code, Gateway.asked[-1][1]), (0, {"WorkflowName": "x"}))
+        self.assertEqual(self.call("workflow", "create", "--file", "-", stdin="{")[0], 2)
+
+    def test_workflows_are_listed_page_by_page(self):
+        every = [{"WorkflowId": n, "WorkflowName": "视频" if n == 7 else f"w{n}",
+                  "Status": "Enabled", "CreateTime": "2026-11-21T10:00:00Z"}
+                 for n in range(150)]
+        Gateway.answers["DescribeWorkflows"] = lambda r: {
+            "TotalCount": 150, "WorkflowInfoSet": every[r["Offset"]:r["Offset"] + r["Limit"]]}
+        code, out, _ = self.call("workflow", "list", "--quiet")
+        self.assertEqual((code, len(out.splitlines())), (0, 150))
+        code, out, _ = self.call("--json", "workflow", "list", "--name", "视")
+        self.assertEqual([w["WorkflowId"] for w in json.loads(out)["WorkflowInfoSet"]], [7])
+
+    def test_a_list_that_is_not_of_json_shape_is_survived(self):
+        Gateway.answers["DescribeRuns"] = {"Runs": [None, 3, {"Id": {}}], "Next": "x"}
+        self.assertEqual(self.call("run", "list")[0], 0)
+
+    def test_audit_exits_1_when_the_books_do_not_balance(self):
+        report = {"Seen": 2, "Balanced": True, "Missing": [], "IgnoredByReason": {"dotfile": 1}}
+        Gateway.answers["AuditBucket"] = lambda _: {"Audit": report}
+        self.assertEqual(self.call("audit", "media/in/")[0], 0)
+        self.assertEqual(Gateway.asked[-1][1], {"Bucket": "media", "Prefix": "in/"})
+        report.update(Balanced=False, Missing=["in/lost.mp4"])
+        code, out, _ = self.call("audit", "media")
+        self.assertEqual(code, 1)
+        self.assertIn("in/lost.mp4", out)
+
+    # ---- watching ----
+
+    def test_watch_follows_a_run_to_its_success(self):
+        Gateway.answers["DescribeRun"] = run_answer("succeeded")
+        Gateway.stream = [("progress", progress(0.1)), ("progress", progress(0.5, EtaHigh=4)),
+                          ("progress", progress(1, "succeeded"))]
+        code, out, _ = self.call("run", "watch", "7")
+        self.assertEqual(code, 0)
+        self.assertIn("encoding 50%", out)
+        self.assertIn("run 7 succeeded in 3.0 s", out)
+
+    def test_watch_of_a_run_that_ended_long_ago_ends_at_once(self):
+        Gateway.answers["DescribeRun"] = run_answer("succeeded")
+        Gateway.stream = [("event", {"Id": 1, "Run": 7, "Type": "run.state", "State": "succeeded"})]
+        self.assertEqual(self.call("run", "watch", "7")[0], 0)
+
+    def test_watch_exits_1_when_the_run_fails(self):
+        Gateway.answers["DescribeRun"] = run_answer(
+            "failed", {"Code": "input_not_media", "Message": "no demuxer takes it", "Field": ""})
+        Gateway.stream = [("progress", progress(0.2, "failed"))]
+        code, out, _ = self.call("run", "watch", "7")
+        self.assertEqual(code, 1)
+        self.assertIn("input_not_media (input): no demuxer takes it", out)
+
+    def test_watch_of_an_object_waits_for_its_run(self):
+        empty = [True, True]
+        Gateway.answers["DescribeRuns"] = lambda _: {
+            "Next": 0, "Runs": [] if empty and empty.pop() else [{"Id": 9, "Key": "a.mp4.part"},
+                                                                 {"Id": 7, "Key": "a.mp4"}]}
+        Gateway.answers["DescribeRun"] = run_answer("succeeded")
+        Gateway.stream = [("progress", progress(1, "succeeded"))]
+        self.assertEqual(self.call("run", "watch", "media:a.mp4")[0], 0)
+        self.assertEqual(Gateway.asked[-1], ("DescribeRun", {"RunId": 7}))
+        Gateway.answers["DescribeRuns"] = {"Next": 0, "Runs": []}
+        self.assertEqual(self.call("run", "watch", "media:no.mp4", "--wait", "0")[0], 3)
+
+    def test_watch_goes_on_when_the_server_comes_back(self):
+        Gateway.answers["DescribeRun"] = run_answer("succeeded")
+        Gateway.stream = [("event", {"Id": 41, "Run": 7, "Type": "shard.done"})]
+        process = subprocess.Popen(self.command("run", "watch", "7"), stdout=subprocess.PIPE,
+                                   text=True, env=self.environment)
+        while not any("after=41" in str(request) for _, request in list(Gateway.asked)):
+            self.assertIsNone(process.poll())
+        Gateway.stream = [("progress", progress(1, "succeeded"))]
+        out, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+        self.assertIn("trying again", out)
+
+    def test_ctrl_c_leaves_the_terminal_as_it_was(self):
+        Gateway.answers["DescribeRun"] = run_answer("processing")
+        terminal, other_end = pty.openpty()
+        process = subprocess.Popen(self.command("run", "watch", "7"), stdout=other_end,
+                                   stderr=subprocess.PIPE, env=self.environment)
+        os.close(other_end)
+        while not any(kind == "GET" for kind, _ in list(Gateway.asked)):
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        shown = b""
+        while select.select([terminal], [], [], 0)[0]:
+            try:
+                shown += os.read(terminal, 4096)
+            except OSError:
+                break
+        os.close(terminal)
+        self.assertEqual(process.returncode, 130, err)
+        self.assertNotIn(b"\x1b[?", shown)  # no mode was set that would have to be reset
+
+
+if __name__ == "__main__":
+    PROGRAM = sys.argv.pop(1)
+    unittest.main()
