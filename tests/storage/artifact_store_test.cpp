@@ -69,7 +69,8 @@ TEST_CASE("artifact_store: names that are not hashes lead nowhere") {
   temp_dir dir;
   artifact_store store{dir / "artifacts"};
   const auto secret = dir.write("secret", "x");
-  for (const std::string name : {"", "../../secret", "ab", "..", std::string(64, 'A').c_str()}) {
+  for (const auto& name : {std::string{}, std::string{"../../secret"}, std::string{"ab"},
+                           std::string{".."}, std::string(64, 'A')}) {
     CHECK_FALSE(store.contains(name));
     CHECK(store.adopt(secret, name).error().code == errc::invalid_argument);
     CHECK(store.verify(name).error().code == errc::invalid_argument);
