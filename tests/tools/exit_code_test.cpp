@@ -6,7 +6,9 @@ using namespace framemill;
 using namespace framemill::cli;
 
 namespace {
-exit_code exit_code_of_api(std::string_view code) { return exit_code_of(errc_of_api_code(code)); }
+exit_code exit_code_of_api(std::string_view code) {
+  return exit_code_of(errc_of_api_code(code));
+}
 } // namespace
 
 TEST_CASE("exit_code: what the API answers decides the exit status") {

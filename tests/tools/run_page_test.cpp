@@ -64,7 +64,8 @@ TEST_CASE("run_page: outputs say what they are") {
 
   auto text = outputs_text(jobs);
 
-  CHECK(holds(text, "media:out/a.mp4  5.0 MB  mov,mp4, 30 s, h264 1280x720 25 fps, aac 2 ch 44100 Hz"));
+  CHECK(holds(
+      text, "media:out/a.mp4  5.0 MB  mov,mp4, 30 s, h264 1280x720 25 fps, aac 2 ch 44100 Hz"));
   CHECK(holds(text, "640x360"));
 }
 

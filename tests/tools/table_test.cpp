@@ -58,5 +58,6 @@ TEST_CASE("table: a row with too few cells is filled up") {
 }
 
 TEST_CASE("render_facts: values line up and empty ones are left out") {
-  CHECK(render_facts({{"id", "3"}, {"priority", ""}, {"name", "x"}}) == "  id    3\n  name  x\n");
+  CHECK(render_facts({{"id", "3"}, {"priority", ""}, {"name", "x"}}) ==
+        "  id    3\n  name  x\n");
 }

@@ -11,8 +11,10 @@ TEST_CASE("printable: text that a terminal shows as it is stays as it is") {
 TEST_CASE("printable: nothing in a name reaches the terminal as a command") {
   CHECK(printable("a\nb\tc\r") == "a\\nb\\tc\\r");
   CHECK(printable("\x1b[2J") == "\\x1b[2J");
-  CHECK(printable("\xc2\x9b" "2J") == "\\x9b2J");
-  CHECK(printable("gpj.\xe2\x80\xae" "exe") == "gpj.\\u202eexe");
+  CHECK(printable("\xc2\x9b"
+                  "2J") == "\\x9b2J");
+  CHECK(printable("gpj.\xe2\x80\xae"
+                  "exe") == "gpj.\\u202eexe");
 }
 
 TEST_CASE("printable: bytes that are not UTF-8 are shown by number") {

@@ -57,8 +57,8 @@ TEST_CASE("workflow_request: a picture of the whole source needs no times") {
   workflow_flags f;
   f.gifs = {"20000"};
 
-  CHECK((*workflow_request(f))["MediaProcessTask"]["AnimatedGraphicTaskSet"][0]
-        == json{{"Definition", 20000}, {"StartTimeOffset", 0.0}, {"EndTimeOffset", 0.0}});
+  CHECK((*workflow_request(f))["MediaProcessTask"]["AnimatedGraphicTaskSet"][0] ==
+        json{{"Definition", 20000}, {"StartTimeOffset", 0.0}, {"EndTimeOffset", 0.0}});
 }
 
 TEST_CASE("workflow_request: a value of the wrong shape names its flag") {

@@ -30,7 +30,11 @@ result<exit_code> list(const context& ctx) {
     print_json(answer);
     return exit_code::ok;
   }
-  table t{{{"BUCKET"}, {"LOCATION"}, {"WATCHED BY"}, {"SETTLING", align::right}, {"LAST SCAN"},
+  table t{{{"BUCKET"},
+           {"LOCATION"},
+           {"WATCHED BY"},
+           {"SETTLING", align::right},
+           {"LAST SCAN"},
            {"PROBLEM"}}};
   for (const auto& b : list_at(answer, "Buckets"))
     t.row({text_at(b, "Name"), text_at(b, "Location"), text_at(b, "WatchMode"),
@@ -95,8 +99,8 @@ std::string named_lines(const char* title, const json& keys) {
 std::string ignored_text(const json& a) {
   auto out = text_at(a, "Ignored");
   for (const auto& [reason, count] : at(a, "IgnoredByReason").items())
-    out += fmt::format("{}{} {}", out.find('(') == std::string::npos ? " (" : ", ", count.dump(),
-                       reason);
+    out += fmt::format("{}{} {}", out.find('(') == std::string::npos ? " (" : ", ",
+                       count.dump(), reason);
   return out.find('(') == std::string::npos ? out : out + ")";
 }
 
@@ -111,9 +115,9 @@ std::string audit_text(const json& a) {
                            {"runs succeeded", text_at(a, "RunsSucceeded")},
                            {"runs failed", text_at(a, "RunsFailed")},
                            {"runs cancelled", text_at(a, "RunsCancelled")}});
-  return out + named_lines("missing   ", list_at(a, "Missing"))
-         + named_lines("duplicated", list_at(a, "Duplicated"))
-         + named_lines("failed    ", list_at(a, "Failed"));
+  return out + named_lines("missing   ", list_at(a, "Missing")) +
+         named_lines("duplicated", list_at(a, "Duplicated")) +
+         named_lines("failed    ", list_at(a, "Failed"));
 }
 
 result<exit_code> audit(const context& ctx, const bucket_options& o) {
@@ -128,7 +132,8 @@ result<exit_code> audit(const context& ctx, const bucket_options& o) {
   if (ctx.wants_json())
     print_json(answer);
   else
-    print(audit_text(report) + (balanced ? "the books balance\n" : "the books do NOT balance\n"));
+    print(audit_text(report) +
+          (balanced ? "the books balance\n" : "the books do NOT balance\n"));
   return balanced ? exit_code::ok : exit_code::failed;
 }
 
@@ -136,7 +141,8 @@ result<exit_code> audit(const context& ctx, const bucket_options& o) {
 
 void add_bucket(CLI::App& app, context& ctx) {
   auto o = std::make_shared<bucket_options>();
-  auto* noun = app.add_subcommand("bucket", "Watched buckets and what is known of their objects");
+  auto* noun =
+      app.add_subcommand("bucket", "Watched buckets and what is known of their objects");
   noun->require_subcommand(1)->fallthrough();
   on_chosen(ctx, *noun->add_subcommand("list", "List buckets"), [&ctx] { return list(ctx); });
 

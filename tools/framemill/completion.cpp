@@ -35,7 +35,8 @@ void collect(const CLI::App& app, const std::string& path, std::vector<node>& ou
     n.commands.push_back({command->get_name(), first_line(command->get_description())});
   out.push_back(std::move(n));
   for (const auto* command : commands)
-    collect(*command, path.empty() ? command->get_name() : path + " " + command->get_name(), out);
+    collect(*command, path.empty() ? command->get_name() : path + " " + command->get_name(),
+            out);
 }
 
 std::string joined(const std::vector<word>& words) {
@@ -62,9 +63,13 @@ std::string bash_script(const std::vector<node>& nodes) {
          "  local path= next words i\n"
          "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
          "    next=\"${path:+$path }${COMP_WORDS[i]}\"\n"
-         "    case \"$next\" in " + paths + ") path=$next ;; esac\n"
+         "    case \"$next\" in " +
+         paths +
+         ") path=$next ;; esac\n"
          "  done\n"
-         "  case \"$path\" in\n" + cases + "  esac\n"
+         "  case \"$path\" in\n" +
+         cases +
+         "  esac\n"
          "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
          "}\n"
          "complete -o default -F _framemill framemill\n";
@@ -72,8 +77,8 @@ std::string bash_script(const std::vector<node>& nodes) {
 
 std::string zsh_script(const std::vector<node>& nodes) {
   return "#compdef framemill\n"
-         "autoload -U +X bashcompinit && bashcompinit\n"
-         + bash_script(nodes);
+         "autoload -U +X bashcompinit && bashcompinit\n" +
+         bash_script(nodes);
 }
 
 std::string fish_quoted(const std::string& text) {
@@ -93,8 +98,8 @@ std::string fish_condition(const node& n) {
   std::string out;
   std::string rest = n.path;
   for (auto cut = rest.find(' ');; cut = rest.find(' ')) {
-    out += (out.empty() ? "" : "; and ") + std::string{"__fish_seen_subcommand_from "}
-           + rest.substr(0, cut);
+    out += (out.empty() ? "" : "; and ") + std::string{"__fish_seen_subcommand_from "} +
+           rest.substr(0, cut);
     if (cut == std::string::npos)
       break;
     rest.erase(0, cut + 1);
@@ -111,8 +116,8 @@ std::string fish_script(const std::vector<node>& nodes) {
     for (const auto& c : n.commands)
       out += head + " -f -a " + c.text + " -d " + fish_quoted(c.help) + "\n";
     for (const auto& o : n.options)
-      out += (n.path.empty() ? "complete -c framemill" : head) + " -l " + o.text.substr(2) + " -d "
-             + fish_quoted(o.help) + "\n";
+      out += (n.path.empty() ? "complete -c framemill" : head) + " -l " + o.text.substr(2) +
+             " -d " + fish_quoted(o.help) + "\n";
   }
   return out;
 }
@@ -128,7 +133,8 @@ result<std::string> completion_script(const CLI::App& app, std::string_view shel
     return zsh_script(nodes);
   if (shell == "fish")
     return fish_script(nodes);
-  return fail(errc::invalid_argument, "no completion for the shell `{}`: bash, zsh, fish", shell);
+  return fail(errc::invalid_argument, "no completion for the shell `{}`: bash, zsh, fish",
+              shell);
 }
 
 } // namespace framemill::cli

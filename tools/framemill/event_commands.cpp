@@ -42,8 +42,13 @@ result<exit_code> list(const context& ctx, const event_options& o) {
     print_json(answer);
     return exit_code::ok;
   }
-  table t{{{"ID", align::right}, {"TIME"}, {"EVENT"}, {"RUN", align::right}, {"STATE"},
-           {"OBJECT"}, {"WHAT"}}};
+  table t{{{"ID", align::right},
+           {"TIME"},
+           {"EVENT"},
+           {"RUN", align::right},
+           {"STATE"},
+           {"OBJECT"},
+           {"WHAT"}}};
   for (const auto& e : list_at(answer, "Events"))
     t.row({text_at(e, "Id"), format_time(text_at(e, "Time")), text_at(e, "Type"),
            integer_at(e, "Run") == 0 ? "" : text_at(e, "Run"), text_at(e, "State"),

@@ -39,23 +39,23 @@ constexpr auto api_codes = std::to_array<code_rule>({
 
 exit_code exit_code_of(errc code) noexcept {
   switch (code) {
-    case errc::invalid_argument:
-    case errc::missing_argument:
-    case errc::unknown_argument:
-    case errc::malformed:
-    case errc::unsupported:
-    case errc::too_large: return exit_code::usage;
-    case errc::not_found: return exit_code::not_found;
-    case errc::already_exists:
-    case errc::in_use:
-    case errc::unauthorized:
-    case errc::conflict: return exit_code::refused;
-    case errc::unavailable:
-    case errc::timed_out:
-    case errc::busy: return exit_code::unreachable;
-    case errc::cancelled: return exit_code::interrupted;
-    case errc::internal: return exit_code::internal;
-    default: return exit_code::failed;
+  case errc::invalid_argument:
+  case errc::missing_argument:
+  case errc::unknown_argument:
+  case errc::malformed:
+  case errc::unsupported:
+  case errc::too_large: return exit_code::usage;
+  case errc::not_found: return exit_code::not_found;
+  case errc::already_exists:
+  case errc::in_use:
+  case errc::unauthorized:
+  case errc::conflict: return exit_code::refused;
+  case errc::unavailable:
+  case errc::timed_out:
+  case errc::busy: return exit_code::unreachable;
+  case errc::cancelled: return exit_code::interrupted;
+  case errc::internal: return exit_code::internal;
+  default: return exit_code::failed;
   }
 }
 

@@ -10,8 +10,8 @@ namespace framemill::cli {
 /// (docs/cli.md).
 enum class exit_code : int {
   ok = 0,
-  failed = 1,      ///< it was asked for and did not succeed
-  usage = 2,       ///< the command line or a value in it is wrong
+  failed = 1, ///< it was asked for and did not succeed
+  usage = 2,  ///< the command line or a value in it is wrong
   not_found = 3,
   refused = 4,     ///< authentication, in use, conflict
   unreachable = 5, ///< no server, or no answer in time

@@ -33,25 +33,43 @@ struct view {
   std::vector<std::string> (*row)(const Record&);
 };
 
-const view<run_record> runs_view{
-    family::runs,
-    {{"RUN", align::right}, {"STATE"}, {"OBJECT"}, {"WORKFLOW"}, {"SHARDS", align::right},
-     {"CREATED"}, {"FINISHED"}, {"WHY"}},
-    [](const run_record& r) -> std::vector<std::string> {
-      return {std::to_string(r.id.value), std::string{to_string(r.state)},
-              r.object.bucket + ":" + r.object.key,
-              fmt::format("{} r{}", r.workflow.value, r.revision), std::to_string(r.shard_count),
-              when(r.created), when(r.finished), why(r.failure)};
-    }};
+const view<run_record> runs_view{family::runs,
+                                 {{"RUN", align::right},
+                                  {"STATE"},
+                                  {"OBJECT"},
+                                  {"WORKFLOW"},
+                                  {"SHARDS", align::right},
+                                  {"CREATED"},
+                                  {"FINISHED"},
+                                  {"WHY"}},
+                                 [](const run_record& r) -> std::vector<std::string> {
+                                   return {std::to_string(r.id.value),
+                                           std::string{to_string(r.state)},
+                                           r.object.bucket + ":" + r.object.key,
+                                           fmt::format("{} r{}", r.workflow.value, r.revision),
+                                           std::to_string(r.shard_count),
+                                           when(r.created),
+                                           when(r.finished),
+                                           why(r.failure)};
+                                 }};
 
 const view<workflow_record> workflows_view{
     family::workflows,
-    {{"ID", align::right}, {"NAME"}, {"ENABLED"}, {"REVISION", align::right}, {"TRIGGER"},
-     {"ACTIVITIES", align::right}, {"CREATED"}},
+    {{"ID", align::right},
+     {"NAME"},
+     {"ENABLED"},
+     {"REVISION", align::right},
+     {"TRIGGER"},
+     {"ACTIVITIES", align::right},
+     {"CREATED"}},
     [](const workflow_record& w) -> std::vector<std::string> {
-      return {std::to_string(w.id.value), w.spec.name, w.enabled ? "yes" : "no",
-              std::to_string(w.revision), w.spec.trigger.bucket + w.spec.trigger.dir,
-              std::to_string(w.spec.activities.size()), when(w.created)};
+      return {std::to_string(w.id.value),
+              w.spec.name,
+              w.enabled ? "yes" : "no",
+              std::to_string(w.revision),
+              w.spec.trigger.bucket + w.spec.trigger.dir,
+              std::to_string(w.spec.activities.size()),
+              when(w.created)};
     }};
 
 const view<object_record> objects_view{
@@ -60,29 +78,47 @@ const view<object_record> objects_view{
     [](const object_record& o) -> std::vector<std::string> {
       return {o.object.bucket + ":" + o.object.key,
               format_size(static_cast<std::int64_t>(o.object.generation.size)),
-              std::string{to_string(o.state)}, when(o.first_seen), std::to_string(o.runs.size()),
+              std::string{to_string(o.state)},
+              when(o.first_seen),
+              std::to_string(o.runs.size()),
               o.reason};
     }};
 
-const view<event_record> events_view{
-    family::events,
-    {{"ID", align::right}, {"TIME"}, {"EVENT"}, {"RUN", align::right}, {"STATE"}, {"OBJECT"},
-     {"WHAT"}},
-    [](const event_record& e) -> std::vector<std::string> {
-      return {std::to_string(e.id.value), when(e.time), e.type,
-              e.run ? std::to_string(e.run.value) : "", e.state,
-              e.bucket.empty() ? "" : e.bucket + ":" + e.key, e.message};
-    }};
+const view<event_record> events_view{family::events,
+                                     {{"ID", align::right},
+                                      {"TIME"},
+                                      {"EVENT"},
+                                      {"RUN", align::right},
+                                      {"STATE"},
+                                      {"OBJECT"},
+                                      {"WHAT"}},
+                                     [](const event_record& e) -> std::vector<std::string> {
+                                       return {std::to_string(e.id.value),
+                                               when(e.time),
+                                               e.type,
+                                               e.run ? std::to_string(e.run.value) : "",
+                                               e.state,
+                                               e.bucket.empty() ? "" : e.bucket + ":" + e.key,
+                                               e.message};
+                                     }};
 
 const view<shard_record> shards_view{
     family::shards,
-    {{"RUN", align::right}, {"SHARD", align::right}, {"ROLE"}, {"STATE"},
-     {"EPOCH", align::right}, {"ATTEMPTS", align::right}, {"FILES", align::right},
+    {{"RUN", align::right},
+     {"SHARD", align::right},
+     {"ROLE"},
+     {"STATE"},
+     {"EPOCH", align::right},
+     {"ATTEMPTS", align::right},
+     {"FILES", align::right},
      {"LAST FAILURE"}},
     [](const shard_record& s) -> std::vector<std::string> {
-      return {std::to_string(s.id.run.value), std::to_string(s.id.index),
-              std::string{to_string(s.role)}, std::string{to_string(s.state)},
-              std::to_string(s.epoch), std::to_string(s.attempts.size()),
+      return {std::to_string(s.id.run.value),
+              std::to_string(s.id.index),
+              std::string{to_string(s.role)},
+              std::string{to_string(s.state)},
+              std::to_string(s.epoch),
+              std::to_string(s.attempts.size()),
               std::to_string(s.files.size()),
               s.attempts.empty() ? "" : why(s.attempts.back().failure)};
     }};
@@ -154,8 +190,8 @@ result<exit_code> inspect(const context& ctx, const inspect_options& o) {
 
 void add_inspect(CLI::App& app, context& ctx) {
   auto o = std::make_shared<inspect_options>();
-  auto* verb = app.add_subcommand(
-      "inspect", "Read a data directory without a server; never writes to it");
+  auto* verb = app.add_subcommand("inspect",
+                                  "Read a data directory without a server; never writes to it");
   verb->add_option("DATA-DIR", o->directory, "Data directory of a node")->required();
   verb->add_option("WHAT", o->what, "Which records")
       ->check(CLI::IsMember({"overview", "runs", "workflows", "objects", "events", "shards"}))

@@ -10,7 +10,7 @@ void on_signal(int) { interrupted = 1; }
 } // namespace
 
 void catch_interrupt() {
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, nullptr);

@@ -27,8 +27,8 @@ void add_global_options(CLI::App& app, context& ctx) {
       ->envname("FRAMEMILL_SECRET_ID");
   app.add_option("--secret-key", ctx.connection.secret_key, "Credentials")
       ->envname("FRAMEMILL_SECRET_KEY");
-  app.add_flag_callback("--json", [&ctx] { ctx.form = output_form::json; },
-                        "Print the API's answer as JSON");
+  app.add_flag_callback(
+      "--json", [&ctx] { ctx.form = output_form::json; }, "Print the API's answer as JSON");
   app.set_version_flag("--version", "framemill " FRAMEMILL_VERSION);
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
 }

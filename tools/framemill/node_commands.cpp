@@ -20,7 +20,8 @@ std::string node_text(const json& n) {
        {"scratch free", format_size(integer_at(n, "ScratchBytesFree"))},
        {"slots", fmt::format("{} of {} busy", text_at(n, "SlotsBusy"), text_at(n, "Slots"))},
        {"shards ready", text_at(n, "ShardsReady")},
-       {"runs", fmt::format("{} live, {} queued", text_at(n, "RunsLive"), text_at(n, "RunsQueued"))},
+       {"runs",
+        fmt::format("{} live, {} queued", text_at(n, "RunsLive"), text_at(n, "RunsQueued"))},
        {"media", text_at(n, "Fingerprint")},
        {"sandbox", text_at(n, "Sandbox")}});
   for (const auto& warning : list_at(n, "Warnings"))
@@ -43,7 +44,8 @@ result<exit_code> show(const context& ctx) {
 void add_node(CLI::App& app, context& ctx) {
   auto* noun = app.add_subcommand("node", "The machine that does the work");
   noun->require_subcommand(1)->fallthrough();
-  on_chosen(ctx, *noun->add_subcommand("show", "What it has, what it does, how it is sandboxed"),
+  on_chosen(ctx,
+            *noun->add_subcommand("show", "What it has, what it does, how it is sandboxed"),
             [&ctx] { return show(ctx); });
 }
 

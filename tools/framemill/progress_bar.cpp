@@ -19,7 +19,8 @@ double fraction_of(const run_progress& p) {
 }
 
 std::string bar(double fraction, std::size_t columns) {
-  constexpr auto eighths = std::to_array<std::string_view>({"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"});
+  constexpr auto eighths =
+      std::to_array<std::string_view>({"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"});
   auto filled = static_cast<std::size_t>(fraction * static_cast<double>(columns * 8));
   std::string out;
   for (std::size_t i = 0; i < filled / 8; ++i)
@@ -73,8 +74,8 @@ void progress_display::show(const run_progress& p) {
     phase_ = p.phase;
     tenth_ = tenth;
     std::fputs((fmt::format("{} {}%{}", phase_of(p), static_cast<int>(fraction_of(p) * 100),
-                            details(p))
-                + "\n")
+                            details(p)) +
+                "\n")
                    .c_str(),
                out_);
   }

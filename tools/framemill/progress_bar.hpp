@@ -33,8 +33,8 @@ public:
 private:
   std::FILE* out_;
   std::size_t columns_;
-  std::string line_;      ///< on the terminal now
-  std::string phase_;     ///< last one written, without a terminal
+  std::string line_;  ///< on the terminal now
+  std::string phase_; ///< last one written, without a terminal
   int tenth_ = -1;
 };
 

@@ -83,8 +83,13 @@ result<exit_code> list(const context& ctx, const run_options& o) {
     print_json({{"Runs", runs}});
     return exit_code::ok;
   }
-  table t{{{"RUN", align::right}, {"STATE"}, {"DONE", align::right}, {"OBJECT"}, {"WORKFLOW"},
-           {"CREATED"}, {"WHY"}}};
+  table t{{{"RUN", align::right},
+           {"STATE"},
+           {"DONE", align::right},
+           {"OBJECT"},
+           {"WORKFLOW"},
+           {"CREATED"},
+           {"WHY"}}};
   for (const auto& r : runs)
     t.row({text_at(r, "Id"), text_at(r, "State"),
            fmt::format("{:.0f}%", std::floor(number_at(r, "Fraction") * 100)),
@@ -134,7 +139,8 @@ result<exit_code> retry(const context& ctx, const run_options& o) {
 
 CLI::App& add_verb(CLI::App& noun, const options_ptr& o, const char* name, const char* help) {
   auto* verb = noun.add_subcommand(name, help);
-  verb->add_option("RUN", o->run, "Number, TaskId, or BUCKET:KEY for its newest run")->required();
+  verb->add_option("RUN", o->run, "Number, TaskId, or BUCKET:KEY for its newest run")
+      ->required();
   return *verb;
 }
 
@@ -173,7 +179,8 @@ void add_run(CLI::App& app, context& ctx) {
   on_chosen(ctx, add_verb(*noun, o, "show", "All that is known about a run"),
             [&ctx, o] { return show(ctx, *o); });
   auto& watching = add_verb(*noun, o, "watch", "Follow a run until it ends");
-  watching.add_option("--wait", o->wait_seconds, "Seconds to wait for an object's run to begin")
+  watching
+      .add_option("--wait", o->wait_seconds, "Seconds to wait for an object's run to begin")
       ->check(CLI::Range(0, 86'400))
       ->capture_default_str();
   on_chosen(ctx, watching, [&ctx, o] { return watch(ctx, *o); });

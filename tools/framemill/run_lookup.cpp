@@ -37,10 +37,11 @@ result<std::uint64_t> run_of_object(const client& server, const object_name& obj
     if (is_interrupted())
       return fail(errc::cancelled, "interrupted");
     if (std::chrono::steady_clock::now() >= deadline)
-      return fail(errc::not_found,
-                  "no run of {}:{}; `framemill bucket objects {} --prefix {}` says what is known "
-                  "of the object",
-                  object.bucket, object.key, object.bucket, object.key);
+      return fail(
+          errc::not_found,
+          "no run of {}:{}; `framemill bucket objects {} --prefix {}` says what is known "
+          "of the object",
+          object.bucket, object.key, object.bucket, object.key);
     std::this_thread::sleep_for(200ms); // asking a server again, not waiting for a thread
   }
 }

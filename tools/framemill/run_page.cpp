@@ -92,7 +92,8 @@ std::string watermark_text(const json& w) {
     return "none: it had not begun";
   return fmt::format("{} frames decoded, {} encoded, {} read, {} written",
                      text_at(w, "FramesDecoded"), text_at(w, "FramesEncoded"),
-                     format_size(integer_at(w, "BytesIn")), format_size(integer_at(w, "BytesOut")));
+                     format_size(integer_at(w, "BytesIn")),
+                     format_size(integer_at(w, "BytesOut")));
 }
 
 std::string log_text(const json& lines) {
@@ -128,8 +129,8 @@ std::string parameters_text(const json& request) {
   bool cut = text.size() > parameter_bytes_max;
   if (cut)
     text.resize(parameter_bytes_max);
-  return "  parameters" + std::string{cut ? " (cut; --json has all)" : ""} + "\n    "
-         + printable(text) + "\n";
+  return "  parameters" + std::string{cut ? " (cut; --json has all)" : ""} + "\n    " +
+         printable(text) + "\n";
 }
 
 std::string failed_attempts(const json& answer) {
@@ -142,8 +143,8 @@ std::string failed_attempts(const json& answer) {
         failed = true;
       }
     if (failed)
-      out += parameters_text(at(shard, "Request"))
-             + reproduce_text(answer, text_at(shard, "Id.Index"));
+      out += parameters_text(at(shard, "Request")) +
+             reproduce_text(answer, text_at(shard, "Id.Index"));
   }
   return out;
 }
@@ -163,7 +164,8 @@ std::string failure_text(const json& failure) {
     return "";
   auto code = errc_of_name(text_at(failure, "Code"));
   return fmt::format("{} ({}): {}", text_at(failure, "Code"),
-                     code ? to_string(class_of(*code)) : "unknown", text_at(failure, "Message"));
+                     code ? to_string(class_of(*code)) : "unknown",
+                     text_at(failure, "Message"));
 }
 
 std::string outputs_text(const json& jobs) {
@@ -176,7 +178,8 @@ std::string outputs_text(const json& jobs) {
 }
 
 std::string run_page(const json& answer, const json& events) {
-  auto out = facts(answer) + warnings_text(list_at(answer, "Run.Warnings")) + jobs_table(answer);
+  auto out =
+      facts(answer) + warnings_text(list_at(answer, "Run.Warnings")) + jobs_table(answer);
   if (auto outputs = outputs_text(list_at(answer, "Jobs")); !outputs.empty())
     out += "\n" + outputs;
   return out + timeline(events) + failed_attempts(answer);

@@ -64,16 +64,16 @@ std::string size_text(const json& t) {
 
 std::string transcode_text(const json& t) {
   auto out = text_at(t, "Container");
-  if (const auto& v = at(t, "VideoTemplate"); v.is_object() && integer_at(t, "RemoveVideo") == 0)
-    out += fmt::format(", {} {}{}", text_at(v, "Codec"), size_text(v),
-                       integer_at(v, "Bitrate") > 0
-                           ? fmt::format(" {} kbps", text_at(v, "Bitrate"))
-                           : "");
-  if (const auto& a = at(t, "AudioTemplate"); a.is_object() && integer_at(t, "RemoveAudio") == 0)
-    out += fmt::format(", {}{}", text_at(a, "Codec"),
-                       integer_at(a, "Bitrate") > 0
-                           ? fmt::format(" {} kbps", text_at(a, "Bitrate"))
-                           : "");
+  if (const auto& v = at(t, "VideoTemplate");
+      v.is_object() && integer_at(t, "RemoveVideo") == 0)
+    out += fmt::format(
+        ", {} {}{}", text_at(v, "Codec"), size_text(v),
+        integer_at(v, "Bitrate") > 0 ? fmt::format(" {} kbps", text_at(v, "Bitrate")) : "");
+  if (const auto& a = at(t, "AudioTemplate");
+      a.is_object() && integer_at(t, "RemoveAudio") == 0)
+    out += fmt::format(
+        ", {}{}", text_at(a, "Codec"),
+        integer_at(a, "Bitrate") > 0 ? fmt::format(" {} kbps", text_at(a, "Bitrate")) : "");
   return out;
 }
 

@@ -47,11 +47,12 @@ bool is_reordering(char32_t code) {
 
 std::string escape(char32_t code) {
   switch (code) {
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    default: return code < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(code))
-                                 : fmt::format("\\u{:04x}", static_cast<unsigned>(code));
+  case '\n': return "\\n";
+  case '\r': return "\\r";
+  case '\t': return "\\t";
+  default:
+    return code < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(code))
+                        : fmt::format("\\u{:04x}", static_cast<unsigned>(code));
   }
 }
 

@@ -20,8 +20,8 @@ namespace {
 
 struct workflow_options {
   std::uint64_t id = 0;
-  std::string file;   ///< of a specification; "-" = stdin
-  std::string name;   ///< part of it
+  std::string file; ///< of a specification; "-" = stdin
+  std::string name; ///< part of it
   std::string sort = "created";
   std::string object;
   bool quiet = false;
@@ -35,8 +35,8 @@ constexpr int page_items = 100;
 result<json> all_workflows(const client& server) {
   auto all = json::array();
   for (;;) {
-    FM_TRY(auto page, server.mps("DescribeWorkflows",
-                                 {{"Offset", all.size()}, {"Limit", page_items}}));
+    FM_TRY(auto page,
+           server.mps("DescribeWorkflows", {{"Offset", all.size()}, {"Limit", page_items}}));
     const auto& set = list_at(page, "WorkflowInfoSet");
     for (const auto& w : set)
       all.push_back(w);
@@ -48,14 +48,17 @@ result<json> all_workflows(const client& server) {
 /// "transcode 2, snapshot 1": what a workflow makes, in a word per kind.
 std::string summary(const json& workflow) {
   constexpr std::pair<const char*, const char*> kinds[] = {
-      {"TranscodeTaskSet", "transcode"},         {"SnapshotByTimeOffsetTaskSet", "snapshot"},
-      {"SampleSnapshotTaskSet", "sample"},       {"ImageSpriteTaskSet", "sprite"},
+      {"TranscodeTaskSet", "transcode"},
+      {"SnapshotByTimeOffsetTaskSet", "snapshot"},
+      {"SampleSnapshotTaskSet", "sample"},
+      {"ImageSpriteTaskSet", "sprite"},
       {"AnimatedGraphicTaskSet", "animation"}};
   std::string out;
   for (const auto& [set, word] : kinds) {
     auto n = list_at(at(workflow, "MediaProcessTask"), set).size();
     if (n > 0)
-      out += fmt::format("{}{}{}", out.empty() ? "" : ", ", word, n > 1 ? fmt::format(" ×{}", n) : "");
+      out += fmt::format("{}{}{}", out.empty() ? "" : ", ", word,
+                         n > 1 ? fmt::format(" ×{}", n) : "");
   }
   return out;
 }
@@ -120,7 +123,8 @@ result<exit_code> show(const context& ctx, const workflow_options& o) {
   FM_TRY(auto answer, server.mps("DescribeWorkflows", {{"WorkflowIds", {o.id}}}));
   const auto& set = list_at(answer, "WorkflowInfoSet");
   if (set.empty())
-    return fail(errc::not_found, "there is no workflow {}; see `framemill workflow list`", o.id);
+    return fail(errc::not_found, "there is no workflow {}; see `framemill workflow list`",
+                o.id);
   const auto& w = set[0];
   if (ctx.wants_json()) {
     print_json(w);
@@ -206,9 +210,9 @@ result<exit_code> change(const context& ctx, const workflow_options& o, const ch
 result<exit_code> explain(const context& ctx, const workflow_options& o) {
   FM_TRY(auto object, parse_object_name(o.object));
   FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto answer, server.own("ExplainPlan", {{"Bucket", object.bucket},
-                                                 {"Key", object.key},
-                                                 {"WorkflowId", o.id}}));
+  FM_TRY(auto answer,
+         server.own("ExplainPlan",
+                    {{"Bucket", object.bucket}, {"Key", object.key}, {"WorkflowId", o.id}}));
   if (ctx.wants_json())
     print_json(answer);
   else
@@ -218,8 +222,9 @@ result<exit_code> explain(const context& ctx, const workflow_options& o) {
 
 void add_specification(CLI::App& verb, workflow_options& o) {
   auto& f = o.flags;
-  auto* file = verb.add_option("--file", o.file, "Specification as CreateWorkflow takes it; - = stdin")
-                   ->type_name("SPEC.json");
+  auto* file =
+      verb.add_option("--file", o.file, "Specification as CreateWorkflow takes it; - = stdin")
+          ->type_name("SPEC.json");
   CLI::Option* flags[] = {
       verb.add_option("--name", f.name, "Name, unique"),
       verb.add_option("--bucket", f.bucket, "Trigger bucket"),
@@ -227,9 +232,11 @@ void add_specification(CLI::App& verb, workflow_options& o) {
       verb.add_option("--output-bucket", f.output_bucket, "Default: the trigger's"),
       verb.add_option("--output-dir", f.output_directory,
                       "Ends in / (default: the directory of the source)"),
-      verb.add_option("--format", f.formats, "Extensions that trigger; '*' = any")->delimiter(','),
+      verb.add_option("--format", f.formats, "Extensions that trigger; '*' = any")
+          ->delimiter(','),
       verb.add_option("--transcode", f.transcodes, "Transcode templates")
-          ->type_name("DEFINITION,…")->delimiter(','),
+          ->type_name("DEFINITION,…")
+          ->delimiter(','),
       verb.add_option("--snapshot", f.snapshots, "Snapshots at times: 10:1s,50%")
           ->type_name("DEFINITION:TIME,…"),
       verb.add_option("--sample", f.samples, "Sampled snapshots")->type_name("DEFINITION"),

@@ -11,7 +11,8 @@ result<T> whole(std::string_view flag, std::string_view text) {
   T value{};
   auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (ec != std::errc{} || end != text.data() + text.size())
-    return fail_field(errc::malformed, std::string{flag}, "{}: `{}` is not a number", flag, text);
+    return fail_field(errc::malformed, std::string{flag}, "{}: `{}` is not a number", flag,
+                      text);
   return value;
 }
 
