@@ -28,8 +28,7 @@ result<void> check_hash(std::string_view sha256) {
   return {};
 }
 
-failure not_as_named(const std::string& path, std::string_view wanted,
-                     std::string_view found) {
+failure not_as_named(const std::string& path, std::string_view wanted, std::string_view found) {
   return fail(errc::corrupt, "{}: the content's SHA-256 is {}, not {}", path, found, wanted);
 }
 

@@ -53,8 +53,8 @@ bool is_link(int directory, const std::string& name) {
 
 result<file_handle> open_directory_at(int directory, const std::string& name,
                                       std::string_view what) {
-  const int fd = ::openat(directory, name.c_str(),
-                          O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  const int fd =
+      ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
   if (fd >= 0)
     return file_handle{fd};
   const int number = errno;

@@ -29,8 +29,8 @@ namespace framemill {
 
 /// One name in a walk.
 struct walked_name {
-  int directory;          ///< for *at() calls on `name`
-  std::string_view key;   ///< directory key + name
+  int directory;        ///< for *at() calls on `name`
+  std::string_view key; ///< directory key + name
   std::string_view name;
   const struct stat& info; ///< of the name itself, never of a link's target
 };

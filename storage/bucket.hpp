@@ -20,7 +20,7 @@ struct bucket_entry {
 
 /// Something in the bucket that is not an object and never will be: why.
 struct refused_entry {
-  std::string key;    ///< escaped for display if it is not a valid key
+  std::string key; ///< escaped for display if it is not a valid key
   std::string reason;
 };
 
@@ -65,8 +65,7 @@ public:
   /// Copies `source_path` to a temporary name beside the final one, verifies
   /// size and sha256 (lower hex) of what was written, fsyncs.
   [[nodiscard]] virtual result<std::unique_ptr<staged_object>>
-  stage(std::string_view key, const std::string& source_path,
-        const std::string& sha256) = 0;
+  stage(std::string_view key, const std::string& source_path, const std::string& sha256) = 0;
   /// Removes temporary files of ours that no live process owns. Count.
   [[nodiscard]] virtual result<std::size_t> sweep() = 0;
   /// Can we write, and is there space? For the workflow's checks at enable.
@@ -93,8 +92,8 @@ inline constexpr std::string_view temporary_prefix = ".framemill-tmp-";
 class bucket_hints {
 public:
   struct hint {
-    std::string key;         ///< "" = scan everything
-    bool closed = false;     ///< close-after-write or rename-in was seen
+    std::string key;     ///< "" = scan everything
+    bool closed = false; ///< close-after-write or rename-in was seen
   };
   using hint_fn = std::function<void(std::vector<hint>)>;
   virtual ~bucket_hints() = default;

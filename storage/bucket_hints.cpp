@@ -278,8 +278,8 @@ bool inotify_hints::watch_one(const std::string& directory) {
 
 void inotify_hints::add_subdirectories(const std::string& directory,
                                        std::vector<std::string>& pending) {
-  const file_handle opened{::open((path_ + '/' + directory).c_str(),
-                                  O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const file_handle opened{
+      ::open((path_ + '/' + directory).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   auto* stream = opened ? ::fdopendir(::fcntl(opened.get(), F_DUPFD_CLOEXEC, 0)) : nullptr;
   if (stream == nullptr)
     return; // removed again

@@ -149,8 +149,8 @@ public:
     if (temporary_.empty())
       return fail(errc::conflict, "{} is published already", what_);
     const auto final_name = split_directory(object_.key).second;
-    if (::renameat(directory_.get(), temporary_.c_str(), directory_.get(),
-                   final_name.c_str()) < 0)
+    if (::renameat(directory_.get(), temporary_.c_str(), directory_.get(), final_name.c_str()) <
+        0)
       return fail_errno(errno, fmt::format("cannot publish {}", what_));
     temporary_.clear();
     return sync_to_disk(directory_.get(), what_);
@@ -162,8 +162,7 @@ public:
                                 fmt::format("cannot open {}", source_path)));
     FM_TRY(auto target, open_at(directory_.get(), temporary_, O_WRONLY | O_CREAT | O_EXCL,
                                 fmt::format("cannot create a file for {}", what_)));
-    FM_TRY(const auto copied,
-           copy_and_hash(source.get(), source_path, target.get(), what_));
+    FM_TRY(const auto copied, copy_and_hash(source.get(), source_path, target.get(), what_));
     if (copied.sha256 != sha256)
       return fail(errc::corrupt, "{}: the content's SHA-256 is {}, not {} as promised",
                   source_path, copied.sha256, sha256);
@@ -173,8 +172,8 @@ public:
       return fail_errno(errno, what_);
     object_.generation = generation_of(info);
     if (object_.generation.size != copied.bytes)
-      return fail(errc::io_failed, "{}: {} bytes arrived of {}", what_,
-                  object_.generation.size, copied.bytes);
+      return fail(errc::io_failed, "{}: {} bytes arrived of {}", what_, object_.generation.size,
+                  copied.bytes);
     return {};
   }
 
@@ -335,9 +334,9 @@ result<file_handle> local_bucket::open(const object_ref& object) const {
   return std::move(opened->first);
 }
 
-result<std::unique_ptr<staged_object>>
-local_bucket::stage(std::string_view key, const std::string& source_path,
-                    const std::string& sha256) {
+result<std::unique_ptr<staged_object>> local_bucket::stage(std::string_view key,
+                                                           const std::string& source_path,
+                                                           const std::string& sha256) {
   FM_CHECK(check_key(key));
   FM_TRY(auto top, root());
   const auto [directory_key, name] = split_directory(key);
@@ -347,9 +346,9 @@ local_bucket::stage(std::string_view key, const std::string& source_path,
       !S_ISREG(there.st_mode))
     return fail(errc::already_exists, "cannot publish {}: there is {} of that name", what(key),
                 kind_of(there.st_mode));
-  auto staged = std::make_unique<staged_local_object>(
-      std::move(directory), next_temporary_name(), object_ref{name_, std::string{key}, {}},
-      what(key));
+  auto staged =
+      std::make_unique<staged_local_object>(std::move(directory), next_temporary_name(),
+                                            object_ref{name_, std::string{key}, {}}, what(key));
   FM_CHECK(staged->fill(source_path, sha256));
   return staged;
 }

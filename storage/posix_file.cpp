@@ -50,8 +50,8 @@ int file_handle::release() noexcept { return std::exchange(fd_, -1); }
 
 result<file_handle> open_at(int directory, const std::string& name, int flags,
                             std::string_view what, mode_t mode) {
-  const int fd = uninterrupted(
-      [&] { return ::openat(directory, name.c_str(), flags | O_CLOEXEC, mode); });
+  const int fd =
+      uninterrupted([&] { return ::openat(directory, name.c_str(), flags | O_CLOEXEC, mode); });
   if (fd < 0)
     return fail_errno(errno, what);
   return file_handle{fd};

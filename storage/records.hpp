@@ -17,7 +17,7 @@ namespace keys {
 [[nodiscard]] std::string of(workflow_id id);
 [[nodiscard]] std::string of(run_id id);
 [[nodiscard]] std::string of(event_id id);
-[[nodiscard]] std::string of(shard_id id);                     ///< run/index
+[[nodiscard]] std::string of(shard_id id);                      ///< run/index
 [[nodiscard]] std::string job(run_id run, std::uint32_t index); ///< run/index
 [[nodiscard]] std::string prefix(run_id run);                   ///< of its jobs or shards
 [[nodiscard]] std::string object(std::string_view bucket, std::string_view key);
@@ -49,8 +49,8 @@ template <class T, class F>
   auto each = [&](std::string_view key, std::string_view value) {
     auto record = decode<T>(value);
     if (!record) {
-      status = fail(errc::corrupt, "record {}/{}: {}", to_string(f), key,
-                    record.error().message);
+      status =
+          fail(errc::corrupt, "record {}/{}: {}", to_string(f), key, record.error().message);
       return false;
     }
     return visit(std::move(*record));

@@ -24,7 +24,7 @@ namespace framemill {
 namespace {
 
 constexpr std::size_t block_cache_bytes = 16u << 20;
-constexpr std::size_t write_buffer_bytes = 4u << 20;      ///< per family
+constexpr std::size_t write_buffer_bytes = 4u << 20;       ///< per family
 constexpr std::size_t write_buffers_bytes_max = 16u << 20; ///< of all families
 constexpr std::size_t log_bytes_max = 32u << 20;
 constexpr std::string_view schema_key = "schema";

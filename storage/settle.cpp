@@ -15,8 +15,8 @@ double seconds(microseconds d) { return static_cast<double>(d.count()) / 1e6; }
 // ---- what counts -----------------------------------------------------------
 
 microseconds settle_machine::quiet(const entry& e) const {
-  const auto growth = std::chrono::seconds{std::min<std::uint64_t>(
-      e.generation.size / gibibyte, 1'000'000)};
+  const auto growth =
+      std::chrono::seconds{std::min<std::uint64_t>(e.generation.size / gibibyte, 1'000'000)};
   return std::min<microseconds>(options_.quiet_min + growth, options_.quiet_max);
 }
 

@@ -14,11 +14,23 @@ namespace framemill {
 
 /// The kinds of durable records. The numbers are stored: append only.
 enum class family : std::uint8_t {
-  meta = 0, workflows, templates, objects, runs, jobs, shards, artifacts, events,
-  cursors, functions, function_logs, nodes, audit,
-  run_keys,      ///< run_key → run id; makes a trigger run once
-  live_runs,     ///< run ids that are not in a terminal state
-  sessions,      ///< SessionId → run id
+  meta = 0,
+  workflows,
+  templates,
+  objects,
+  runs,
+  jobs,
+  shards,
+  artifacts,
+  events,
+  cursors,
+  functions,
+  function_logs,
+  nodes,
+  audit,
+  run_keys,  ///< run_key → run id; makes a trigger run once
+  live_runs, ///< run ids that are not in a terminal state
+  sessions,  ///< SessionId → run id
 };
 inline constexpr std::size_t family_count = 17;
 [[nodiscard]] std::string_view to_string(family f) noexcept;
@@ -93,7 +105,8 @@ struct rocks_options {
   /// After each fsync, on the store's thread: how many batches shared it.
   std::function<void(std::size_t batches)> on_group = {};
 };
-[[nodiscard]] result<std::unique_ptr<state_store>> open_rocks_state_store(const rocks_options& o);
+[[nodiscard]] result<std::unique_ptr<state_store>>
+open_rocks_state_store(const rocks_options& o);
 
 /// The version this program writes; stored under meta/"schema".
 inline constexpr std::uint32_t schema_version = 1;

@@ -31,8 +31,8 @@ std::string host_tag() {
   ::gethostname(name.data(), name.size() - 1);
   struct stat pids {};
   ::stat("/proc/self/ns/pid", &pids);
-  return short_hash(fmt::format("{}\n{}\n{}", line_of("/etc/machine-id"), name.data(),
-                                pids.st_ino));
+  return short_hash(
+      fmt::format("{}\n{}\n{}", line_of("/etc/machine-id"), name.data(), pids.st_ino));
 }
 
 /// When a process started, in clock ticks since boot; "" when there is none.
@@ -85,8 +85,8 @@ bool is_abandoned_temporary(std::string_view file_name) {
   const auto pid = take_part(rest);
   const auto place = take_part(rest);
   const auto start = take_part(rest);
-  const bool is_ours = is_number(pid) && place.size() == 16 &&
-                       place.starts_with(tags().host) && is_number(start) && is_number(rest);
+  const bool is_ours = is_number(pid) && place.size() == 16 && place.starts_with(tags().host) &&
+                       is_number(start) && is_number(rest);
   return is_ours && (!place.ends_with(tags().boot) || start_of(pid) != start);
 }
 

@@ -111,7 +111,8 @@ TEST_CASE_FIXTURE(watched, "bucket_hints: a directory that moves keeps its watch
   CHECK_FALSE(was_hinted("old/sub/a.mp4"));
 }
 
-TEST_CASE_FIXTURE(watched, "bucket_hints: ignored names and linked directories are not told of") {
+TEST_CASE_FIXTURE(watched,
+                  "bucket_hints: ignored names and linked directories are not told of") {
   fs::create_directory(dir / "outside");
   fs::create_directory_symlink(dir / "outside", dir / "in/linked");
   start();
@@ -135,7 +136,8 @@ TEST_CASE_FIXTURE(watched, "bucket_hints: a name that is no key has its director
   CHECK(wait_key("d/"));
 }
 
-TEST_CASE_FIXTURE(watched, "bucket_hints: a thousand files at once are each told of or scanned") {
+TEST_CASE_FIXTURE(watched,
+                  "bucket_hints: a thousand files at once are each told of or scanned") {
   start();
 
   for (int i = 0; i < 1000; ++i)
@@ -183,7 +185,8 @@ TEST_CASE_FIXTURE(watched, "bucket_hints: an overflow asks for a scan, and watch
   CHECK(h->mode() == "inotify");
 }
 
-TEST_CASE_FIXTURE(watched, "bucket_hints: a root that is not there says so, and is found later") {
+TEST_CASE_FIXTURE(watched,
+                  "bucket_hints: a root that is not there says so, and is found later") {
   fs::remove(dir / "in");
   start();
   CHECK(hints->mode().starts_with("scan: cannot watch"));
@@ -211,7 +214,8 @@ TEST_CASE_FIXTURE(watched, "bucket_hints: end while events come") {
   writer.join();
 }
 
-TEST_CASE_FIXTURE(watched, "bucket_hints: at the watch limit they say so and keep what they have") {
+TEST_CASE_FIXTURE(watched,
+                  "bucket_hints: at the watch limit they say so and keep what they have") {
   // The limit is counted per user: a child in its own user namespace can lower it.
   const std::string limit = "/proc/sys/user/max_inotify_watches";
   for (int i = 0; i < 20; ++i)
@@ -221,8 +225,8 @@ TEST_CASE_FIXTURE(watched, "bucket_hints: at the watch limit they say so and kee
     if (::unshare(CLONE_NEWUSER) != 0 || !(std::ofstream{limit} << 5 << std::flush))
       ::_exit(77);
     start();
-    const bool said = hints->mode() ==
-                      "scan: inotify watch limit reached (fs.inotify.max_user_watches)";
+    const bool said =
+        hints->mode() == "scan: inotify watch limit reached (fs.inotify.max_user_watches)";
     dir.write("in/a", "1");
     ::_exit(said && wait_closed("a") ? 0 : 1);
   }

@@ -80,7 +80,8 @@ const std::string emoji = "\xf0\x9f\x8e\xac";
 
 // ---- listing ---------------------------------------------------------------
 
-TEST_CASE_FIXTURE(local, "local_bucket: lists objects of all directories with their generation") {
+TEST_CASE_FIXTURE(local,
+                  "local_bucket: lists objects of all directories with their generation") {
   dir.write("in/a.mp4", "12345");
   dir.write("in/x/y/b.mp4", "1");
   fs::create_directory(dir / "in/empty");
@@ -101,7 +102,8 @@ TEST_CASE_FIXTURE(local, "local_bucket: a prefix is one of keys, not of director
   CHECK(list("ab/").keys() == std::set<std::string>{"ab/1", "ab/2/3"});
   CHECK(list("ab/2").keys() == std::set<std::string>{"ab/2/3"});
   CHECK(list("none/").keys().empty());
-  CHECK_FALSE(in->list("../", [](auto&) { return true; }, [](auto&) {}));
+  CHECK_FALSE(in->list(
+      "../", [](auto&) { return true; }, [](auto&) {}));
 }
 
 TEST_CASE_FIXTURE(local, "local_bucket: dotfiles, parts and our own files are no objects") {
@@ -116,9 +118,17 @@ TEST_CASE_FIXTURE(local, "local_bucket: dotfiles, parts and our own files are no
 }
 
 TEST_CASE_FIXTURE(local, "local_bucket: hostile but valid names are objects like others") {
-  const std::set<std::string> names{
-      "a b.mp4", "it's \"quoted\".mp4", "$(rm -rf).mp4", "-rf", "a\\b", "100%.mp4",
-      emoji + ".mp4", "\xe4\xb8\xad\xe6\x96\x87.mp4", std::string(255, 'n'), "..a", "a..b"};
+  const std::set<std::string> names{"a b.mp4",
+                                    "it's \"quoted\".mp4",
+                                    "$(rm -rf).mp4",
+                                    "-rf",
+                                    "a\\b",
+                                    "100%.mp4",
+                                    emoji + ".mp4",
+                                    "\xe4\xb8\xad\xe6\x96\x87.mp4",
+                                    std::string(255, 'n'),
+                                    "..a",
+                                    "a..b"};
   for (const auto& name : names)
     dir.write("in/" + name, name);
 
@@ -129,7 +139,8 @@ TEST_CASE_FIXTURE(local, "local_bucket: hostile but valid names are objects like
     CHECK(text_of(in->open(current(name)).value()) == name);
 }
 
-TEST_CASE_FIXTURE(local, "local_bucket: names that are no keys are refused, escaped, not fatal") {
+TEST_CASE_FIXTURE(local,
+                  "local_bucket: names that are no keys are refused, escaped, not fatal") {
   dir.write("in/ok.mp4", "");
   dir.write("in/new\nline.mp4", "");
   dir.write("in/\xff\xfe.mp4", "");
@@ -156,7 +167,8 @@ TEST_CASE_FIXTURE(local, "local_bucket: a key longer than a key may be is refuse
   CHECK(l.refused.size() == 1);
 }
 
-TEST_CASE_FIXTURE(local, "local_bucket: what is not a regular file is refused and never opened") {
+TEST_CASE_FIXTURE(local,
+                  "local_bucket: what is not a regular file is refused and never opened") {
   dir.write("outside/secret", "secret");
   fs::create_symlink(dir / "outside/secret", dir / "in/link");
   fs::create_directory_symlink(dir / "outside", dir / "in/linked");
@@ -185,8 +197,9 @@ TEST_CASE_FIXTURE(local, "local_bucket: what is not a regular file is refused an
 TEST_CASE_FIXTURE(local, "local_bucket: keys that are no keys are refused at every door") {
   dir.write("outside", "secret");
   const auto source = dir.write("source", "abc");
-  for (const std::string key : {"", "../outside", "a/../../outside", "/etc/passwd", "a//b", ".",
-                                "new\nline", "\xff", ".framemill-bucket", "a/.framemill-tmp-1"}) {
+  for (const std::string key :
+       {"", "../outside", "a/../../outside", "/etc/passwd", "a//b", ".", "new\nline", "\xff",
+        ".framemill-bucket", "a/.framemill-tmp-1"}) {
     CAPTURE(key);
     CHECK_FALSE(in->stat(key));
     CHECK_FALSE(in->open({"in", key, {}}));
@@ -200,7 +213,8 @@ TEST_CASE_FIXTURE(local, "local_bucket: listing ends when the receiver wants no 
     dir.write("in/" + std::to_string(i), "");
   int seen = 0;
 
-  REQUIRE(in->list("", [&](auto&) { return ++seen < 3; }, [](auto&) {}));
+  REQUIRE(in->list(
+      "", [&](auto&) { return ++seen < 3; }, [](auto&) {}));
 
   CHECK(seen == 3);
 }
@@ -240,7 +254,8 @@ TEST_CASE_FIXTURE(local, "open_stepwise: keeps the same rules without openat2") 
   dir.write("outside/secret", "2");
   fs::create_directory_symlink(dir / "outside", dir / "in/linked");
   fs::create_symlink(dir / "outside/secret", dir / "in/link");
-  const framemill::file_handle root{::open((dir / "in").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+  const framemill::file_handle root{
+      ::open((dir / "in").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   const auto code = [&](const std::string& key) {
     const auto r = open_stepwise(root.get(), key, O_RDONLY, key);
     return r ? std::optional<errc>{} : r.error().code;
@@ -314,7 +329,8 @@ TEST_CASE_FIXTURE(local, "local_bucket: content that is not what was promised is
   CHECK(temporaries() == 0);
 }
 
-TEST_CASE_FIXTURE(local, "local_bucket: nothing is published through a link or over a directory") {
+TEST_CASE_FIXTURE(local,
+                  "local_bucket: nothing is published through a link or over a directory") {
   const auto source = dir.write("source", "abc");
   fs::create_directory(dir / "outside");
   fs::create_directory_symlink(dir / "outside", dir / "in/linked");
@@ -335,7 +351,8 @@ TEST_CASE_FIXTURE(local, "local_bucket: nothing is published through a link or o
   CHECK(temporaries() == 0);
 }
 
-TEST_CASE_FIXTURE(local, "local_bucket: a crash while staging leaves what the sweep takes away") {
+TEST_CASE_FIXTURE(local,
+                  "local_bucket: a crash while staging leaves what the sweep takes away") {
   const auto source = dir.write("source", "abc");
   const pid_t child = ::fork();
   if (child == 0) {
@@ -381,12 +398,14 @@ TEST_CASE("is_abandoned_temporary: an older boot of this host is, others are not
 
 // ---- the root --------------------------------------------------------------
 
-TEST_CASE_FIXTURE(local, "local_bucket: a root that is gone or swapped is unavailable, not empty") {
+TEST_CASE_FIXTURE(local,
+                  "local_bucket: a root that is gone or swapped is unavailable, not empty") {
   dir.write("in/a", "1");
   const auto id = local_bucket_sentinel(dir / "in").value();
   CHECK(id.size() == 32);
   const auto code = [&] {
-    const auto r = in->list("", [](auto&) { return true; }, [](auto&) {});
+    const auto r = in->list(
+        "", [](auto&) { return true; }, [](auto&) {});
     return r ? std::optional<errc>{} : r.error().code;
   };
 
@@ -436,7 +455,8 @@ TEST_CASE("local_bucket: a read-only or full file system is told before work is 
   CHECK((*b)->check_writable().error().code == errc::no_space);
   CHECK(std::distance(fs::directory_iterator{dir / "disk"}, {}) == 2); // sentinel, ballast
 
-  REQUIRE(::mount(nullptr, (dir / "disk").c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+  REQUIRE(::mount(nullptr, (dir / "disk").c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) ==
+          0);
   const auto r = (*b)->check_writable();
   REQUIRE_FALSE(r);
   CHECK(r.error().code == errc::unauthorized);

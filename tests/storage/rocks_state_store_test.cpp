@@ -222,7 +222,8 @@ TEST_CASE("rocks_state_store: a full disk fails commits whole, and space heals i
   int accepted = 0;
   result<void> last;
   while (accepted < 1000 && last)
-    if (last = s->commit_and_wait(one(fmt::format("{:04}", accepted), std::string(100'000, 'x')));
+    if (last =
+            s->commit_and_wait(one(fmt::format("{:04}", accepted), std::string(100'000, 'x')));
         last)
       ++accepted;
 

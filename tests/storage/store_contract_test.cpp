@@ -30,8 +30,8 @@ pairs all(const state_store& s, family f, std::string_view from = "",
     found.emplace_back(k, v);
     return true;
   };
-  const auto r = o == order::up ? s.scan(f, from, until, visit)
-                                : s.scan_back(f, from, until, visit);
+  const auto r =
+      o == order::up ? s.scan(f, from, until, visit) : s.scan_back(f, from, until, visit);
   REQUIRE(r);
   return found;
 }
@@ -68,7 +68,8 @@ TEST_CASE_FIXTURE(both_stores, "state_store: what was put is found, what was era
   }
 }
 
-TEST_CASE_FIXTURE(both_stores, "state_store: later operations of a batch win over earlier ones") {
+TEST_CASE_FIXTURE(both_stores,
+                  "state_store: later operations of a batch win over earlier ones") {
   for (auto& s : stores) {
     auto b = one(family::meta, "a", "1");
     b.erase(family::meta, "a");
@@ -86,7 +87,9 @@ TEST_CASE_FIXTURE(both_stores, "state_store: scans are ordered, bounded and can 
   for (auto& s : stores) {
     for (std::uint64_t n : {300, 2, 17, 1, 0xffff})
       REQUIRE(s->commit_and_wait(one(family::events, keys::number(n), std::to_string(n))));
-    const auto n = [](std::uint64_t i) { return std::pair{keys::number(i), std::to_string(i)}; };
+    const auto n = [](std::uint64_t i) {
+      return std::pair{keys::number(i), std::to_string(i)};
+    };
 
     CHECK(all(*s, family::events) == pairs{n(1), n(2), n(17), n(300), n(0xffff)});
     CHECK(all(*s, family::events, keys::number(2), keys::number(300)) == pairs{n(2), n(17)});
