@@ -7,10 +7,10 @@
 namespace framemill {
 namespace {
 
-constexpr double shard_start = 0.2;        ///< process, probe, seek
-constexpr double decode_pixel = 2.6e-9;    ///< 0.16 s per second of 1080p30
-constexpr double encode_pixel = 1.27e-8;   ///< 0.35 s per second of 720p30, veryfast
-constexpr double scale_pixel = 6e-10;      ///< of the source, each output
+constexpr double shard_start = 0.2;      ///< process, probe, seek
+constexpr double decode_pixel = 2.6e-9;  ///< 0.16 s per second of 1080p30
+constexpr double encode_pixel = 1.27e-8; ///< 0.35 s per second of 720p30, veryfast
+constexpr double scale_pixel = 6e-10;    ///< of the source, each output
 constexpr double audio_second = 0.02;
 constexpr double copied_byte = 3e-9;
 constexpr std::int64_t child_bytes = 96 << 20;
@@ -61,8 +61,7 @@ struct estimator {
     auto area = static_cast<double>(v.geometry.width) * v.geometry.height;
     sum.cpu_seconds += frames * area * encode_pixel * preset_factor(v.encoder.preset) +
                        frames * pixels() * scale_pixel;
-    sum.memory_bytes +=
-        encoder_frames * frame_bytes(v.geometry.width, v.geometry.height, 8);
+    sum.memory_bytes += encoder_frames * frame_bytes(v.geometry.width, v.geometry.height, 8);
     auto bits = v.encoder.kbps > 0 ? v.encoder.kbps * 1000.0 / rate_of(source) : area * 0.12;
     sum.scratch_bytes += static_cast<std::int64_t>(frames * bits / 8);
   }
@@ -72,8 +71,8 @@ struct estimator {
     auto count = static_cast<double>(p.picks.size());
     sum.cpu_seconds += count * (pixels() * scale_pixel + static_cast<double>(bytes) * 2e-8);
     sum.memory_bytes += 4 * bytes;
-    sum.scratch_bytes += static_cast<std::int64_t>(p.picks.size()) * bytes /
-                         (p.format == "raw" ? 1 : 8);
+    sum.scratch_bytes +=
+        static_cast<std::int64_t>(p.picks.size()) * bytes / (p.format == "raw" ? 1 : 8);
   }
 
   void operator()(const probe_step&) {}

@@ -32,7 +32,8 @@ std::int64_t unit_ticks(std::int64_t multiple, double seconds, const frame_grid&
   return grid.origin + static_cast<std::int64_t>((a + b - 1) / b);
 }
 
-std::int64_t kept_before(std::int64_t ticks, const frame_grid& grid, const packet_index& index) {
+std::int64_t kept_before(std::int64_t ticks, const frame_grid& grid,
+                         const packet_index& index) {
   auto at = [&](std::int64_t t) {
     return std::lower_bound(index.pts.begin(), index.pts.end(), t) - index.pts.begin();
   };
@@ -120,9 +121,8 @@ shared_work share(const std::vector<job_draft>& drafts) {
     if (d.failure)
       continue;
     if (d.video) {
-      auto at = std::find_if(out.videos.begin(), out.videos.end(), [&](const auto& v) {
-        return equal_picture(v.what, *d.video);
-      });
+      auto at = std::find_if(out.videos.begin(), out.videos.end(),
+                             [&](const auto& v) { return equal_picture(v.what, *d.video); });
       if (at == out.videos.end())
         at = out.videos.insert(at, {*d.video, {}});
       at->jobs.push_back(d.index);
@@ -131,9 +131,8 @@ shared_work share(const std::vector<job_draft>& drafts) {
       out.copies_beside_encoding |= std::holds_alternative<remux_step>(*d.finish);
     }
     if (d.audio) {
-      auto at = std::find_if(out.audios.begin(), out.audios.end(), [&](const auto& a) {
-        return equal_but_name(a.what, *d.audio);
-      });
+      auto at = std::find_if(out.audios.begin(), out.audios.end(),
+                             [&](const auto& a) { return equal_but_name(a.what, *d.audio); });
       if (at == out.audios.end())
         at = out.audios.insert(at, {*d.audio, {}});
       at->jobs.push_back(d.index);
@@ -151,9 +150,9 @@ std::int64_t shown_at(std::int64_t ticks, const packet_index& index) {
 
 const access_point* access_before(std::int64_t ordinal, const packet_index& index) {
   auto pts = index.pts[static_cast<std::size_t>(ordinal)];
-  auto after = std::upper_bound(
-      index.access_points.begin(), index.access_points.end(), pts,
-      [](std::int64_t p, const access_point& a) { return p < a.pts; });
+  auto after =
+      std::upper_bound(index.access_points.begin(), index.access_points.end(), pts,
+                       [](std::int64_t p, const access_point& a) { return p < a.pts; });
   return after == index.access_points.begin() ? nullptr : &*std::prev(after);
 }
 
@@ -191,8 +190,8 @@ source_cut cut_source(const shared_work& work, const source_facts& source,
   auto s = encoded_span(work);
   auto total = seconds_of(s.end - s.begin, source.clock.time_base);
   for (auto at : boundaries(total, options)) {
-    auto ticks = snapped(s.begin + ticks_at(source.clock, at) - source.clock.zero, work,
-                         *source.index);
+    auto ticks =
+        snapped(s.begin + ticks_at(source.clock, at) - source.clock.zero, work, *source.index);
     if (cut.ticks.empty() ? ticks > s.begin : ticks > cut.ticks.back())
       cut.ticks.push_back(ticks);
   }

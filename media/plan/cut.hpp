@@ -53,6 +53,7 @@ struct frame_range {
 /// Presentation ordinal of the frame shown at `ticks`.
 [[nodiscard]] std::int64_t shown_at(std::int64_t ticks, const packet_index& index);
 /// The last access point at or before the frame; nullptr when there is none.
-[[nodiscard]] const access_point* access_before(std::int64_t ordinal, const packet_index& index);
+[[nodiscard]] const access_point* access_before(std::int64_t ordinal,
+                                                const packet_index& index);
 
 } // namespace framemill

@@ -31,7 +31,8 @@ std::vector<piece> pieces_of(const decode_wish& wish, const packet_index& index)
   std::vector<piece> out;
   for (std::size_t i = 0; i < wish.videos.size(); ++i) {
     const auto& v = wish.videos[i];
-    out.push_back({source_of(v.first, v.grid, index), source_of(v.last - 1, v.grid, index), i, {}});
+    out.push_back(
+        {source_of(v.first, v.grid, index), source_of(v.last - 1, v.grid, index), i, {}});
   }
   for (std::size_t i = 0; i < wish.pictures.size(); ++i)
     for (const auto& p : wish.pictures[i].picks) {

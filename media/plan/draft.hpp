@@ -6,10 +6,10 @@ namespace framemill {
 
 /// One encoded video that a job wants, over its whole length.
 struct rendition {
-  video_output output;          ///< name and range are left to the cut
-  std::int64_t frames = -1;     ///< −1 = unknown
-  std::int64_t unit = 0;        ///< frames; a shard may begin at any multiple,
-  double unit_seconds = 0;      ///< or seconds, when the grid has no rate
+  video_output output;      ///< name and range are left to the cut
+  std::int64_t frames = -1; ///< −1 = unknown
+  std::int64_t unit = 0;    ///< frames; a shard may begin at any multiple,
+  double unit_seconds = 0;  ///< or seconds, when the grid has no rate
 };
 
 /// What one activity wants of this source, before anything is shared or cut.
@@ -18,7 +18,7 @@ struct job_draft {
   std::optional<rendition> video;
   std::optional<audio_output> audio;
   std::optional<picture_output> pictures;
-  double sprite_interval = 0;   ///< seconds between a sprite's pictures; else 0
+  double sprite_interval = 0;       ///< seconds between a sprite's pictures; else 0
   std::optional<media_step> finish; ///< packet and picture files not yet named
   std::vector<publish_item> items;  ///< without `finish`: one per pick, by ordinal
   number_format numbers;

@@ -47,7 +47,8 @@ result<picture_geometry> geometry_of(const Template& t, fill_type fill, job_draf
 }
 
 /// Picks in order of time; ordinals keep the order in which they were asked for.
-std::vector<picture_pick> picks_at(const source_clock& clock, const std::vector<double>& times) {
+std::vector<picture_pick> picks_at(const source_clock& clock,
+                                   const std::vector<double>& times) {
   std::vector<picture_pick> out;
   for (std::size_t i = 0; i < times.size(); ++i)
     out.push_back({ticks_at(clock, times[i]), static_cast<std::int64_t>(i)});
@@ -106,9 +107,8 @@ result<std::vector<double>> asked_times(const snapshot_by_time_offset_task& task
 void warn_beyond_end(job_draft& d, const std::vector<double>& times, double duration) {
   for (auto t : times)
     if (duration > 0 && t >= duration && t > 0)
-      d.warnings.push_back(
-          fmt::format("{:.3f} s is not before the end at {:.3f} s: the last frame is taken", t,
-                      duration));
+      d.warnings.push_back(fmt::format(
+          "{:.3f} s is not before the end at {:.3f} s: the last frame is taken", t, duration));
 }
 
 result<void> name_pictures(job_draft& d, const activity& a, const draft_context& context) {
@@ -179,8 +179,10 @@ result<std::vector<picture_pick>> animation_picks(const clip& part, const source
   auto count = std::ceil(part.length * static_cast<double>(fps) - 1e-6);
   FM_CHECK(check_count(count));
   std::vector<picture_pick> out;
-  for (std::int64_t k = 0; k < std::max<std::int64_t>(1, static_cast<std::int64_t>(count)); ++k) {
-    auto offset = ticks_at(clock, static_cast<double>(k) / static_cast<double>(fps)) - clock.zero;
+  for (std::int64_t k = 0; k < std::max<std::int64_t>(1, static_cast<std::int64_t>(count));
+       ++k) {
+    auto offset =
+        ticks_at(clock, static_cast<double>(k) / static_cast<double>(fps)) - clock.zero;
     out.push_back({part.origin + offset, k});
   }
   return out;
@@ -216,7 +218,8 @@ result<void> draft_sprite(job_draft& d, const activity& a, const draft_context& 
   step.columns = static_cast<std::int32_t>(t->column_count);
   step.duration = clock.duration;
   FM_TRY(auto geometry, geometry_of(*t, t->fill_type, d, context.source));
-  d.pictures = raw_pictures(fmt::format("tile{}", d.index), geometry, picks_at(clock, step.times));
+  d.pictures =
+      raw_pictures(fmt::format("tile{}", d.index), geometry, picks_at(clock, step.times));
   d.sprite_interval = step.times.size() > 1 ? step.times[1] : clock.duration;
   FM_CHECK(name_sprite(d, step, a, context));
   d.finish = std::move(step);
@@ -229,10 +232,9 @@ result<void> draft_animation(job_draft& d, const activity& a, const draft_contex
   const auto& task = *a.animated_graphic;
   if (task.end_offset <= task.start_offset && (task.start_offset != 0 || task.end_offset != 0))
     return fail_field(errc::invalid_argument, "EndTimeOffset",
-                      "the animation ends at {} s, not after its start at {} s", task.end_offset,
-                      task.start_offset);
-  FM_TRY(auto part,
-         resolve_clip(context.source.clock, task.start_offset, task.end_offset));
+                      "the animation ends at {} s, not after its start at {} s",
+                      task.end_offset, task.start_offset);
+  FM_TRY(auto part, resolve_clip(context.source.clock, task.start_offset, task.end_offset));
   FM_TRY(auto picks, animation_picks(part, context.source.clock, t->fps));
   FM_TRY(auto geometry, geometry_of(*t, fill_type::stretch, d, context.source));
   d.pictures = raw_pictures(fmt::format("cel{}", d.index), geometry, std::move(picks));

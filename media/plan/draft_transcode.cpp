@@ -28,7 +28,8 @@ struct transcode_work {
   }
 };
 
-constexpr std::string_view segment_default = "{inputName}_transcode_{definition}_{number}.{format}";
+constexpr std::string_view segment_default =
+    "{inputName}_transcode_{definition}_{number}.{format}";
 
 treatment treat(bool wanted, bool copied) {
   return !wanted ? treatment::none : copied ? treatment::copy : treatment::encode;
@@ -83,8 +84,8 @@ result<void> check_copy(const transcode_work& w, const transcode_task& task,
 }
 
 size_wish wish_of(const video_template& v) {
-  return {v.width.value_or(0), v.height.value_or(0), v.resolution_adaptive.value_or(on_off::open),
-          v.fill_type.value_or(fill_type::black)};
+  return {v.width.value_or(0), v.height.value_or(0),
+          v.resolution_adaptive.value_or(on_off::open), v.fill_type.value_or(fill_type::black)};
 }
 
 result<key_grid> draft_video(job_draft& d, const transcode_work& w, const transcode_task& task,
@@ -95,14 +96,14 @@ result<key_grid> draft_video(job_draft& d, const transcode_work& w, const transc
     return fail_field(errc::unsupported, "VideoTemplate.FillType", "smarttailor");
   auto fitted = fit(source.size, wish_of(v));
   if (fitted.clamped)
-    d.warnings.push_back(fmt::format("not upscaled: the output is {}×{}",
-                                     fitted.geometry.width, fitted.geometry.height));
+    d.warnings.push_back(fmt::format("not upscaled: the output is {}×{}", fitted.geometry.width,
+                                     fitted.geometry.height));
   rendition r;
   auto& out = r.output;
   out.geometry = fitted.geometry;
-  FM_TRY(out.overlays,
-         make_overlays(task.watermarks, {out.geometry.width, out.geometry.height, w.part.length},
-                       context.templates, context.assets, context.options.fonts));
+  FM_TRY(out.overlays, make_overlays(task.watermarks,
+                                     {out.geometry.width, out.geometry.height, w.part.length},
+                                     context.templates, context.assets, context.options.fonts));
   out.grid = {output_rate(v), w.part.origin, w.part.end};
   auto keys = make_key_grid(v, out.grid.fps, source.video->frame_rate,
                             w.hls() ? delivery::segments : delivery::file);
@@ -163,10 +164,11 @@ result<std::string> segment_pattern(const output_names& names, const transcode_t
   if (at == marked.npos)
     return fail_field(errc::invalid_argument, "SegmentObjectName", "the name needs {{number}}");
   if (marked.find("{number}", at + 1) != marked.npos || marked.find("%d", at) != marked.npos)
-    return fail_field(errc::invalid_argument, "SegmentObjectName",
-                      "{} cannot number the segments: their names may hold {{number}} once, and "
-                      "no %d after it",
-                      marked);
+    return fail_field(
+        errc::invalid_argument, "SegmentObjectName",
+        "{} cannot number the segments: their names may hold {{number}} once, and "
+        "no %d after it",
+        marked);
   return marked;
 }
 
@@ -201,8 +203,8 @@ result<void> name_hls(job_draft& d, Step& step, const transcode_work& w,
 }
 
 template <class Step>
-result<void> name_output(job_draft& d, Step& step, const transcode_work& w,
-                         const activity& a, const draft_context& context) {
+result<void> name_output(job_draft& d, Step& step, const transcode_work& w, const activity& a,
+                         const draft_context& context) {
   output_names names{*context.source.run, a};
   step.container = w.container;
   step.name = fmt::format("o{}.{}", d.index, w.hls() ? "m3u8" : w.container);

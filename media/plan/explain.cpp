@@ -26,10 +26,10 @@ std::string range_of(const decode_step& d) {
 }
 
 std::string frames_of(const video_output& v) {
-  return v.last == INT64_MAX ? fmt::format("{} ({}×{}, all)", v.name, v.geometry.width,
-                                           v.geometry.height)
-                             : fmt::format("{} ({}×{}, frames {}–{})", v.name, v.geometry.width,
-                                           v.geometry.height, v.first, v.last - 1);
+  return v.last == INT64_MAX
+             ? fmt::format("{} ({}×{}, all)", v.name, v.geometry.width, v.geometry.height)
+             : fmt::format("{} ({}×{}, frames {}–{})", v.name, v.geometry.width,
+                           v.geometry.height, v.first, v.last - 1);
 }
 
 /// One line per step, in words.

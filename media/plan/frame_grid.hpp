@@ -23,7 +23,8 @@ namespace framemill {
 
 /// The output pts of frame k: k in 1/fps units with fps > 0; the source pts −
 /// origin in source ticks with fps = 0.
-[[nodiscard]] rational output_time_base(const frame_grid& grid, const rational& source_time_base);
+[[nodiscard]] rational output_time_base(const frame_grid& grid,
+                                        const rational& source_time_base);
 
 /// Is output frame k a key frame on the global grid? For fps = 0 `pts` and
 /// `previous_pts` (of frame k − 1; equal to pts for k = 0) are output pts.

@@ -38,7 +38,8 @@ fitted_picture fit_aspect(const picture_size& source, double scale) {
   return {filled(even(source.width * s), even(source.height * s)), scale > 1};
 }
 
-fitted_picture fit_box(const picture_size& source, double width, double height, fill_type fill) {
+fitted_picture fit_box(const picture_size& source, double width, double height,
+                       fill_type fill) {
   auto scale = std::min(width / source.width, height / source.height);
   auto shrink = std::max(scale, 1.0);
   auto out = filled(even(width / shrink), even(height / shrink));

@@ -45,8 +45,8 @@ struct finish_inputs {
 };
 
 bool reads_source(const media_step& step) {
-  return std::holds_alternative<decode_step>(step) || std::holds_alternative<audio_step>(step) ||
-         std::holds_alternative<remux_step>(step);
+  return std::holds_alternative<decode_step>(step) ||
+         std::holds_alternative<audio_step>(step) || std::holds_alternative<remux_step>(step);
 }
 
 void add_overlay_images(const std::vector<overlay>& overlays, std::set<std::string>& images) {
@@ -162,8 +162,8 @@ std::vector<picture_output> shard_layout::pictures_of(std::uint32_t shard,
     std::erase_if(mine.picks, [&](const picture_pick& pick) {
       if (cut_.ticks.empty())
         return false;
-      auto pts = source_.index->pts[static_cast<std::size_t>(
-          shown_at(pick.ticks, *source_.index))];
+      auto pts =
+          source_.index->pts[static_cast<std::size_t>(shown_at(pick.ticks, *source_.index))];
       return pts < begin || pts >= end;
     });
     if (mine.picks.empty())

@@ -36,10 +36,10 @@ private:
   const source_cut& cut_;
   const std::map<std::string, std::string>& assets_;
   const plan_options& options_;
-  std::vector<std::vector<frame_range>> ranges_;     ///< by rendition, then piece
-  std::vector<std::vector<std::string>> video_files_; ///< by rendition, in order
+  std::vector<std::vector<frame_range>> ranges_;                ///< by rendition, then piece
+  std::vector<std::vector<std::string>> video_files_;           ///< by rendition, in order
   std::map<std::uint32_t, std::vector<std::string>> raw_files_; ///< by job, in order
-  std::map<std::string, std::uint32_t> maker_;       ///< of each file, the shard
+  std::map<std::string, std::uint32_t> maker_;                  ///< of each file, the shard
   std::vector<shard_record> shards_;
 };
 

@@ -50,8 +50,13 @@ result<mark> find_mark(const watermark_input& w, const template_source& template
     return fail_field(errc::missing_argument, "RawParameter.ImageTemplate",
                       "a watermark with Definition 0 needs its image");
   const auto& image = *w.raw->image;
-  return mark{w.raw->coordinate_origin, w.raw->x_pos, w.raw->y_pos,
-              asset_name(image.image_content), image.width, image.height, std::nullopt};
+  return mark{w.raw->coordinate_origin,
+              w.raw->x_pos,
+              w.raw->y_pos,
+              asset_name(image.image_content),
+              image.width,
+              image.height,
+              std::nullopt};
 }
 
 result<std::int32_t> pixels(const std::string& text, std::int32_t whole) {
@@ -115,8 +120,7 @@ result<overlay> make_overlay(const watermark_input& w, const overlay_canvas& can
   o.origin = static_cast<std::int32_t>(m.origin);
   FM_TRY(o.x, pixels(m.x, canvas.width));
   FM_TRY(o.y, pixels(m.y, canvas.height));
-  FM_CHECK(m.text ? place_text(o, *m.text, canvas, fonts)
-                  : place_image(o, m, canvas, assets));
+  FM_CHECK(m.text ? place_text(o, *m.text, canvas, fonts) : place_image(o, m, canvas, assets));
   FM_CHECK(place_window(o, w, canvas.length));
   return o;
 }

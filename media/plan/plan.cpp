@@ -27,8 +27,9 @@ std::size_t decoded_outputs(const shared_work& work) {
 
 std::string stage_note(shard_role role, const shared_work& work, const source_cut& cut) {
   if (role == shard_role::audio)
-    return work.audios.size() == 1 ? "one continuous encode"
-                                   : fmt::format("one decode for {} sounds", work.audios.size());
+    return work.audios.size() == 1
+               ? "one continuous encode"
+               : fmt::format("one decode for {} sounds", work.audios.size());
   if (role == shard_role::join)
     return "";
   std::string note;

@@ -10,13 +10,13 @@ namespace framemill {
 
 /// What the planner may count on.
 struct plan_options {
-  int slots = 2;                   ///< shards that can run at once
-  double shard_seconds_min = 8;    ///< of source time
+  int slots = 2;                ///< shards that can run at once
+  double shard_seconds_min = 8; ///< of source time
   double shard_seconds_max = 60;
   double shard_source_seconds_min = 20; ///< shorter sources are not cut
-  bool allow_sharding = true;      ///< false: work as decoded, in one piece
-  bool trust_index = true;         ///< false after errc::input_damaged: plan as
-                                   ///< if the index were not exact
+  bool allow_sharding = true;           ///< false: work as decoded, in one piece
+  bool trust_index = true;              ///< false after errc::input_damaged: plan as
+                                        ///< if the index were not exact
   /// MPS font names (arial.ttf, simkai.ttf) to font files; a name that is not
   /// here goes to the child as it is.
   std::map<std::string, std::string> fonts = {
@@ -26,18 +26,18 @@ struct plan_options {
 
 /// An image that the plan's overlays want in `in/`.
 struct plan_asset {
-  std::string name;          ///< below `in/`
-  std::string base64;        ///< its bytes, or
+  std::string name;                  ///< below `in/`
+  std::string base64;                ///< its bytes, or
   std::optional<media_input> object; ///< where it is
 };
 
 /// A stage for people: what `workflow explain` shows.
 struct plan_stage {
-  std::string name;          ///< "decode", "audio", "join 100020", …
+  std::string name; ///< "decode", "audio", "join 100020", …
   std::vector<std::uint32_t> shards;
   std::vector<std::uint32_t> jobs; ///< that share it
-  std::string note;          ///< "one decode for 3 outputs", "not sharded: ABR"
-  double cost = 0;           ///< predicted CPU seconds
+  std::string note;                ///< "one decode for 3 outputs", "not sharded: ABR"
+  double cost = 0;                 ///< predicted CPU seconds
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -54,8 +54,8 @@ struct physical_plan {
                                     ///< done has `failure` and state failed
   std::vector<plan_stage> stages;
   std::vector<std::string> warnings; ///< policies applied to this source
-  double cost = 0;                  ///< predicted CPU seconds
-  std::int64_t scratch_bytes = 0;   ///< predicted
+  double cost = 0;                   ///< predicted CPU seconds
+  std::int64_t scratch_bytes = 0;    ///< predicted
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Shards", s.shards);

@@ -113,8 +113,9 @@ bool any_of(std::string_view codec, const std::array<std::string_view, N>& list)
   return std::find(list.begin(), list.end(), codec) != list.end();
 }
 
-constexpr auto mp4_codecs = std::to_array<std::string_view>(
-    {"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "ac3", "eac3", "opus", "flac", "alac"});
+constexpr auto mp4_codecs =
+    std::to_array<std::string_view>({"h264", "hevc", "av1", "vp9", "mpeg4", "aac", "mp3", "ac3",
+                                     "eac3", "opus", "flac", "alac"});
 constexpr auto ts_codecs = std::to_array<std::string_view>(
     {"h264", "hevc", "mpeg2video", "aac", "mp3", "mp2", "ac3", "eac3"});
 constexpr auto m4a_codecs = std::to_array<std::string_view>({"aac", "alac", "ac3"});

@@ -14,8 +14,8 @@ struct source_facts {
   const packet_index* index = nullptr; ///< nullptr without video
   const stream_info* video = nullptr;
   const stream_info* audio = nullptr;
-  bool exact = false;       ///< the index's frames are the frames
-  picture_size size;        ///< upright, square samples
+  bool exact = false; ///< the index's frames are the frames
+  picture_size size;  ///< upright, square samples
   source_clock clock;
   bool deinterlace = false;
   bool tonemap = false;

@@ -20,7 +20,7 @@ inline constexpr double lead_seconds_max = 0.1;
 
 /// `index` is nullptr without video; `exact` says whether its end is true.
 [[nodiscard]] source_clock make_source_clock(const media_info& media, const packet_index* index,
-                                     bool exact);
+                                             bool exact);
 
 [[nodiscard]] double seconds_of(std::int64_t ticks, const rational& time_base);
 /// Seconds after zero as ticks, rounded to the nearest.
