@@ -74,8 +74,7 @@ std::string x264_build() {
   (*frame)->format = c.pix_fmt;
   if (av_frame_get_buffer(frame->get(), 0) < 0)
     return "unknown";
-  for (int plane = 0; plane < 3; ++plane)
-    std::memset((*frame)->data[plane], 0, (*frame)->buf[plane]->size);
+  std::memset((*frame)->buf[0]->data, 0, (*frame)->buf[0]->size);
   (*frame)->pts = 0;
   avcodec_send_frame(&c, frame->get());
   avcodec_send_frame(&c, nullptr);

@@ -68,7 +68,7 @@ private:
       return fail(errc::too_large, "a sprite of {}x{} pixels; the limit is {} per side",
                   sheet_->width, sheet_->height, limits::source_dimension_max);
     FM_CHECK(av::check(av_frame_get_buffer(sheet_.get(), 0), "a sprite"));
-    std::memset(sheet_->data[0], 0, sheet_->buf[0]->size);
+    std::memset(sheet_->buf[0]->data, 0, sheet_->buf[0]->size);
     return {};
   }
 
