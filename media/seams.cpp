@@ -57,10 +57,13 @@ public:
   window(std::int64_t first, std::int64_t last, picture_recipe recipe)
       : first_(first), last_(last), shrink_(std::move(recipe)) {}
 
+  /// Nothing when decoding began only after the window did.
   result<std::vector<small_picture>> read(video_decoder& d, deinterlacer* fields) {
     FM_TRY(auto frame, av::make_frame());
-    while (!is_over()) {
+    for (bool started = false; !is_over(); started = true) {
       FM_TRY(auto more, d.next(*frame));
+      if (!started && more && frame->pts > first_)
+        return std::vector<small_picture>{};
       if (fields) {
         FM_CHECK(fields->push(more ? frame.get() : nullptr));
         FM_CHECK(take_all(*fields));
@@ -144,13 +147,12 @@ private:
     if (!info.video())
       return fail(errc::contract_broken, "{}: there is no video", files_.front());
     const auto stream = info.video()->index;
-    FM_TRY(auto d, video_decoder::open(std::move(file), stream, decode_extent::all_frames));
-    const auto& st = d.stream();
+    const auto& st = file.stream(stream);
     start_ = st.start_time == AV_NOPTS_VALUE ? 0 : st.start_time;
     clock_ = st.time_base;
     const auto first = output_ticks(s.before.front().pts), last = output_ticks(s.after.back().pts);
-    FM_CHECK(d.seek(first));
-    return window{first, last, as_is(s.origin)}.read(d, nullptr);
+    auto reopen = [&] { return open_output(files_, work_); };
+    return frames_between(reopen, stream, first, first, last, as_is(s.origin), false);
   }
 
   /// Presentation in the finished file; its own begin may not be 0.
@@ -161,14 +163,30 @@ private:
   result<std::vector<small_picture>> source_frames(const seam& s) {
     const auto first = std::min(s.before.front().source, s.after.front().source);
     const auto last = std::max(s.before.back().source, s.after.back().source);
-    FM_TRY(auto file, source::open(work_));
-    FM_TRY(auto d, video_decoder::open(std::move(file), s.origin.stream,
-                                       decode_extent::all_frames));
-    if (s.origin.before != std::numeric_limits<std::int64_t>::min())
-      FM_CHECK(d.seek(s.origin.before));
-    deinterlacer fields;
-    return window{first, last, as_made(s.origin)}.read(d, s.origin.deinterlace ? &fields
-                                                                              : nullptr);
+    auto reopen = [&] { return source::open(work_); };
+    return frames_between(reopen, s.origin.stream, s.origin.before, first, last,
+                          as_made(s.origin), s.origin.deinterlace);
+  }
+
+  /// Seeks further and further back until nothing of the window is jumped over.
+  template <class Open>
+  result<std::vector<small_picture>>
+  frames_between(Open open, int stream, std::int64_t from, std::int64_t first, std::int64_t last,
+                 const picture_recipe& recipe, bool deinterlace) {
+    constexpr auto the_beginning = std::numeric_limits<std::int64_t>::min();
+    for (auto seconds : {0, 2, 10, -1}) {
+      FM_TRY(auto file, open());
+      FM_TRY(auto d, video_decoder::open(std::move(file), stream, decode_extent::all_frames));
+      const auto tb = d.stream().time_base;
+      const auto back = av_rescale_q(std::max(seconds, 0), {1, 1}, tb);
+      if (from != the_beginning && seconds >= 0 && !d.seek(from - back))
+        continue;
+      deinterlacer fields;
+      FM_TRY(auto out, window(first, last, recipe).read(d, deinterlace ? &fields : nullptr));
+      if (!out.empty())
+        return out;
+    }
+    return std::vector<small_picture>{};
   }
 
   /// Both frames of one side lose: the shard shows other frames than planned.

@@ -279,15 +279,24 @@ private:
     if (f.ch_layout.order == AV_CHANNEL_ORDER_UNSPEC)
       av_channel_layout_default(&f.ch_layout, f.ch_layout.nb_channels);
     const AVRational samples{1, f.sample_rate};
-    auto at = f.best_effort_timestamp != AV_NOPTS_VALUE
-                  ? av_rescale_q(f.best_effort_timestamp, stream_->time_base, samples)
-                  : av_rescale_q(next_, AVRational{1, std::max(rate_, 1)}, samples);
+    const auto at = begin_of(f, samples);
     next_ = at + f.nb_samples;
     rate_ = f.sample_rate;
     work_.progress().decoded(av::seconds(at, samples));
     for (auto& b : branches_)
       FM_CHECK(b.take(f, at));
     return {};
+  }
+
+  /// Where a frame begins, in its samples. Containers round times to their
+  /// ticks; a frame that follows its predecessor to within one is continuous.
+  std::int64_t begin_of(const AVFrame& f, AVRational samples) const {
+    const auto expected = rate_ > 0 ? av_rescale_q(next_, AVRational{1, rate_}, samples) : 0;
+    if (f.best_effort_timestamp == AV_NOPTS_VALUE)
+      return expected;
+    const auto stated = av_rescale_q(f.best_effort_timestamp, stream_->time_base, samples);
+    const auto tick = av_rescale_q(1, stream_->time_base, samples) + 1;
+    return rate_ > 0 && std::abs(stated - expected) <= tick ? expected : stated;
   }
 
   bool all_done() const {

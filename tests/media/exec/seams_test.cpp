@@ -1,1 +1,186 @@
+#include "tests/media/exec/bench.hpp"
+#include "tests/media/exec/media_maker.hpp"
+
+#include "media/packet_file.hpp"
+
 #include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+using namespace framemill;
+using namespace framemill::test;
+
+namespace {
+
+/// Encodes `v` in shards of `step` frames, each in its own process, and joins.
+media_result sharded(const scratch& s, const std::string& source, const packet_index& x,
+                     const video_output& v, std::int64_t step,
+                     const std::function<void()>& between = [] {}) {
+  std::vector<std::string> parts;
+  for (std::int64_t first = 0; first < v.last; first += step) {
+    auto o = v;
+    o.name = "part" + std::to_string(parts.size());
+    auto r = run_child(request_of(source, {shard(x, o, first, std::min(first + step, v.last))},
+                                  {o.name}),
+                       source, s)
+                 .result;
+    REQUIRE_MESSAGE(!r.failure, why(r));
+    s.hand_on(o.name);
+    parts.push_back(o.name);
+  }
+  between();
+  return run_child(request_of(source, {joined(parts, "", v.last, 0)}, {"result"}), source, s)
+      .result;
+}
+
+void check_every_frame(const std::string& path, const video_output& v, const packet_index& x) {
+  auto frames = read_video(path);
+  REQUIRE(frames.size() == static_cast<std::size_t>(v.last));
+  for (std::size_t k = 0; k < frames.size(); ++k) {
+    CAPTURE(k);
+    CHECK(frames[k].number == source_of(static_cast<std::int64_t>(k), v.grid, x));
+    if (k > 0)
+      CHECK(frames[k].pts > frames[k - 1].pts);
+    if (v.gop > 0)
+      CHECK(frames[k].key == (k % static_cast<std::size_t>(v.gop) == 0));
+  }
+}
+
+/// Writes a packet file again with each frame's payload moved one frame later,
+/// times untouched: the mistake that counts and timestamps cannot see. All
+/// packets must be key frames for the pictures to stay decodable.
+void shift_by_one(const std::string& path) {
+  auto r = packet_reader::open(path).value();
+  auto w = packet_writer::create(path + ".new", r.head()).value();
+  auto previous = av::make_packet().value(), packet = av::make_packet().value();
+  bool have = false;
+  while (r.next(*packet).value()) {
+    auto out = av::packet_ptr{av_packet_clone(have ? previous.get() : packet.get())};
+    out->pts = packet->pts;
+    out->dts = packet->dts;
+    REQUIRE(w.add(*out));
+    previous.reset(av_packet_clone(packet.get()));
+    have = true;
+  }
+  REQUIRE(w.finish(r.foot()));
+  std::filesystem::rename(path + ".new", path);
+}
+
+} // namespace
+
+TEST_CASE("shards: three shards give exactly the planned frames, whatever the source") {
+  struct variant {
+    const char* file;
+    bool open_gop;
+    AVRational fps;
+    rational to;
+    int bframes;
+    const char* codec;
+  };
+  for (auto [file, open_gop, fps, to, bframes, codec] :
+       {variant{"a.mp4", false, {25, 1}, {25, 1}, 2, "libx264"},
+        {"a.mp4", true, {25, 1}, {25, 1}, 3, "libx264"},
+        {"a.mkv", true, {30000, 1001}, {30000, 1001}, 2, "libx264"},
+        {"a.ts", false, {25, 1}, {30, 1}, 2, "libx264"},
+        {"a.ts", true, {30, 1}, {25, 1}, 2, "libx264"},
+        {"a.mpg", true, {25, 1}, {25, 1}, 2, "mpeg2video"},
+        {"a.webm", false, {25, 1}, {25, 1}, 0, "libvpx"},
+        {"a.mp4", false, {50, 1}, {25, 1}, 0, "mpeg4"}}) {
+    CAPTURE(file);
+    CAPTURE(open_gop);
+    CAPTURE(codec);
+    scratch s;
+    const auto source = s.path(file);
+    make({.path = source, .codec = codec, .frames = 150, .fps = fps, .gop = 20,
+          .bframes = bframes, .open_gop = open_gop});
+    auto p = probe(source, s);
+    REQUIRE_MESSAGE(!p.result.failure, why(p.result));
+    CHECK_MESSAGE(p.index.exact, p.index.reason);
+    CHECK(p.index.pts.size() == 150);
+    auto v = rendition(p.index, to, 10);
+
+    auto r = sharded(s, source, p.index, v, (v.last / 3 + 9) / 10 * 10);
+
+    REQUIRE_MESSAGE(!r.failure, why(r));
+    check_every_frame(s.out("result"), v, p.index);
+  }
+}
+
+TEST_CASE("shards: a variable frame rate is kept over the seams") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 120,
+        .pts = [](int i) { return std::int64_t{i} * 100 + (i % 3) * 30; }});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {0, 1}, 0);
+
+  auto r = sharded(s, source, p.index, v, 40);
+
+  REQUIRE_MESSAGE(!r.failure, why(r));
+  auto frames = read_video(s.out("result"));
+  REQUIRE(frames.size() == 120);
+  for (std::size_t k = 0; k < frames.size(); ++k)
+    CHECK(frames[k].number == static_cast<int>(k));
+}
+
+TEST_CASE("shards: a shard done twice is the same to the byte") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 80});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 10);
+  auto request = request_of(source, {shard(p.index, v, 30, 60)}, {"video"});
+
+  auto a = run_child(request, source, s).result, b = run_child(request, source, s).result;
+
+  REQUIRE(a.files.size() == 1);
+  CHECK(a.files[0].sha256 == b.files[0].sha256);
+}
+
+TEST_CASE("verify_seams: a shard that is one frame off is refused") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 90});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 1); // key frames only, so that payloads can move
+
+  auto good = sharded(s, source, p.index, v, 30);
+  REQUIRE_MESSAGE(!good.failure, why(good));
+  auto shifted = sharded(s, source, p.index, v, 30, [&] { shift_by_one(s.path("in/part1")); });
+
+  REQUIRE(shifted.failure);
+  CHECK(shifted.failure->code == errc::contract_broken);
+  CHECK(shifted.failure->message.find("seam") != std::string::npos);
+}
+
+TEST_CASE("assemble_step: shards out of order, missing, torn or foreign are refused") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 60});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 10);
+  for (int i = 0; i < 3; ++i) {
+    auto o = v;
+    o.name = "part" + std::to_string(i);
+    if (i == 2)
+      o.encoder.crf = 40; // the same parameter sets: stitchable
+    auto r = run_here(request_of(source, {shard(p.index, o, i * 20, i * 20 + 20)}, {o.name}),
+                      source, s);
+    REQUIRE_MESSAGE(!r.failure, why(r));
+    s.hand_on(o.name);
+  }
+  auto join = [&](std::vector<std::string> parts, std::int64_t frames) {
+    return run_here(request_of(source, {joined(std::move(parts), "", frames, 0)}, {"result"}),
+                    source, s);
+  };
+
+  CHECK_MESSAGE(!join({"part0", "part1", "part2"}, 60).failure, "crf does not matter");
+  CHECK(join({"part0", "part2", "part1"}, 60).failure->code == errc::contract_broken);
+  CHECK(join({"part0", "part2"}, 40).failure->code == errc::contract_broken);
+  CHECK(join({"part0", "part1", "part2"}, 61).failure->code == errc::contract_broken);
+  CHECK(join({"part0", "gone"}, 40).failure->code == errc::not_found);
+  std::filesystem::resize_file(s.path("in/part1"),
+                               std::filesystem::file_size(s.path("in/part1")) / 2);
+  CHECK(join({"part0", "part1", "part2"}, 60).failure->code == errc::corrupt);
+}
