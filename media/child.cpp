@@ -133,8 +133,7 @@ result<void> child::serve() {
   FM_TRY(auto request, decode<media_request>(body));
   exit_when_abandoned();
   drop_rights();
-  auto done = execute(request, {request.source_bytes > 0 ? options_.source_fd : -1,
-                                options_.directory, send_watermark});
+  auto done = execute(request, {options_.source_fd, options_.directory, send_watermark});
   FM_CHECK(write_frame(result_fd, encode(child_message{std::move(done)})));
   ::_exit(0); // the watching thread still reads
 }

@@ -109,13 +109,23 @@ private:
     if (p.size == 0)
       return inexact("it has empty packets");
     if (p.pts == AV_NOPTS_VALUE)
-      return inexact("there are packets without a presentation time");
-    durations_[p.pts] = p.duration;
+      inexact("there are packets without a presentation time");
+    const auto pts = time_of(p);
+    durations_[pts] = p.duration;
     if (durations_.size() > 64)
       durations_.erase(durations_.begin());
-    out_.index.pts.push_back(p.pts);
+    out_.index.pts.push_back(pts);
     if (is_access_point(c, p))
-      out_.index.access_points.push_back({p.pts, p.pos});
+      out_.index.access_points.push_back({pts, p.pos});
+  }
+
+  /// An inexact index still says about how long the video is.
+  std::int64_t time_of(const AVPacket& p) const {
+    if (p.pts != AV_NOPTS_VALUE)
+      return p.pts;
+    if (p.dts != AV_NOPTS_VALUE)
+      return p.dts;
+    return out_.index.pts.empty() ? 0 : out_.index.pts.back() + std::max<std::int64_t>(p.duration, 1);
   }
 
   void complete() {
@@ -124,8 +134,10 @@ private:
     std::sort(x.pts.begin(), x.pts.end());
     std::sort(x.access_points.begin(), x.access_points.end(),
               [](auto& a, auto& b) { return a.pts < b.pts; });
-    if (std::adjacent_find(x.pts.begin(), x.pts.end()) != x.pts.end())
+    if (std::adjacent_find(x.pts.begin(), x.pts.end()) != x.pts.end()) {
       inexact("several packets have the same presentation time");
+      x.pts.erase(std::unique(x.pts.begin(), x.pts.end()), x.pts.end());
+    }
     if (times_are_guessed(*source_.format().iformat))
       inexact(fmt::format("the container ({}) does not store presentation times",
                           source_.format().iformat->name));

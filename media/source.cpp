@@ -160,7 +160,8 @@ stream_info describe_stream(const AVStream& s) {
   const auto& p = *s.codecpar;
   stream_info out;
   out.index = s.index;
-  out.kind = kind_of(p.codec_type);
+  // What nobody can decode is data: nothing is planned on it.
+  out.kind = avcodec_find_decoder(p.codec_id) ? kind_of(p.codec_type) : stream_kind::data;
   out.codec = avcodec_get_name(p.codec_id);
   out.profile = text_of(avcodec_profile_name(p.codec_id, p.profile));
   out.codec_tag = rfc6381(p);

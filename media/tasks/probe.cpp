@@ -18,12 +18,23 @@ void correct_duration(media_info& info, double start, double end, work& w) {
   info.bitrate = static_cast<std::int64_t>(static_cast<double>(info.size) * 8 / found);
 }
 
+void name_undecodable(source& s, work& w) {
+  for (unsigned i = 0; i < s.format().nb_streams; ++i) {
+    const auto& p = *s.format().streams[i]->codecpar;
+    const bool media = p.codec_type == AVMEDIA_TYPE_VIDEO || p.codec_type == AVMEDIA_TYPE_AUDIO;
+    if (media && !avcodec_find_decoder(p.codec_id))
+      w.warn(fmt::format("stream {} has the codec `{}`, which cannot be decoded; it is left out",
+                         i, avcodec_get_name(p.codec_id)));
+  }
+}
+
 } // namespace
 
 result<void> run(const probe_step& step, work& w) {
   w.progress().enter(work_phase::probing);
   FM_TRY(auto s, source::open(w));
   auto info = describe(s);
+  name_undecodable(s, w);
   const auto video = info.video() ? info.video()->index : -1;
   if (step.with_index) {
     FM_TRY(auto found, index_of(s, video));

@@ -77,7 +77,7 @@ void add_video(writer& w, const clip& c) {
   v.bit_rate = 800'000;
   if (w.format->oformat->flags & AVFMT_GLOBALHEADER)
     v.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
-  if (!c.open_gop)
+  if (!c.open_gop && c.codec == "libx264")
     v.flags |= AV_CODEC_FLAG_CLOSED_GOP;
   av::options o;
   if (c.codec == "libx264")
@@ -99,7 +99,9 @@ void add_video(writer& w, const clip& c) {
 
 void add_audio(writer& w, const clip& c) {
   auto id = w.format->oformat->audio_codec;
-  auto encoder = avcodec_find_encoder(id == AV_CODEC_ID_NONE ? AV_CODEC_ID_AAC : id);
+  if (id == AV_CODEC_ID_NONE || id == AV_CODEC_ID_VORBIS) // the built-in Vorbis is poor
+    id = AV_CODEC_ID_AAC;
+  auto encoder = avcodec_find_encoder(id);
   w.audio = av::make_codec(encoder).value();
   auto& a = *w.audio;
   a.sample_rate = c.sample_rate;

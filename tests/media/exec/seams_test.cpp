@@ -84,7 +84,7 @@ TEST_CASE("shards: three shards give exactly the planned frames, whatever the so
         {"a.mkv", true, {30000, 1001}, {30000, 1001}, 2, "libx264"},
         {"a.ts", false, {25, 1}, {30, 1}, 2, "libx264"},
         {"a.ts", true, {30, 1}, {25, 1}, 2, "libx264"},
-        {"a.mpg", true, {25, 1}, {25, 1}, 2, "mpeg2video"},
+        {"a.mkv", true, {25, 1}, {25, 1}, 2, "mpeg2video"},
         {"a.webm", false, {25, 1}, {25, 1}, 0, "libvpx"},
         {"a.mp4", false, {50, 1}, {25, 1}, 0, "mpeg4"}}) {
     CAPTURE(file);
@@ -122,6 +122,40 @@ TEST_CASE("shards: a variable frame rate is kept over the seams") {
   REQUIRE(frames.size() == 120);
   for (std::size_t k = 0; k < frames.size(); ++k)
     CHECK(frames[k].number == static_cast<int>(k));
+}
+
+TEST_CASE("decode_step: a source without exact times is worked as it decodes") {
+  scratch s;
+  for (auto file : {"a.mpg", "a.avi"}) {
+    CAPTURE(file);
+    s.clear();
+    const auto source = s.path(file);
+    make({.path = source, .codec = std::string{file} == "a.mpg" ? "mpeg2video" : "mpeg4",
+          .frames = 150, .gop = 20});
+    auto p = probe(source, s);
+    REQUIRE_MESSAGE(!p.result.failure, why(p.result));
+    CHECK(!p.index.exact);
+    CHECK(!p.index.reason.empty());
+    auto v = rendition(p.index, {25, 1}, 25);
+    v.last = INT64_MAX;
+    v.grid.end = INT64_MAX;
+    decode_step d;
+    d.stream = p.index.stream;
+    d.start.pts = INT64_MIN;
+    d.begin = INT64_MIN;
+    d.end = INT64_MAX;
+    d.videos = {v};
+
+    auto r = run_child(request_of(source, {d, joined({"video"}, "", -1, 0)}, {"result"}), source,
+                       s)
+                 .result;
+
+    REQUIRE_MESSAGE(!r.failure, why(r));
+    auto frames = read_video(s.out("result"));
+    CHECK(frames.size() >= 149);
+    CHECK(frames.size() <= 152);
+    CHECK(frames.back().number >= 148);
+  }
 }
 
 TEST_CASE("shards: a shard done twice is the same to the byte") {

@@ -373,7 +373,7 @@ TEST_CASE("decode_step: sprites alone need key frames only") {
 
 TEST_CASE("audio_step: sound is continuous and begins and ends on the sample") {
   scratch s;
-  const auto source = s.path("source.mkv");
+  const auto source = s.path("source.mp4");
   make({.path = source, .frames = 50, .sound_seconds = 4});
   audio_step a;
   a.stream = 1;
@@ -463,7 +463,7 @@ TEST_CASE("assemble_step: HLS segments begin with key frames and carry the given
     hls.container = "hls";
     hls.hls_seconds = 2;
     hls.hls_fmp4 = fmp4;
-    hls.name = fmp4 ? "b" : "a";
+    hls.name = fmp4 ? "list_b" : "list_a";
     hls.segment_pattern = fmp4 ? "seg-%d.mp4" : "seg-%d.ts";
 
     auto r = run_child(request_of(source, {shard(p.index, v, 0, 100), a, hls}, {hls.name + "*"}),
@@ -479,7 +479,7 @@ TEST_CASE("assemble_step: HLS segments begin with key frames and carry the given
     CHECK((list.find("URI=\"seg-init.mp4\"") != list.npos) == fmp4);
     CHECK(r.files.size() == (fmp4 ? 4 : 3));
     if (!fmp4) {
-      std::filesystem::rename(s.out("a.1.ts"), s.path("x.ts"));
+      std::filesystem::rename(s.out("list_a.1.ts"), s.path("x.ts"));
       auto frames = read_video(s.path("x.ts"));
       CHECK(frames.size() == 50);
       CHECK(frames[0].number == 50);
