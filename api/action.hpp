@@ -68,7 +68,8 @@ gateway::reply<T> answer_with(api_reply done, std::span<const code_rule> rules, 
 }
 
 /// As above, for calls whose success has nothing to say.
-inline gateway::reply<void> answer_empty(api_reply done, std::span<const code_rule> rules = {}) {
+inline gateway::reply<void> answer_empty(api_reply done,
+                                         std::span<const code_rule> rules = {}) {
   return answer_with<void>(std::move(done), rules, [] { return json::object(); });
 }
 

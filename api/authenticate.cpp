@@ -85,8 +85,8 @@ std::optional<authorization> parse_authorization(std::string_view text) {
       a.signature = value;
   }
   auto has = [&](std::string_view h) {
-    return std::find(a.signed_headers.begin(), a.signed_headers.end(), h)
-           != a.signed_headers.end();
+    return std::find(a.signed_headers.begin(), a.signed_headers.end(), h) !=
+           a.signed_headers.end();
   };
   if (!has_credential || a.signature.empty() || !has("content-type") || !has("host"))
     return std::nullopt;
@@ -104,8 +104,8 @@ std::optional<std::int64_t> parse_seconds(std::string_view text) {
 std::string without_port(std::string_view host) {
   auto colon = host.rfind(':');
   auto bracket = host.rfind(']');
-  bool has_port = colon != std::string_view::npos
-                  && (bracket == std::string_view::npos || colon > bracket);
+  bool has_port =
+      colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
   return std::string{has_port ? host.substr(0, colon) : host};
 }
 
@@ -153,8 +153,9 @@ authenticate(const http_request& request, const credential_map& credentials, tim
                                                   "that your SecretId is correct.");
   auto seconds = parse_seconds(trim(request.header("X-TC-Timestamp")));
   if (!seconds)
-    return refuse("InvalidParameterValue",
-                  "A value specified in `X-TC-Timestamp` is not valid: unix seconds are wanted.");
+    return refuse(
+        "InvalidParameterValue",
+        "A value specified in `X-TC-Timestamp` is not valid: unix seconds are wanted.");
   auto age = now.us / 1'000'000 - *seconds;
   if (age > age_seconds_max || -age > age_seconds_max || tc3::utc_date(*seconds) != a->date)
     return refuse("AuthFailure.SignatureExpire",

@@ -42,10 +42,10 @@ result<void> check(const describe_runs& r) {
 }
 
 bool is_wanted(const describe_runs& r, const run_record& run) {
-  return (r.state.empty() || to_string(run.state) == r.state)
-         && (!r.workflow || run.workflow == r.workflow)
-         && (r.bucket.empty() || run.object.bucket == r.bucket)
-         && run.object.key.starts_with(r.key_prefix);
+  return (r.state.empty() || to_string(run.state) == r.state) &&
+         (!r.workflow || run.workflow == r.workflow) &&
+         (r.bucket.empty() || run.object.bucket == r.bucket) &&
+         run.object.key.starts_with(r.key_prefix);
 }
 
 json run_summary(const run_record& run, double fraction) {
@@ -144,7 +144,9 @@ void list_runs(const action_context& context, describe_runs request, api_reply d
 struct by_run {
   json id;
   template <class Self, class V>
-  static void fields(Self& s, V& v) { v("RunId", s.id, required); }
+  static void fields(Self& s, V& v) {
+    v("RunId", s.id, required);
+  }
 };
 
 result<run_id> run_of(const by_run& r) {
@@ -184,8 +186,8 @@ json reproduce(const gateway& system, const std::vector<shard_record>& shards) {
   json out = json::array();
   for (const auto& s : shards)
     if (auto directory = system.reproduce_directory(s.id); !directory.empty())
-      out.push_back({{"Shard", s.id.index},
-                     {"Command", "framemill-media --reproduce " + directory}});
+      out.push_back(
+          {{"Shard", s.id.index}, {"Command", "framemill-media --reproduce " + directory}});
   return out;
 }
 
@@ -260,10 +262,11 @@ void submit_run(const action_context& context, manual_start start, api_reply don
 }
 
 void explain_plan(const action_context& context, manual_start start, api_reply done) {
-  context.system.explain(std::move(start.request),
-                         answer_with<physical_plan>(std::move(done), {}, [](physical_plan plan) {
-                           return json{{"Plan", to_json_value(plan)}, {"Text", explain(plan)}};
-                         }));
+  context.system.explain(
+      std::move(start.request),
+      answer_with<physical_plan>(std::move(done), {}, [](physical_plan plan) {
+        return json{{"Plan", to_json_value(plan)}, {"Text", explain(plan)}};
+      }));
 }
 
 // ---- Buckets and objects ------------------------------------------------------------------
@@ -377,8 +380,9 @@ void describe_events_action(const action_context& context, describe_events reque
 }
 
 void describe_node(const action_context& context, empty_request, api_reply done) {
-  context.system.node(answer_with<node_status>(
-      std::move(done), {}, [](node_status node) { return json{{"Node", to_json_value(node)}}; }));
+  context.system.node(answer_with<node_status>(std::move(done), {}, [](node_status node) {
+    return json{{"Node", to_json_value(node)}};
+  }));
 }
 
 } // namespace

@@ -46,14 +46,14 @@ public:
 private:
   std::size_t write_page(http_stream& stream) {
     std::size_t seen = 0;
-    auto status = scan_records<event_record>(
-        system_.store(), family::events, keys::of(event_id{options_.after.value + 1}), "",
-        [&](const event_record& e) {
-          options_.after = e.id;
-          if (!options_.run || e.run == options_.run)
-            stream.write(text_of(e));
-          return ++seen < page_events;
-        });
+    auto status = scan_records<event_record>(system_.store(), family::events,
+                                             keys::of(event_id{options_.after.value + 1}), "",
+                                             [&](const event_record& e) {
+                                               options_.after = e.id;
+                                               if (!options_.run || e.run == options_.run)
+                                                 stream.write(text_of(e));
+                                               return ++seen < page_events;
+                                             });
     if (!status)
       spdlog::error("api: event stream: {}", status.error().message);
     return seen;
@@ -84,8 +84,10 @@ private:
 } // namespace
 
 void stream_events(gateway& system, const event_stream_options& options,
-                   const std::shared_ptr<http_exchange>& exchange, std::shared_ptr<void> guard) {
-  auto stream = exchange->stream({200, "text/event-stream", {{"Cache-Control", "no-store"}}, ""});
+                   const std::shared_ptr<http_exchange>& exchange,
+                   std::shared_ptr<void> guard) {
+  auto stream =
+      exchange->stream({200, "text/event-stream", {{"Cache-Control", "no-store"}}, ""});
   auto f = std::make_shared<follower>(system, options, stream, std::move(guard));
   stream->when_drained([f] { f->proceed(); });
 }

@@ -6,8 +6,8 @@
 namespace framemill {
 
 struct event_stream_options {
-  event_id after;  ///< events with a greater id
-  run_id run;      ///< 0 = all
+  event_id after; ///< events with a greater id
+  run_id run;     ///< 0 = all
   bool with_progress = false;
 };
 

@@ -113,9 +113,9 @@ public:
   connection(std::shared_ptr<net::io_context> context, tcp::socket socket,
              const http_server_options& options, http_server::handler on_request,
              std::shared_ptr<registry> all)
-      : context_(std::move(context)), strand_(socket.get_executor()), stream_(std::move(socket)),
-        wake_(strand_), options_(options), on_request_(std::move(on_request)),
-        all_(std::move(all)) {}
+      : context_(std::move(context)), strand_(socket.get_executor()),
+        stream_(std::move(socket)), wake_(strand_), options_(options),
+        on_request_(std::move(on_request)), all_(std::move(all)) {}
 
   void start();
   /// From any thread. `sequence` is that of the request it answers.
@@ -386,13 +386,11 @@ awaitable<std::optional<http_request>> connection::read_request() {
   }
   keep_alive_ = !ec && parser.get().keep_alive();
   bool too_large = ec == http::error::body_limit;
-  if (ec && !too_large) {
+  if (ec && !too_large) { // at a timeout the stream has closed itself
     if (ec == http::error::header_limit)
       co_await refuse(http::status::request_header_fields_too_large, "the header is too large");
-    else if (ec == beast::error::timeout)
-      co_await refuse(http::status::request_timeout, "the request came too slowly");
-    else if (is_malformed(ec) && ec != http::error::end_of_stream
-             && ec != http::error::partial_message)
+    else if (is_malformed(ec) && ec != http::error::end_of_stream &&
+             ec != http::error::partial_message)
       co_await refuse(http::status::bad_request, "not an HTTP request: " + ec.message());
     co_return std::nullopt;
   }
@@ -403,8 +401,7 @@ awaitable<std::optional<http_request>> connection::read_request() {
   co_return request;
 }
 
-awaitable<void>
-connection::continue_if_expected(const http::request<http::string_body>& head) {
+awaitable<void> connection::continue_if_expected(const http::request<http::string_body>& head) {
   if (!equal_names(view(head[http::field::expect]), "100-continue"))
     co_return;
   static constexpr std::string_view text = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -525,7 +522,7 @@ result<tcp::endpoint> endpoint_of(std::string_view listen) {
   auto bad = [&] {
     return fail_field(errc::invalid_argument, "listen",
                       "`{}` is not an address to listen on: write ADDRESS:PORT, as in "
-                      "127.0.0.1:7400",
+                      "127.0.0.1:8700",
                       listen);
   };
   auto colon = listen.rfind(':');

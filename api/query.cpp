@@ -34,8 +34,8 @@ result<std::string> percent_decode(std::string_view text) {
 }
 
 bool is_index(std::string_view part) {
-  return !part.empty() && part.size() <= 6
-         && std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !part.empty() && part.size() <= 6 &&
+         std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 /// Objects whose keys are 0…n−1 become arrays, from the leaves up.
@@ -88,9 +88,9 @@ result<std::map<std::string, std::string>> parse_query(std::string_view query) {
     query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
     auto equals = pair.find('=');
     FM_TRY(auto key, percent_decode(pair.substr(0, equals)));
-    FM_TRY(auto value, percent_decode(equals == std::string_view::npos
-                                          ? std::string_view{}
-                                          : pair.substr(equals + 1)));
+    FM_TRY(auto value,
+           percent_decode(equals == std::string_view::npos ? std::string_view{}
+                                                           : pair.substr(equals + 1)));
     if (!key.empty())
       out[key] = value;
   }

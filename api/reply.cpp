@@ -9,34 +9,34 @@ namespace framemill {
 
 std::string_view common_code(errc code) noexcept {
   switch (code) {
-    case errc::invalid_argument:
-    case errc::already_exists: return "InvalidParameterValue";
-    case errc::missing_argument: return "MissingParameter";
-    case errc::unknown_argument: return "UnknownParameter";
-    case errc::malformed: return "InvalidParameter";
-    case errc::not_found: return "ResourceNotFound";
-    case errc::unsupported: return "UnsupportedOperation";
-    case errc::too_large: return "LimitExceeded";
-    case errc::unauthorized: return "UnauthorizedOperation";
-    case errc::no_space:
-    case errc::no_memory:
-    case errc::no_watches:
-    case errc::no_slot: return "ResourceInsufficient";
-    case errc::busy: return "RequestLimitExceeded";
-    case errc::unavailable:
-    case errc::timed_out: return "ServiceUnavailable";
-    case errc::in_use:
-    case errc::conflict:
-    case errc::cancelled:
-    case errc::input_unreadable:
-    case errc::input_not_media:
-    case errc::input_incomplete:
-    case errc::input_no_video:
-    case errc::input_no_audio:
-    case errc::input_damaged:
-    case errc::input_refused:
-    case errc::input_changed: return "FailedOperation";
-    default: return "InternalError";
+  case errc::invalid_argument:
+  case errc::already_exists: return "InvalidParameterValue";
+  case errc::missing_argument: return "MissingParameter";
+  case errc::unknown_argument: return "UnknownParameter";
+  case errc::malformed: return "InvalidParameter";
+  case errc::not_found: return "ResourceNotFound";
+  case errc::unsupported: return "UnsupportedOperation";
+  case errc::too_large: return "LimitExceeded";
+  case errc::unauthorized: return "UnauthorizedOperation";
+  case errc::no_space:
+  case errc::no_memory:
+  case errc::no_watches:
+  case errc::no_slot: return "ResourceInsufficient";
+  case errc::busy: return "RequestLimitExceeded";
+  case errc::unavailable:
+  case errc::timed_out: return "ServiceUnavailable";
+  case errc::in_use:
+  case errc::conflict:
+  case errc::cancelled:
+  case errc::input_unreadable:
+  case errc::input_not_media:
+  case errc::input_incomplete:
+  case errc::input_no_video:
+  case errc::input_no_audio:
+  case errc::input_damaged:
+  case errc::input_refused:
+  case errc::input_changed: return "FailedOperation";
+  default: return "InternalError";
   }
 }
 
@@ -50,14 +50,15 @@ api_error to_api_error(const error& e, std::span<const code_rule> rules) {
 }
 
 http_response envelope(api_result answer, const std::string& request_id) {
-  json response = answer ? std::move(*answer)
-                         : json{{"Error", {{"Code", answer.error().code},
-                                           {"Message", answer.error().message}}}};
+  json response =
+      answer ? std::move(*answer)
+             : json{{"Error",
+                     {{"Code", answer.error().code}, {"Message", answer.error().message}}}};
   response["RequestId"] = request_id;
   http_response out;
   // Names of files may be any bytes; an answer must be UTF-8 all the same.
-  out.body = json{{"Response", std::move(response)}}.dump(
-      -1, ' ', false, json::error_handler_t::replace);
+  out.body = json{{"Response", std::move(response)}}.dump(-1, ' ', false,
+                                                          json::error_handler_t::replace);
   return out;
 }
 

@@ -39,7 +39,8 @@ result<json> parameters_of(const http_request& r) {
     return json::object();
   FM_TRY(auto value, parse_json(r.body));
   if (!value.is_object())
-    return fail(errc::malformed, "the body must be a JSON object, but is {}", value.type_name());
+    return fail(errc::malformed, "the body must be a JSON object, but is {}",
+                value.type_name());
   return value;
 }
 
@@ -128,10 +129,10 @@ tl::expected<const action*, api_error> api_server::state::admit(const http_reque
   if (r.method != "GET" && r.method != "POST")
     return refuse("UnsupportedProtocol", "The HTTP method must be POST or GET.");
   if (r.too_large || (r.method == "GET" && r.query.size() > query_bytes_max))
-    return refuse("RequestSizeLimitExceeded",
-                  fmt::format("The request is larger than {} bytes.",
-                              r.method == "GET" ? query_bytes_max
-                                                : limits::request_body_bytes_max));
+    return refuse(
+        "RequestSizeLimitExceeded",
+        fmt::format("The request is larger than {} bytes.",
+                    r.method == "GET" ? query_bytes_max : limits::request_body_bytes_max));
   if (auto name = missing_header(r); !name.empty())
     return refuse("MissingParameter",
                   fmt::format("The request is missing a required parameter `{}`.", name));
@@ -171,8 +172,8 @@ void api_server::state::metrics(const std::shared_ptr<http_exchange>& exchange) 
   system.metrics([exchange, followers](result<std::vector<metric>> r) {
     if (!r)
       return exchange->respond(plain(503, r.error().message + "\n"));
-    r->push_back({"framemill_api_event_followers", "Clients that follow /events", false, {},
-                  followers});
+    r->push_back(
+        {"framemill_api_event_followers", "Clients that follow /events", false, {}, followers});
     exchange->respond({200, "text/plain; version=0.0.4; charset=utf-8", {}, metrics_text(*r)});
   });
 }
@@ -190,7 +191,8 @@ void api_server::state::events(const http_request& request,
   auto wanted = stream_options(request);
   if (!wanted)
     return refused(400, refuse(wanted.error()));
-  std::shared_ptr<void> guard{nullptr, [self = shared_from_this()](void*) { --self->subscribers; }};
+  std::shared_ptr<void> guard{nullptr,
+                              [self = shared_from_this()](void*) { --self->subscribers; }};
   if (++subscribers > limits::event_subscribers_max)
     return refused(503, refuse("RequestLimitExceeded",
                                fmt::format("{} clients follow already; try again later.",
@@ -207,11 +209,11 @@ result<std::unique_ptr<api_server>> api_server::start(api_options options, gatew
   http.listen = options.listen;
   std::unique_ptr<api_server> server{
       new api_server{std::make_shared<state>(std::move(options), system, time)}};
-  FM_TRY(server->http_, http_server::start(
-                            http, [s = server->state_](http_request r,
-                                                       std::shared_ptr<http_exchange> e) {
-                              s->route(std::move(r), std::move(e));
-                            }));
+  FM_TRY(server->http_,
+         http_server::start(
+             http, [s = server->state_](http_request r, std::shared_ptr<http_exchange> e) {
+               s->route(std::move(r), std::move(e));
+             }));
   return server;
 }
 

@@ -71,20 +71,24 @@ std::string canonical_request(const message& m) {
 }
 
 std::string signature(const message& m, std::string_view secret_key) {
-  auto to_sign = "TC3-HMAC-SHA256\n" + std::to_string(m.timestamp) + "\n" + scope(m) + "\n"
-                 + sha256_hex(canonical_request(m));
+  auto to_sign = "TC3-HMAC-SHA256\n" + std::to_string(m.timestamp) + "\n" + scope(m) + "\n" +
+                 sha256_hex(canonical_request(m));
   auto date_key = hmac("TC3" + std::string{secret_key}, utc_date(m.timestamp));
   auto key = hmac(hmac(date_key, m.service), "tc3_request");
   return hex(hmac(key, to_sign));
 }
 
 header_list sign(const client_request& r, const credential& c) {
-  message m{r.method, r.path, r.query,
+  message m{r.method,
+            r.path,
+            r.query,
             {{"content-type", r.content_type}, {"host", r.host}},
-            sha256_hex(r.body), r.timestamp, "mps"};
-  auto authorization = "TC3-HMAC-SHA256 Credential=" + c.secret_id + "/" + scope(m)
-                       + ", SignedHeaders=" + signed_names(m.headers)
-                       + ", Signature=" + signature(m, c.secret_key);
+            sha256_hex(r.body),
+            r.timestamp,
+            "mps"};
+  auto authorization = "TC3-HMAC-SHA256 Credential=" + c.secret_id + "/" + scope(m) +
+                       ", SignedHeaders=" + signed_names(m.headers) +
+                       ", Signature=" + signature(m, c.secret_key);
   header_list out{{"Host", r.host},
                   {"Content-Type", r.content_type},
                   {"X-TC-Timestamp", std::to_string(r.timestamp)},

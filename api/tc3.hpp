@@ -43,9 +43,9 @@ struct message {
 /// A request of a client, before it is signed.
 struct client_request {
   std::string method = "POST";
-  std::string path = "/";   ///< `/`, or `/events`
-  std::string query;        ///< GET: raw, as it will be sent
-  std::string host;         ///< the Host header: `127.0.0.1:7400`
+  std::string path = "/";                        ///< `/`, or `/events`
+  std::string query;                             ///< GET: raw, as it will be sent
+  std::string host;                              ///< the Host header: `127.0.0.1:8700`
   std::string content_type = "application/json"; ///< GET: application/x-www-form-urlencoded
   std::string body;
   std::string action;

@@ -11,8 +11,8 @@ double seconds_of(const stream_info* s, double otherwise) {
     return 0;
   if (s->duration_pts <= 0 || s->time_base.den == 0)
     return otherwise;
-  return static_cast<double>(s->duration_pts) * static_cast<double>(s->time_base.num)
-         / static_cast<double>(s->time_base.den);
+  return static_cast<double>(s->duration_pts) * static_cast<double>(s->time_base.num) /
+         static_cast<double>(s->time_base.den);
 }
 
 std::int64_t rounded_fps(const rational& rate) {
@@ -43,8 +43,8 @@ json video_item(const stream_info& s) {
 }
 
 json audio_item(const stream_info& s) {
-  return {{"Bitrate", s.bitrate},   {"SamplingRate", s.sample_rate}, {"Codec", s.codec},
-          {"Channel", s.channels},  {"Codecs", s.codec_tag},         {"Loudness", nullptr}};
+  return {{"Bitrate", s.bitrate},  {"SamplingRate", s.sample_rate}, {"Codec", s.codec},
+          {"Channel", s.channels}, {"Codecs", s.codec_tag},         {"Loudness", nullptr}};
 }
 
 } // namespace

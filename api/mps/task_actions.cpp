@@ -106,9 +106,9 @@ api_result check_session(const process_media& r) {
     return refuse("InvalidParameterValue.SessionIdTooLong",
                   fmt::format("`SessionId` has more than {} characters", session_id_chars_max));
   if (chars(r.session_context) > session_context_chars_max)
-    return refuse("InvalidParameterValue.SessionContextTooLong",
-                  fmt::format("`SessionContext` has more than {} characters",
-                              session_context_chars_max));
+    return refuse(
+        "InvalidParameterValue.SessionContextTooLong",
+        fmt::format("`SessionContext` has more than {} characters", session_context_chars_max));
   return json::object();
 }
 
@@ -197,9 +197,10 @@ result<bool> has_failed_job(const state_store& store, const run_brief& run) {
   return failed;
 }
 
-result<bool> is_wanted(const describe_tasks& r, const run_brief& run, const state_store& store) {
-  if (task_status(run.state) != r.status || run.created < r.start
-      || (r.end && run.created > r.end))
+result<bool> is_wanted(const describe_tasks& r, const run_brief& run,
+                       const state_store& store) {
+  if (task_status(run.state) != r.status || run.created < r.start ||
+      (r.end && run.created > r.end))
     return false;
   if (!r.has_failed)
     return true;
@@ -266,7 +267,8 @@ result<json> list(const action_context& context, describe_tasks r) {
     FM_TRY(auto run, find_run(context.system.store(), id));
     tasks.push_back(to_task_simple_info(run));
   }
-  return json{{"TaskSet", std::move(tasks)}, {"ScrollToken", next}, {"TotalCount", found.size()}};
+  return json{
+      {"TaskSet", std::move(tasks)}, {"ScrollToken", next}, {"TotalCount", found.size()}};
 }
 
 void describe_list(const action_context& context, describe_tasks request, api_reply done) {
@@ -281,7 +283,9 @@ void describe_list(const action_context& context, describe_tasks request, api_re
 struct task_by_id {
   std::string task_id;
   template <class Self, class V>
-  static void fields(Self& s, V& v) { v("TaskId", s.task_id, required); }
+  static void fields(Self& s, V& v) {
+    v("TaskId", s.task_id, required);
+  }
 };
 
 result<task_view> read_task(const state_store& store, std::string_view task_id) {
@@ -342,9 +346,9 @@ struct manage_task {
 /// MPS aborts only what waits; our own CancelRun stops what runs, too.
 void manage(const action_context& context, manage_task request, api_reply done) {
   if (request.operation != "Abort")
-    return done(refuse("InvalidParameterValue.InvalidOperationType",
-                       fmt::format("`OperationType`: `{}` is not one of: Abort",
-                                   request.operation)));
+    return done(
+        refuse("InvalidParameterValue.InvalidOperationType",
+               fmt::format("`OperationType`: `{}` is not one of: Abort", request.operation)));
   auto id = run_of_task_id(request.task_id);
   if (!id)
     return done(refuse("InvalidParameterValue.TaskId",
@@ -359,7 +363,8 @@ void manage(const action_context& context, manage_task request, api_reply done) 
   context.system.cancel(*id, answer_empty(std::move(done), manage_rules));
 }
 
-// ---- DescribeMediaMetaData --------------------------------------------------------------------
+// ---- DescribeMediaMetaData
+// --------------------------------------------------------------------
 
 constexpr code_rule probe_rules[] = {
     {errc::not_found, "", "InvalidParameterValue.SrcFile"},

@@ -110,11 +110,11 @@ std::string echoed_path(const run_record& run, const activity& a) {
 json input_json(const run_record& run, const activity& a) {
   json out;
   switch (a.kind) {
-    case activity_kind::transcode: out = to_json_value(a.transcode); break;
-    case activity_kind::animated_graphic: out = to_json_value(a.animated_graphic); break;
-    case activity_kind::snapshot_by_time_offset: out = to_json_value(a.snapshot); break;
-    case activity_kind::sample_snapshot: out = to_json_value(a.sample_snapshot); break;
-    case activity_kind::image_sprite: out = to_json_value(a.image_sprite); break;
+  case activity_kind::transcode: out = to_json_value(a.transcode); break;
+  case activity_kind::animated_graphic: out = to_json_value(a.animated_graphic); break;
+  case activity_kind::snapshot_by_time_offset: out = to_json_value(a.snapshot); break;
+  case activity_kind::sample_snapshot: out = to_json_value(a.sample_snapshot); break;
+  case activity_kind::image_sprite: out = to_json_value(a.image_sprite); break;
   }
   out["OutputStorage"] = storage_json(run, a);
   out["OutputObjectPath"] = echoed_path(run, a);
@@ -135,7 +135,8 @@ struct output_context {
     return templates.find(family_of(what.kind), definition());
   }
   /// The published file of the first of these roles that there is.
-  [[nodiscard]] const published_file* file(std::initializer_list<std::string_view> roles) const {
+  [[nodiscard]] const published_file*
+  file(std::initializer_list<std::string_view> roles) const {
     for (auto role : roles)
       for (const auto& f : job.outputs)
         if (f.role == role)
@@ -290,8 +291,8 @@ json sub_task(const task_view& task, std::uint32_t index, const template_source&
 }
 
 json input_info(const run_record& run) {
-  media_input in{"COS", cos_input{run.object.bucket, run.spec.trigger.region,
-                                  path_of(run.object.key)}};
+  media_input in{
+      "COS", cos_input{run.object.bucket, run.spec.trigger.region, path_of(run.object.key)}};
   return to_json_value(in);
 }
 
@@ -308,21 +309,21 @@ std::string task_time(timestamp t) { return t ? to_iso8601(t) : "0000-00-00T00:0
 std::string_view task_error_code(const error& e) {
   std::string_view field = e.field;
   switch (e.code) {
-    case errc::cancelled: return aborted;
-    case errc::input_no_video: return "SourceFileError.NoVideoMedia";
-    case errc::not_found:
-      return field.ends_with("Definition") ? "InvalidInput.DefinitionNotExist"
-                                           : "SourceFileError";
-    case errc::invalid_argument:
-      return field.ends_with("TimeOffset") || field.find("TimeOffsetSet") != field.npos
-                 ? "InvalidInput.InvalidTimeOffset"
-                 : "InvalidInput";
-    default: break;
+  case errc::cancelled: return aborted;
+  case errc::input_no_video: return "SourceFileError.NoVideoMedia";
+  case errc::not_found:
+    return field.ends_with("Definition") ? "InvalidInput.DefinitionNotExist"
+                                         : "SourceFileError";
+  case errc::invalid_argument:
+    return field.ends_with("TimeOffset") || field.find("TimeOffsetSet") != field.npos
+               ? "InvalidInput.InvalidTimeOffset"
+               : "InvalidInput";
+  default: break;
   }
   switch (class_of(e.code)) {
-    case failure_class::input: return "SourceFileError";
-    case failure_class::config: return "InvalidInput";
-    default: return "InternalError";
+  case failure_class::input: return "SourceFileError";
+  case failure_class::config: return "InvalidInput";
+  default: return "InternalError";
   }
 }
 
@@ -333,12 +334,9 @@ json to_task_simple_info(const run_record& run) {
     if (std::find(types.begin(), types.end(), type) == types.end())
       types.push_back(type);
   }
-  return {{"TaskId", to_task_id(run.id)},
-          {"TaskType", "WorkflowTask"},
-          {"CreateTime", task_time(run.created)},
-          {"BeginProcessTime", task_time(run.started)},
-          {"FinishTime", task_time(run.finished)},
-          {"SubTaskTypes", std::move(types)}};
+  return {{"TaskId", to_task_id(run.id)},          {"TaskType", "WorkflowTask"},
+          {"CreateTime", task_time(run.created)},  {"BeginProcessTime", task_time(run.started)},
+          {"FinishTime", task_time(run.finished)}, {"SubTaskTypes", std::move(types)}};
 }
 
 json to_workflow_task(const task_view& task, const template_source& templates) {
@@ -352,7 +350,9 @@ json to_workflow_task(const task_view& task, const template_source& templates) {
   return {{"TaskId", to_task_id(run.id)},
           {"Status", task_status(run.state)},
           {"ErrCode", failed ? legacy_code(task_error_code(why)) : 0},
-          {"Message", failed ? why.message : finished ? "SUCCESS" : ""},
+          {"Message", failed     ? why.message
+                      : finished ? "SUCCESS"
+                                 : ""},
           {"InputInfo", input_info(run)},
           {"MetaData", run.media ? to_media_meta_data(*run.media) : json(nullptr)},
           {"MediaProcessResultSet", std::move(results)},

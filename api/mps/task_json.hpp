@@ -12,7 +12,7 @@ struct task_view {
   run_record run;
   std::map<std::uint32_t, job_record> jobs; ///< by activity; empty before planning
   std::vector<shard_record> shards;
-  std::optional<run_progress> progress;     ///< of a live run
+  std::optional<run_progress> progress; ///< of a live run
 };
 
 /// WAITING, PROCESSING, FINISH.

@@ -16,8 +16,8 @@ using template_filter = std::function<bool(const template_record&)>;
 
 struct family_row {
   template_family family;
-  std::string_view infix;     ///< Create<infix>Template
-  std::size_t custom_max;     ///< MPS: templates of one's own
+  std::string_view infix; ///< Create<infix>Template
+  std::size_t custom_max; ///< MPS: templates of one's own
   std::span<const code_rule> rules;
   result<void> (*read)(template_record&, const json&);
   json (*write)(const template_record&);
@@ -89,11 +89,11 @@ result<template_filter> filter_transcodes(json& in) {
   for (const auto* type : {&tehd_type, &transcode_type})
     if (!type->empty() && *type != "Common" && *type != "TEHD" && *type != "Enhance")
       return not_one_of("TranscodeType", *type, "Common, TEHD, Enhance");
-  bool common = (tehd_type.empty() || tehd_type == "Common")
-                && (transcode_type.empty() || transcode_type == "Common");
+  bool common = (tehd_type.empty() || tehd_type == "Common") &&
+                (transcode_type.empty() || transcode_type == "Common");
   return template_filter{[=](const template_record& r) {
-    return common && by_origin(r)
-           && (container_type.empty() || is_audio_only(r) == (container_type == "PureAudio"));
+    return common && by_origin(r) &&
+           (container_type.empty() || is_audio_only(r) == (container_type == "PureAudio"));
   }};
 }
 
@@ -201,8 +201,9 @@ constexpr code_rule picture_rules[] = {
 
 template <auto Member>
 constexpr family_row picture_row(template_family family, std::string_view infix) {
-  return {family,           infix,   16, picture_rules, read_into<Member>, write_from<Member>,
-          filter_by_origin, nothing, nothing};
+  return {
+      family,           infix,   16,     picture_rules, read_into<Member>, write_from<Member>,
+      filter_by_origin, nothing, nothing};
 }
 
 using record = template_record;
@@ -304,16 +305,17 @@ tl::expected<template_record, api_error> find_own(const family_row& row,
                                                   const action_context& context,
                                                   std::uint64_t definition,
                                                   std::string_view preset_code) {
-  const auto* found = context.system.templates()->find(row.family, definition);
+  auto templates = context.system.templates();
+  const auto* found = templates->find(row.family, definition);
   if (!found)
     return refuse(error{errc::not_found,
                         fmt::format("there is no {} template {}", row.infix, definition),
                         "Definition"},
                   row.rules);
   if (found->origin == template_origin::preset)
-    return refuse(std::string{preset_code},
-                  fmt::format("`Definition`: {} is a preset template; it stays as it is",
-                              definition));
+    return refuse(
+        std::string{preset_code},
+        fmt::format("`Definition`: {} is a preset template; it stays as it is", definition));
   return *found;
 }
 
@@ -345,7 +347,8 @@ void modify(const family_row& row, const action_context& context, json parameter
   auto definition = take_definition(parameters);
   if (!definition)
     return done(refuse(definition.error()));
-  auto found = find_own(row, context, *definition, "InvalidParameterValue.ModifyDefaultTemplate");
+  auto found =
+      find_own(row, context, *definition, "InvalidParameterValue.ModifyDefaultTemplate");
   if (!found)
     return done(tl::unexpected<api_error>{found.error()});
   auto r = modified(row, std::move(*found), std::move(parameters));
@@ -357,7 +360,9 @@ void modify(const family_row& row, const action_context& context, json parameter
 struct by_definition {
   std::uint64_t definition = 0;
   template <class Self, class V>
-  static void fields(Self& s, V& v) { v("Definition", s.definition, required); }
+  static void fields(Self& s, V& v) {
+    v("Definition", s.definition, required);
+  }
 };
 
 void erase(const family_row& row, const action_context& context, const json& parameters,
@@ -430,8 +435,10 @@ void describe(const family_row& row, const action_context& context, const json& 
 
 template <class F>
 action bound(effect what, const family_row& row, F* run) {
-  return {what, [&row, run](const action_context& context, const json& parameters,
-                            api_reply done) { run(row, context, parameters, std::move(done)); }};
+  return {what,
+          [&row, run](const action_context& context, const json& parameters, api_reply done) {
+            run(row, context, parameters, std::move(done));
+          }};
 }
 
 } // namespace

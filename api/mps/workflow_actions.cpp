@@ -33,7 +33,9 @@ struct reset_workflow {
 struct workflow_by_id {
   workflow_id id;
   template <class Self, class V>
-  static void fields(Self& s, V& v) { v("WorkflowId", s.id, required); }
+  static void fields(Self& s, V& v) {
+    v("WorkflowId", s.id, required);
+  }
 };
 
 struct describe_workflows {
@@ -85,7 +87,8 @@ void enable(const action_context& context, workflow_by_id request, api_reply don
 }
 
 void disable(const action_context& context, workflow_by_id request, api_reply done) {
-  context.system.set_enabled(request.id, false, answer_empty(std::move(done), definition_rules));
+  context.system.set_enabled(request.id, false,
+                             answer_empty(std::move(done), definition_rules));
 }
 
 void erase(const action_context& context, workflow_by_id request, api_reply done) {
@@ -103,7 +106,8 @@ result<void> check(const describe_workflows& r) {
 }
 
 bool is_wanted(const describe_workflows& r, const workflow_record& w) {
-  bool by_id = r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), w.id.value) != r.ids.end();
+  bool by_id =
+      r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), w.id.value) != r.ids.end();
   return by_id && (r.status.empty() || (r.status == "Enabled") == w.enabled);
 }
 

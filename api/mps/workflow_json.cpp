@@ -7,8 +7,8 @@ namespace framemill::mps {
 namespace {
 
 template <class Task>
-void append(std::vector<activity>& out, activity_kind kind, std::optional<Task> activity::*member,
-            std::vector<Task>&& tasks) {
+void append(std::vector<activity>& out, activity_kind kind,
+            std::optional<Task> activity::*member, std::vector<Task>&& tasks) {
   for (auto& task : tasks) {
     activity a;
     a.kind = kind;
@@ -25,11 +25,11 @@ void collect(const activity& a, std::optional<Task> activity::*member, std::vect
 
 std::string_view group_of(activity_kind kind) {
   switch (kind) {
-    case activity_kind::transcode: return "TranscodeTaskSet";
-    case activity_kind::animated_graphic: return "AnimatedGraphicTaskSet";
-    case activity_kind::snapshot_by_time_offset: return "SnapshotByTimeOffsetTaskSet";
-    case activity_kind::sample_snapshot: return "SampleSnapshotTaskSet";
-    case activity_kind::image_sprite: return "ImageSpriteTaskSet";
+  case activity_kind::transcode: return "TranscodeTaskSet";
+  case activity_kind::animated_graphic: return "AnimatedGraphicTaskSet";
+  case activity_kind::snapshot_by_time_offset: return "SnapshotByTimeOffsetTaskSet";
+  case activity_kind::sample_snapshot: return "SampleSnapshotTaskSet";
+  case activity_kind::image_sprite: return "ImageSpriteTaskSet";
   }
   return "";
 }
@@ -55,8 +55,8 @@ std::string activity_path(std::string_view rest, const std::vector<activity>& ac
   auto after = rest;
   if (next_part(after).ends_with("Task")) // the member that holds the kind's parameters
     rest = after;
-  return fmt::format("MediaProcessTask.{}.{}{}{}", group_of(kind), place, rest.empty() ? "" : ".",
-                     rest);
+  return fmt::format("MediaProcessTask.{}.{}{}{}", group_of(kind), place,
+                     rest.empty() ? "" : ".", rest);
 }
 
 json trigger_json(const trigger& t) {
@@ -95,8 +95,8 @@ result<workflow_spec> to_spec(workflow_definition d) {
     return fail_field(errc::unsupported, "Trigger.Type",
                       "AwsS3FileUpload is not supported by this server");
   if (d.trigger.type != "CosFileUpload")
-    return fail_field(errc::invalid_argument, "Trigger.Type", "`{}` is not one of: CosFileUpload",
-                      d.trigger.type);
+    return fail_field(errc::invalid_argument, "Trigger.Type",
+                      "`{}` is not one of: CosFileUpload", d.trigger.type);
   if (!d.trigger.cos)
     return fail_field(errc::missing_argument, "Trigger.CosFileUploadTrigger",
                       "the request is missing a required parameter "

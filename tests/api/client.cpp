@@ -1,5 +1,7 @@
 #include "tests/api/client.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -69,7 +71,8 @@ answer raw_client::read() {
     out.headers[name] = line.substr(std::min(colon + 2, line.size()));
     at = end + 2;
   }
-  auto length = out.headers.count("content-length") ? std::stoul(out.headers["content-length"]) : 0;
+  auto length =
+      out.headers.count("content-length") ? std::stoul(out.headers["content-length"]) : 0;
   while (buffer_.size() < length)
     if (!fill())
       return {};
@@ -86,6 +89,7 @@ bool raw_client::is_closed() {
 void raw_client::shutdown() { ::shutdown(fd_, SHUT_WR); }
 
 api_fixture::api_fixture(http_server_options http) {
+  spdlog::set_level(spdlog::level::warn); // the audit lines are not for test output
   api_options options;
   options.credentials = {{credential.secret_id, credential.secret_key}};
   options.http = http;
@@ -134,8 +138,8 @@ answer api_fixture::exchange(std::string_view bytes) const {
 }
 
 json api_fixture::call(std::string action, const json& parameters, std::string version) const {
-  auto a = exchange(signed_bytes(request(std::move(action), parameters.dump(),
-                                         std::move(version))));
+  auto a =
+      exchange(signed_bytes(request(std::move(action), parameters.dump(), std::move(version))));
   if (a.status != 200 || a.headers["content-type"] != "application/json")
     return {{"Error", {{"Code", fmt::format("HTTP {}", a.status)}, {"Message", a.body}}}};
   return json::parse(a.body)["Response"];

@@ -11,7 +11,7 @@
 namespace framemill::test {
 
 struct answer {
-  int status = 0; ///< 0: the connection was closed
+  int status = 0;                             ///< 0: the connection was closed
   std::map<std::string, std::string> headers; ///< names in lower case
   std::string body;
 };
@@ -58,9 +58,9 @@ struct api_fixture {
   [[nodiscard]] std::string signed_bytes(const tc3::client_request& r,
                                          const tc3::header_list& more = {}) const;
   /// One call on a connection of its own: the member `Response`.
-  [[nodiscard]] json call(std::string action, const json& parameters,
-                          std::string version = "2019-06-12") const;
-  [[nodiscard]] json cluster(std::string action, const json& parameters) const;
+  json call(std::string action, const json& parameters,
+            std::string version = "2019-06-12") const;
+  json cluster(std::string action, const json& parameters) const;
   /// Sends bytes on a connection of its own.
   [[nodiscard]] answer exchange(std::string_view bytes) const;
 };
@@ -73,7 +73,7 @@ struct api_fixture {
 
 /// Parameters of CreateWorkflow with one transcode.
 [[nodiscard]] json workflow_parameters(const std::string& name);
-[[nodiscard]] std::string bytes_of(const std::string& head_line, const tc3::header_list& headers,
-                                   std::string_view body);
+[[nodiscard]] std::string bytes_of(const std::string& head_line,
+                                   const tc3::header_list& headers, std::string_view body);
 
 } // namespace framemill::test

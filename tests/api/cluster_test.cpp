@@ -70,7 +70,8 @@ TEST_CASE("DescribeRun: by number, by text and by TaskId, with all that belongs 
     CHECK(r["Shards"][0]["Request"]["Steps"][0]["Kind"] == 2);
     CHECK(r["Progress"]["Fraction"] == 1.0);
     CHECK(r["Reproduce"][0]["Shard"] == 1);
-    CHECK(r["Reproduce"][0]["Command"] == "framemill-media --reproduce /var/lib/framemill/failed/1");
+    CHECK(r["Reproduce"][0]["Command"] ==
+          "framemill-media --reproduce /var/lib/framemill/failed/1");
   }
   CHECK(code_of(f.cluster("DescribeRun", {{"RunId", 99}})) == "ResourceNotFound");
   CHECK(code_of(f.cluster("DescribeRun", {{"RunId", "nonsense"}})) == "ResourceNotFound");
@@ -116,11 +117,13 @@ TEST_CASE("DescribeObjects: the ledger by prefix, state and page") {
   auto first = f.cluster("DescribeObjects", {{"Bucket", "in"}, {"Prefix", "a/"}, {"Limit", 2}});
   CHECK(first["Objects"].size() == 2);
   CHECK(first["Next"] == "a/2");
-  auto rest = f.cluster("DescribeObjects", {{"Bucket", "in"}, {"Prefix", "a/"}, {"After", "a/2"}});
+  auto rest =
+      f.cluster("DescribeObjects", {{"Bucket", "in"}, {"Prefix", "a/"}, {"After", "a/2"}});
   CHECK(rest["Objects"].size() == 1);
   CHECK(rest["Objects"][0]["Object"]["Key"] == "a/3");
   CHECK(rest["Next"] == "");
-  CHECK(f.cluster("DescribeObjects", {{"Bucket", "in"}, {"State", "ignored"}})["Objects"].size() == 1);
+  CHECK(f.cluster("DescribeObjects", {{"Bucket", "in"}, {"State", "ignored"}})["Objects"]
+            .size() == 1);
   CHECK(f.cluster("DescribeObjects", {{"Bucket", "i"}})["Objects"].size() == 0);
   CHECK(code_of(f.cluster("DescribeObjects", json::object())) == "MissingParameter");
 }

@@ -53,7 +53,8 @@ TEST_CASE("/events: past events come first, then those that happen") {
   raw_client client{f.server->port()};
 
   client.send(f.signed_bytes(get_events(f, "after=1", "/events")));
-  CHECK(client.read_until("\r\n\r\n").find("Content-Type: text/event-stream") != std::string::npos);
+  CHECK(client.read_until("\r\n\r\n").find("Content-Type: text/event-stream") !=
+        std::string::npos);
   CHECK(ids(client, 2) == std::vector<std::uint64_t>{2, 3});
   wait_for_followers(f, 1);
   f.system.publish(event(4));

@@ -39,11 +39,12 @@ job_record finished_job(const run_record& run, std::uint32_t index, timestamp no
   job.started = job.finished = now;
   auto stem = split_key(run.object.key).stem;
   switch (run.spec.activities[index].kind) {
-    case activity_kind::transcode: job.outputs = {published(run, "media", stem + ".mp4")}; break;
-    case activity_kind::image_sprite:
-      job.outputs = {published(run, "sheet", stem + "_0.jpg"), published(run, "vtt", stem + ".vtt")};
-      break;
-    default: job.outputs = {published(run, "picture", stem + "_0.jpg")};
+  case activity_kind::transcode: job.outputs = {published(run, "media", stem + ".mp4")}; break;
+  case activity_kind::image_sprite:
+    job.outputs = {published(run, "sheet", stem + "_0.jpg"),
+                   published(run, "vtt", stem + ".vtt")};
+    break;
+  default: job.outputs = {published(run, "picture", stem + "_0.jpg")};
   }
   return job;
 }
@@ -376,8 +377,11 @@ void fake_gateway::node(reply<node_status> done) {
 
 void fake_gateway::metrics(reply<std::vector<metric>> done) {
   later([=] {
-    done(std::vector<metric>{
-        {"framemill_runs_finished_total", "Runs that ended", true, {{"state", "a\"b\\c\nd"}}, 3}});
+    done(std::vector<metric>{{"framemill_runs_finished_total",
+                              "Runs that ended",
+                              true,
+                              {{"state", "a\"b\\c\nd"}},
+                              3}});
   });
 }
 

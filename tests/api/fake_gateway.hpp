@@ -72,9 +72,9 @@ private:
 
   const clock& time_;
   memory_state_store store_;
-  std::map<std::uint64_t, workflow_record> workflows_;  ///< the worker's own
-  std::map<std::uint64_t, run_record> runs_;            ///< the worker's own
-  std::set<std::string> sessions_;                      ///< the worker's own
+  std::map<std::uint64_t, workflow_record> workflows_; ///< the worker's own
+  std::map<std::uint64_t, run_record> runs_;           ///< the worker's own
+  std::set<std::string> sessions_;                     ///< the worker's own
   std::uint64_t workflow_count_ = 0;
   std::uint64_t run_count_ = 0;
   std::uint64_t definition_count_ = custom_definition_first;

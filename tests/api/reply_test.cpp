@@ -10,9 +10,10 @@ TEST_CASE("reply: a rule that names the field goes before the common code") {
       {errc::not_found, "Bucket", "ResourceNotFound.CosBucketNotExist"},
       {errc::not_found, "", "ResourceNotFound.TemplateNotExist"}};
 
-  CHECK(to_api_error({errc::not_found, "m", "Trigger.Bucket"}, rules).code
-        == "ResourceNotFound.CosBucketNotExist");
-  CHECK(to_api_error({errc::not_found, "m", ""}, rules).code == "ResourceNotFound.TemplateNotExist");
+  CHECK(to_api_error({errc::not_found, "m", "Trigger.Bucket"}, rules).code ==
+        "ResourceNotFound.CosBucketNotExist");
+  CHECK(to_api_error({errc::not_found, "m", ""}, rules).code ==
+        "ResourceNotFound.TemplateNotExist");
   CHECK(to_api_error({errc::malformed, "m", "Dir"}, rules).code == "InvalidParameter");
 }
 

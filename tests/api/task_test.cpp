@@ -11,8 +11,9 @@ using namespace std::chrono_literals;
 namespace {
 
 json input(const std::string& object = "/in/a.mov", const std::string& bucket = "in") {
-  return {{"Type", "COS"},
-          {"CosInputInfo", {{"Bucket", bucket}, {"Region", "ap-guangzhou"}, {"Object", object}}}};
+  return {
+      {"Type", "COS"},
+      {"CosInputInfo", {{"Bucket", bucket}, {"Region", "ap-guangzhou"}, {"Object", object}}}};
 }
 
 json process_parameters() {
@@ -55,7 +56,8 @@ TEST_CASE("ProcessMedia: a finished task shows each output by its kind") {
   CHECK(transcode["TranscodeTask"]["Progress"] == 100);
   CHECK(transcode["TranscodeTask"]["ErrCodeExt"] == "");
   CHECK(transcode["TranscodeTask"]["Input"]["OutputObjectPath"] == "/out/a_transcode_100020");
-  CHECK(transcode["TranscodeTask"]["Input"]["OutputStorage"]["CosOutputStorage"]["Bucket"] == "in");
+  CHECK(transcode["TranscodeTask"]["Input"]["OutputStorage"]["CosOutputStorage"]["Bucket"] ==
+        "in");
   auto& output = transcode["TranscodeTask"]["Output"];
   CHECK(output["Path"] == "/a.mp4");
   CHECK(output["Container"] == "mov,mp4,m4a,3gp,3g2,mj2");
@@ -92,7 +94,8 @@ TEST_CASE("DescribeTaskDetail: a failure says MPS's code and our sentence") {
   job.failure = error{errc::input_no_video, "the source has no video", ""};
   f.system.put(family::jobs, keys::job(job.run, 0), job);
 
-  auto set = f.call("DescribeTaskDetail", {{"TaskId", id}})["WorkflowTask"]["MediaProcessResultSet"];
+  auto set =
+      f.call("DescribeTaskDetail", {{"TaskId", id}})["WorkflowTask"]["MediaProcessResultSet"];
 
   auto& sub = set[0]["TranscodeTask"];
   CHECK(sub["Status"] == "FAIL");
@@ -126,7 +129,8 @@ TEST_CASE("ProcessMedia: each fault has its code and names its field") {
       {with("/MediaProcessTask", nullptr), "InvalidParameter", "MediaProcessTask"},
       {with("/MediaProcessTask", json::object()), "InvalidParameter", "MediaProcessTask"},
       {with("/ScheduleId", 1), "UnsupportedOperation", "ScheduleId"},
-      {with("/Activities", {{{"ActivityType", "input"}}}), "UnsupportedOperation", "Activities"},
+      {with("/Activities", {{{"ActivityType", "input"}}}), "UnsupportedOperation",
+       "Activities"},
       {with("/SmartEraseTask", {{"Definition", 1}}), "UnsupportedOperation", "SmartEraseTask"},
       {with("/TasksPriority", -11), "InvalidParameterValue", "TasksPriority"},
       {with("/TaskPriority", 1), "UnknownParameter", "TaskPriority"},
@@ -162,7 +166,8 @@ TEST_CASE("ProcessMedia: a SessionId works once, and its context comes back") {
 
 TEST_CASE("DescribeTaskDetail: an unknown task is ResourceNotFound") {
   api_fixture f;
-  CHECK(code_of(f.call("DescribeTaskDetail", {{"TaskId", to_task_id({99})}})) == "ResourceNotFound");
+  CHECK(code_of(f.call("DescribeTaskDetail", {{"TaskId", to_task_id({99})}})) ==
+        "ResourceNotFound");
   CHECK(code_of(f.call("DescribeTaskDetail", {{"TaskId", "nonsense"}})) == "ResourceNotFound");
   CHECK(code_of(f.call("DescribeTaskDetail", json::object())) == "MissingParameter");
 }
@@ -178,7 +183,9 @@ TEST_CASE("DescribeTasks: pages by ScrollToken, newest first") {
   CHECK(first["TaskSet"][0]["TaskId"] == ids[4]);
   CHECK(first["TaskSet"][0]["SubTaskTypes"] == json{"Transcode", "ImageSprites"});
   CHECK(first["ScrollToken"] == ids[2]);
-  auto second = f.call("DescribeTasks", {{"Status", "FINISH"}, {"Limit", 3}, {"ScrollToken", first["ScrollToken"]}});
+  auto second =
+      f.call("DescribeTasks",
+             {{"Status", "FINISH"}, {"Limit", 3}, {"ScrollToken", first["ScrollToken"]}});
   CHECK(second["TaskSet"].size() == 3);
   CHECK(second["TaskSet"][0]["TaskId"] == ids[2]);
   CHECK(second["ScrollToken"] == "");
@@ -212,7 +219,8 @@ TEST_CASE("DescribeTasks: its faults") {
   CHECK(code(json::object()) == "MissingParameter");
   CHECK(code({{"Status", "DONE"}}) == "InvalidParameterValue");
   CHECK(code({{"Status", "FINISH"}, {"Limit", 101}}) == "InvalidParameterValue.Limit");
-  CHECK(code({{"Status", "FINISH"}, {"StartTime", "yesterday"}}).starts_with("InvalidParameter"));
+  CHECK(
+      code({{"Status", "FINISH"}, {"StartTime", "yesterday"}}).starts_with("InvalidParameter"));
   CHECK(code({{"Status", "FINISH"}, {"ScrollToken", "?"}}) == "InvalidParameterValue");
 }
 
@@ -255,9 +263,12 @@ TEST_CASE("DescribeMediaMetaData: what the probe found") {
 
 TEST_CASE("DescribeMediaMetaData: a source that cannot be read is SrcFile") {
   api_fixture f;
-  auto code = [&](json in) { return code_of(f.call("DescribeMediaMetaData", {{"InputInfo", in}})); };
+  auto code = [&](json in) {
+    return code_of(f.call("DescribeMediaMetaData", {{"InputInfo", in}}));
+  };
   CHECK(code(input("/text.mp4")) == "InvalidParameterValue.SrcFile");
   CHECK(code(input("/a.mp4", "nowhere")) == "InvalidParameterValue.SrcFile");
   CHECK(code(input("/../a.mp4")) == "InvalidParameterValue.SrcFile");
-  CHECK(code({{"Type", "URL"}, {"UrlInputInfo", {{"Url", "http://x/"}}}}) == "UnsupportedOperation");
+  CHECK(code({{"Type", "URL"}, {"UrlInputInfo", {{"Url", "http://x/"}}}}) ==
+        "UnsupportedOperation");
 }

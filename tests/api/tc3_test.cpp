@@ -37,12 +37,18 @@ const vector_row vectors[] = {
      node_body, node_sha, "55e6903808bf80618a9cbbad3de6611987660171cc6e0be9f874e4511b6dd942",
      "d860f9e5137e1f9a47ff336a6ea64dc5f86b01f4960338ffc7e936b484918b67"},
     {"AKIDEXAMPLE", "SKEXAMPLE", 1795293456, "127", "127.0.0.1:18080", "application/json",
-     node_body, node_sha, "", "f62193fb25ccd7ec1377153933f973cce48aaefc14cb733e947d2285c995cd95"},
+     node_body, node_sha, "",
+     "f62193fb25ccd7ec1377153933f973cce48aaefc14cb733e947d2285c995cd95"},
 };
 
 tc3::message message_of(const vector_row& v) {
-  return {"POST", "/", "", {{"content-type", v.content_type}, {"host", v.host}},
-          tc3::sha256_hex(v.body), v.timestamp, v.service};
+  return {"POST",
+          "/",
+          "",
+          {{"content-type", v.content_type}, {"host", v.host}},
+          tc3::sha256_hex(v.body),
+          v.timestamp,
+          v.service};
 }
 
 http_request request_of(const vector_row& v, std::string host_header) {
@@ -54,9 +60,9 @@ http_request request_of(const vector_row& v, std::string host_header) {
                {"Content-Type", v.content_type},
                {"X-TC-Timestamp", std::to_string(v.timestamp)},
                {"Authorization",
-                std::string{"TC3-HMAC-SHA256 Credential="} + v.secret_id + "/"
-                    + tc3::utc_date(v.timestamp) + "/" + v.service
-                    + "/tc3_request, SignedHeaders=content-type;host, Signature=" + v.signature}};
+                std::string{"TC3-HMAC-SHA256 Credential="} + v.secret_id + "/" +
+                    tc3::utc_date(v.timestamp) + "/" + v.service +
+                    "/tc3_request, SignedHeaders=content-type;host, Signature=" + v.signature}};
   return r;
 }
 
@@ -70,7 +76,8 @@ std::string verdict(const http_request& r, timestamp now = then) {
 
 http_request node_request() { return request_of(vectors[1], "127.0.0.1:18080"); }
 
-void replace(http_request& r, std::string_view name, std::string_view from, std::string_view to) {
+void replace(http_request& r, std::string_view name, std::string_view from,
+             std::string_view to) {
   for (auto& [key, value] : r.headers)
     if (equal_names(key, name))
       if (auto at = value.find(from); at != std::string::npos)
@@ -102,18 +109,26 @@ TEST_CASE("authenticate: the host is taken with its port, and without") {
 }
 
 TEST_CASE("authenticate: header values are taken as they are, and in lower case") {
-  tc3::message m{"POST", "/", "",
-                 {{"content-type", "application/json"}, {"host", "h"}, {"x-tc-action", "enableworkflow"}},
-                 tc3::sha256_hex("{}"), 1795293456, "mps"};
+  tc3::message m{
+      "POST",
+      "/",
+      "",
+      {{"content-type", "application/json"}, {"host", "h"}, {"x-tc-action", "enableworkflow"}},
+      tc3::sha256_hex("{}"),
+      1795293456,
+      "mps"};
   http_request r;
   r.method = "POST";
   r.path = "/";
   r.body = "{}";
-  r.headers = {{"Host", "h"}, {"Content-Type", "Application/JSON"},
-               {"X-TC-Action", "EnableWorkflow"}, {"X-TC-Timestamp", "1795293456"},
-               {"Authorization", "TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2026-11-21/mps/tc3_request,"
-                                 "SignedHeaders=content-type;host;x-tc-action,Signature="
-                                     + tc3::signature(m, "SKEXAMPLE")}};
+  r.headers = {
+      {"Host", "h"},
+      {"Content-Type", "Application/JSON"},
+      {"X-TC-Action", "EnableWorkflow"},
+      {"X-TC-Timestamp", "1795293456"},
+      {"Authorization", "TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2026-11-21/mps/tc3_request,"
+                        "SignedHeaders=content-type;host;x-tc-action,Signature=" +
+                            tc3::signature(m, "SKEXAMPLE")}};
 
   CHECK(verdict(r) == "ok AKIDEXAMPLE");
 }
@@ -162,7 +177,8 @@ TEST_CASE("authenticate: every part that was changed is noticed") {
 TEST_CASE("authenticate: what is not a TC3 authorization is refused") {
   for (const char* text :
        {"", "SKIP", "Basic dXNlcg==", "TC3-HMAC-SHA256", "TC3-HMAC-SHA256 Credential=a/b/c",
-        "TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2026-11-21/mps/tc3_request, SignedHeaders=host, "
+        "TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2026-11-21/mps/tc3_request, "
+        "SignedHeaders=host, "
         "Signature=00",
         "TC3-HMAC-SHA256 Credential=AKIDEXAMPLE/2026-11-21/mps/tc3_request, "
         "SignedHeaders=content-type;host"}) {

@@ -23,7 +23,8 @@ TEST_CASE("CreateWorkflow: a new workflow is disabled, and described as it was g
   auto parameters = workflow_parameters("转码-1");
   parameters["OutputDir"] = "/out/";
   parameters["TaskPriority"] = 3;
-  parameters["OutputStorage"] = {{"Type", "COS"}, {"CosOutputStorage", {{"Bucket", "out"}, {"Region", "r"}}}};
+  parameters["OutputStorage"] = {{"Type", "COS"},
+                                 {"CosOutputStorage", {{"Bucket", "out"}, {"Region", "r"}}}};
   parameters["MediaProcessTask"]["SampleSnapshotTaskSet"] = {{{"Definition", 10}}};
 
   auto created = f.call("CreateWorkflow", parameters);
@@ -42,7 +43,8 @@ TEST_CASE("CreateWorkflow: a new workflow is disabled, and described as it was g
   CHECK(info["MediaProcessTask"]["TranscodeTaskSet"][0]["Definition"] == 100020);
   CHECK(info["MediaProcessTask"]["SampleSnapshotTaskSet"].size() == 1);
   CHECK(info["MediaProcessTask"]["ImageSpriteTaskSet"] == json::array());
-  for (auto* group : {"AiContentReviewTask", "AiAnalysisTask", "AiRecognitionTask", "TaskNotifyConfig"})
+  for (auto* group :
+       {"AiContentReviewTask", "AiAnalysisTask", "AiRecognitionTask", "TaskNotifyConfig"})
     CHECK(info[group].is_null());
   CHECK(info["CreateTime"] == to_iso8601(test_start));
 }
@@ -84,13 +86,14 @@ TEST_CASE("CreateWorkflow: each fault has its code and names its field") {
        "Trigger.CosFileUploadTrigger.Dir"},
       {with(good, "/TaskPriority", 11), "InvalidParameterValue", "TaskPriority"},
       {with(good, "/MediaProcessTask", nullptr), "InvalidParameterValue", "MediaProcessTask"},
-      {with(good, "/MediaProcessTask/TranscodeTaskSet/0/Definition", 999), "InvalidParameterValue",
-       "MediaProcessTask.TranscodeTaskSet.0.Definition"},
+      {with(good, "/MediaProcessTask/TranscodeTaskSet/0/Definition", 999),
+       "InvalidParameterValue", "MediaProcessTask.TranscodeTaskSet.0.Definition"},
       {with(good, "/MediaProcessTask/TranscodeTaskSet/0/Definition", "x"), "InvalidParameter",
        "MediaProcessTask.TranscodeTaskSet.0.Definition"},
       {with(good, "/MediaProcessTask/TranscodeTaskSet/0/MosaicSet", {{{"XPos", "1px"}}}),
        "UnsupportedOperation", "MediaProcessTask.TranscodeTaskSet.0.MosaicSet"},
-      {with(good, "/MediaProcessTask/SampleSnapshotTaskSet", {{{"Definition", 10}}, {{"Definition", 11}}}),
+      {with(good, "/MediaProcessTask/SampleSnapshotTaskSet",
+            {{{"Definition", 10}}, {{"Definition", 11}}}),
        "InvalidParameterValue", "MediaProcessTask.SampleSnapshotTaskSet.1.Definition"},
       {with(good, "/MediaProcessTask/AdaptiveDynamicStreamingTaskSet", {{{"Definition", 10}}}),
        "UnsupportedOperation", "AdaptiveDynamicStreamingTaskSet"},
@@ -171,5 +174,6 @@ TEST_CASE("DescribeWorkflows: newest first, by page and by status") {
   auto enabled = f.call("DescribeWorkflows", {{"Status", "Enabled"}});
   CHECK(enabled["TotalCount"] == 1);
   CHECK(enabled["WorkflowInfoSet"][0]["WorkflowId"] == 3);
-  CHECK(code_of(f.call("DescribeWorkflows", {{"Status", "Asleep"}})) == "InvalidParameterValue");
+  CHECK(code_of(f.call("DescribeWorkflows", {{"Status", "Asleep"}})) ==
+        "InvalidParameterValue");
 }
