@@ -25,14 +25,24 @@ std::string first_line(std::string text) {
   return text;
 }
 
-void collect(const CLI::App& app, const std::string& path, std::vector<node>& out) {
-  node n{path, {}, {}};
+void add_options(const CLI::App& app, std::vector<word>& to) {
   for (const auto* option : app.get_options())
     for (const auto& name : option->get_lnames())
-      n.options.push_back({"--" + name, first_line(option->get_description())});
-  auto commands = app.get_subcommands([](const CLI::App*) { return true; });
-  for (const auto* command : commands)
+      to.push_back({"--" + name, first_line(option->get_description())});
+}
+
+void collect(const CLI::App& app, const std::string& path, std::vector<node>& out) {
+  node n{path, {}, {}};
+  add_options(app, n.options);
+  std::vector<const CLI::App*> commands;
+  for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name().empty()) { // CLI11's way of grouping options
+      add_options(*command, n.options);
+      continue;
+    }
+    commands.push_back(command);
     n.commands.push_back({command->get_name(), first_line(command->get_description())});
+  }
   out.push_back(std::move(n));
   for (const auto* command : commands)
     collect(*command, path.empty() ? command->get_name() : path + " " + command->get_name(),

@@ -223,29 +223,28 @@ result<exit_code> explain(const context& ctx, const workflow_options& o) {
 void add_specification(CLI::App& verb, workflow_options& o) {
   auto& f = o.flags;
   auto* file =
-      verb.add_option("--file", o.file, "Specification as CreateWorkflow takes it; - = stdin")
+      verb.add_option("--file", o.file, "What CreateWorkflow takes, as JSON; - = stdin")
           ->type_name("SPEC.json");
-  CLI::Option* flags[] = {
-      verb.add_option("--name", f.name, "Name, unique"),
-      verb.add_option("--bucket", f.bucket, "Trigger bucket"),
-      verb.add_option("--dir", f.directory, "Trigger directory, ends in / (default: all)"),
-      verb.add_option("--output-bucket", f.output_bucket, "Default: the trigger's"),
-      verb.add_option("--output-dir", f.output_directory,
-                      "Ends in / (default: the directory of the source)"),
-      verb.add_option("--format", f.formats, "Extensions that trigger; '*' = any")
-          ->delimiter(','),
-      verb.add_option("--transcode", f.transcodes, "Transcode templates")
-          ->type_name("DEFINITION,…")
-          ->delimiter(','),
-      verb.add_option("--snapshot", f.snapshots, "Snapshots at times: 10:1s,50%")
-          ->type_name("DEFINITION:TIME,…"),
-      verb.add_option("--sample", f.samples, "Sampled snapshots")->type_name("DEFINITION"),
-      verb.add_option("--sprite", f.sprites, "Image sprites")->type_name("DEFINITION"),
-      verb.add_option("--gif", f.gifs, "Animated pictures of a part, in seconds")
-          ->type_name("DEFINITION:START:END"),
-      verb.add_option("--priority", f.priority, "-10 … 10, higher first")};
-  for (auto* flag : flags)
-    file->excludes(flag);
+  auto* flags = verb.add_option_group("Instead of --file");
+  flags->excludes(file);
+  flags->add_option("--name", f.name, "Name, unique");
+  flags->add_option("--bucket", f.bucket, "Trigger bucket");
+  flags->add_option("--dir", f.directory, "Trigger directory, ends in / (default: all)");
+  flags->add_option("--output-bucket", f.output_bucket, "Default: the trigger's");
+  flags->add_option("--output-dir", f.output_directory,
+                    "Ends in / (default: the directory of the source)");
+  flags->add_option("--priority", f.priority, "-10 … 10, higher first");
+  auto add_list = [&](const char* name, std::vector<std::string>& to, const char* type,
+                      const char* help) {
+    return flags->add_option(name, to, help)->type_name(type)->allow_extra_args(false);
+  };
+  add_list("--format", f.formats, "EXTENSION,…", "Extensions that trigger; '*' = any")
+      ->delimiter(',');
+  add_list("--transcode", f.transcodes, "DEFINITION,…", "Transcode templates")->delimiter(',');
+  add_list("--snapshot", f.snapshots, "DEFINITION:TIME,…", "Snapshots at times: 10:1s,50%");
+  add_list("--sample", f.samples, "DEFINITION", "Sampled snapshots");
+  add_list("--sprite", f.sprites, "DEFINITION", "Image sprites");
+  add_list("--gif", f.gifs, "DEFINITION:START:END", "Animated pictures of a part, in seconds");
 }
 
 CLI::App& add_verb(CLI::App& noun, const options_ptr& o, const char* name, const char* help) {
