@@ -104,6 +104,7 @@ private:
                                  {"async", "1"},
                                  {"out_sample_fmt", "fltp"},
                                  {"out_chlayout", layout},
+                                 {"rematrix_maxval", "1"}, // mixing down never clips
                                  {"first_pts", std::to_string(produced_)}}));
     FM_CHECK(g.add("aformat", {{"sample_fmts", "fltp"},
                                {"sample_rates", std::to_string(encoder_->sample_rate)},
