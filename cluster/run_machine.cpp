@@ -104,7 +104,7 @@ void run_machine::set(writer& w, run_state to, timestamp now) {
 void run_machine::set(writer& w, job_record& job, job_state to, timestamp now) {
   require(job.state, to);
   job.state = to;
-  if (to == job_state::processing)
+  if (to == job_state::processing && !job.started)
     job.started = now;
   if (is_terminal(to))
     job.finished = now;
@@ -139,23 +139,18 @@ run_machine::start(timestamp now,
     w.act(offer_shard{0});
     return std::move(w).finish();
   }
-  for (auto& shard : shards_) {
-    auto lost = shard.state == shard_state::done && is_wanted(shard)
-                && !std::all_of(shard.files.begin(), shard.files.end(),
-                                [&](const auto& f) { return has_artifact(f.sha256); });
-    if (shard.state == shard_state::leased && !shard.attempts.empty()) {
-      shard.attempts.back().failure =
-          error{errc::unavailable, "the daemon stopped while this ran", {}};
-      shard.attempts.back().finished = now;
-    }
-    if (lost || shard.state == shard_state::leased)
-      set(w, shard, shard_state::ready);
+  break_leases(w, now);
+  redo_lost(w, has_artifact);
+  for (auto& shard : shards_)
     if (shard.state == shard_state::ready)
-      w.act(offer_shard{shard.id.index});
-  }
+      offer(w, shard);
   for (auto& job : jobs_)
-    if (job.state == job_state::publishing)
-      w.act(publish_job{job.index});
+    if (job.state == job_state::publishing) {
+      if (shards_of_job_done(job))
+        w.act(publish_job{job.index});
+      else
+        unpublish(w, job, now);
+    }
   if (run_.state == run_state::probing && shards_[0].state == shard_state::done)
     w.act(plan_run{run_.plan_revision == 0});
   settle(w, now);
@@ -171,7 +166,12 @@ run_machine::step run_machine::planned(timestamp now, std::vector<shard_record> 
   // A second plan is appended: numbers of its shards go on after the first's.
   auto offset = static_cast<std::uint32_t>(shards_.size() - 1);
   auto moved = [offset](std::uint32_t i) { return i == 0 ? 0 : i + offset; };
+  // What ended, or is being published, does so under the first plan.
+  auto is_settled = [&, known = jobs_.size()](std::uint32_t j) {
+    return j < known && jobs_[j].state != job_state::waiting;
+  };
   for (auto& shard : shards) {
+    std::erase_if(shard.jobs, is_settled);
     shard.id = {run_.id, moved(shard.id.index)};
     for (auto& need : shard.needs)
       need = moved(need);
@@ -180,11 +180,11 @@ run_machine::step run_machine::planned(timestamp now, std::vector<shard_record> 
     w.touch(shards_.back());
   }
   for (auto& job : jobs) {
+    if (is_settled(job.index))
+      continue;
     for (auto& item : job.items)
       item.shard = moved(item.shard);
     job.run = run_.id;
-    if (job.index < jobs_.size() && is_terminal(jobs_[job.index].state))
-      continue; // ended under the first plan
     auto failure = std::exchange(job.failure, std::nullopt);
     job.state = job_state::waiting;
     if (job.index < jobs_.size())
@@ -210,7 +210,8 @@ run_machine::step run_machine::plan_failed(timestamp now, error e) {
 run_machine::step run_machine::granted(timestamp now, std::uint32_t index,
                                        std::uint64_t worker, std::string node) {
   writer w{*this, now};
-  if (index >= shards_.size() || shards_[index].state != shard_state::ready) {
+  if (index >= shards_.size() || shards_[index].state != shard_state::ready
+      || !needs_done(shards_[index])) {
     w.act(decline_worker{worker});
     return std::move(w).finish();
   }
@@ -251,7 +252,7 @@ run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t ind
   if (attempt.failure) {
     auto e = *attempt.failure;
     auto untrusted = e.code == errc::input_damaged && run_.state == run_state::processing
-                     && run_.plan_revision == 0;
+                     && run_.plan_revision == 0 && shard.role != shard_role::probe;
     untrusted ? replan(w, e, now) : retry_or_fail(w, shard, e, now);
   } else {
     attempt.log.clear(); // of interest only when it failed
@@ -262,8 +263,10 @@ run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t ind
     if (shard.role == shard_role::probe) {
       run_.media = std::move(outcome.result.probe);
       w.touch_run();
-      w.act(plan_run{run_.plan_revision == 0});
+      if (run_.state == run_state::probing)
+        w.act(plan_run{run_.plan_revision == 0});
     }
+    offer_readers(w, index);
     for (auto j : shard.jobs)
       for (const auto& warning : shard.warnings)
         if (auto& all = jobs_[j].warnings;
@@ -302,7 +305,9 @@ run_machine::step run_machine::published(timestamp now, std::uint32_t index,
 run_machine::step run_machine::publish_failed(timestamp now, std::uint32_t index, error e) {
   writer w{*this, now};
   if (index < jobs_.size() && jobs_[index].state == job_state::publishing) {
-    if (e.code == errc::corrupt)
+    if (e.code == errc::corrupt && run_.state == run_state::probing)
+      unpublish(w, jobs_[index], now); // the second plan makes it anew
+    else if (e.code == errc::corrupt)
       redo_shards(w, jobs_[index], e, now);
     else
       fail_job(w, jobs_[index], std::move(e), now);
@@ -329,6 +334,76 @@ run_machine::step run_machine::fail_all(timestamp now, error e) {
 
 // ---- Consequences ---------------------------------------------------------------
 
+void run_machine::break_leases(writer& w, timestamp now) {
+  for (auto& shard : shards_)
+    if (shard.state == shard_state::leased) {
+      auto& attempt = shard.attempts.back();
+      attempt.failure = error{errc::unavailable, "the daemon stopped while this ran", {}};
+      attempt.finished = now;
+      set(w, shard, shard_state::ready);
+    }
+}
+
+/// Finished shards that somebody still has to read, and whose files are gone.
+/// Readers come after what they read, so that one pass backwards finds all.
+void run_machine::redo_lost(writer& w,
+                            const std::function<bool(std::string_view)>& has_artifact) {
+  std::set<std::uint32_t> read;
+  if (run_.state == run_state::probing)
+    read.insert(0); // by the planner
+  for (const auto& job : jobs_)
+    if (!is_terminal(job.state))
+      for (const auto& item : job.items)
+        read.insert(item.shard);
+  for (auto i = static_cast<std::uint32_t>(shards_.size()); i-- > 0;) {
+    auto& shard = shards_[i];
+    auto is_here = [&](const auto& f) { return has_artifact(f.sha256); };
+    if (shard.state == shard_state::done && read.contains(i)
+        && !std::all_of(shard.files.begin(), shard.files.end(), is_here))
+      set(w, shard, shard_state::ready);
+    if (!is_terminal(shard.state))
+      read.insert(shard.needs.begin(), shard.needs.end());
+  }
+}
+
+/// A ready shard whose inputs are being made again is offered when they are
+/// done.
+void run_machine::offer(writer& w, const shard_record& shard,
+                        std::chrono::milliseconds delay) {
+  if (needs_done(shard))
+    w.act(offer_shard{shard.id.index, delay});
+}
+
+void run_machine::offer_readers(writer& w, std::uint32_t index) {
+  for (const auto& shard : shards_)
+    if (shard.state == shard_state::ready
+        && std::find(shard.needs.begin(), shard.needs.end(), index) != shard.needs.end())
+      offer(w, shard);
+}
+
+void run_machine::drop(writer& w, shard_record& shard) {
+  if (shard.state == shard_state::leased)
+    w.act(stop_shard{shard.id.index});
+  else
+    w.act(withdraw_shard{shard.id.index});
+  set(w, shard, shard_state::cancelled);
+}
+
+/// The job goes back to where its shards are made.
+void run_machine::unpublish(writer& w, job_record& job, timestamp now) {
+  set(w, job, job_state::processing, now);
+  if (run_.state == run_state::probing)
+    await_plan(w, job, now);
+}
+
+/// The job begins anew under the second plan.
+void run_machine::await_plan(writer& w, job_record& job, timestamp now) {
+  if (job.state == job_state::processing)
+    set(w, job, job_state::waiting, now);
+  job.items.clear();
+  w.touch(job);
+}
+
 void run_machine::retry_or_fail(writer& w, shard_record& shard, const error& e,
                                 timestamp now) {
   auto identity = std::hash<shard_id>{}(shard.id);
@@ -339,7 +414,7 @@ void run_machine::retry_or_fail(writer& w, shard_record& shard, const error& e,
     w.tell("shard.retry", "ready",
            fmt::format("shard {}: {}; again in {} ms", shard.id.index, e.message,
                        delay->count()));
-    w.act(offer_shard{shard.id.index, *delay});
+    offer(w, shard, *delay);
     return;
   }
   fail_shard(w, shard, e, now);
@@ -356,7 +431,7 @@ void run_machine::fail_shard(writer& w, shard_record& shard, const error& e, tim
 
 /// The artifacts of a job do not have their hashes any more: make them again.
 void run_machine::redo_shards(writer& w, job_record& job, const error& e, timestamp now) {
-  set(w, job, job_state::processing, now);
+  unpublish(w, job, now);
   for (const auto& item : job.items) {
     auto& shard = shards_[item.shard];
     if (shard.state != shard_state::done)
@@ -364,7 +439,7 @@ void run_machine::redo_shards(writer& w, job_record& job, const error& e, timest
     shard.attempts.back().failure = e; // uses up budget, so this cannot go on for ever
     set(w, shard, shard_state::ready);
     if (counted_attempts(shard) < policy_.attempts_max)
-      w.act(offer_shard{shard.id.index});
+      offer(w, shard);
     else
       fail_shard(w, shard, e, now);
   }
@@ -378,22 +453,17 @@ void run_machine::fail_job(writer& w, job_record& job, error e, timestamp now) {
 }
 
 void run_machine::replan(writer& w, const error& e, timestamp now) {
-  for (auto& shard : shards_) {
-    if (shard.role == shard_role::probe || is_terminal(shard.state))
-      continue;
-    if (shard.state == shard_state::leased)
-      w.act(stop_shard{shard.id.index});
-    else
-      w.act(withdraw_shard{shard.id.index});
-    set(w, shard, shard_state::cancelled);
-  }
+  for (auto& shard : shards_)
+    if (shard.role != shard_role::probe && !is_terminal(shard.state))
+      drop(w, shard);
   for (auto& job : jobs_)
-    if (job.state == job_state::processing)
-      set(w, job, job_state::waiting, now); // begins anew under the second plan
+    if (job.state == job_state::waiting || job.state == job_state::processing)
+      await_plan(w, job, now);
   ++run_.plan_revision;
   run_.warnings.push_back(fmt::format("planned anew in one piece: {}", e.message));
   set(w, run_state::probing, now);
-  w.act(plan_run{false});
+  if (shards_[0].state == shard_state::done)
+    w.act(plan_run{false});
 }
 
 void run_machine::settle(writer& w, timestamp now) {
@@ -401,12 +471,10 @@ void run_machine::settle(writer& w, timestamp now) {
     return;
   drop_unwanted(w);
   for (auto& shard : shards_) {
-    auto is_done = [&](std::uint32_t i) { return shards_[i].state == shard_state::done; };
-    if (shard.state == shard_state::blocked
-        && std::all_of(shard.needs.begin(), shard.needs.end(), is_done)) {
-      set(w, shard, shard_state::ready);
-      w.act(offer_shard{shard.id.index});
-    }
+    if (shard.state != shard_state::blocked || !needs_done(shard))
+      continue;
+    set(w, shard, shard_state::ready);
+    offer(w, shard);
   }
   for (auto& job : jobs_)
     if (!is_terminal(job.state) && job.state != job_state::publishing
@@ -423,20 +491,13 @@ void run_machine::settle(writer& w, timestamp now) {
                              [](const auto& j) { return j.state != job_state::succeeded; });
   if (failed != jobs_.end())
     run_.failure = failed->failure;
-  set(w, failed == jobs_.end() ? run_state::succeeded : run_state::failed, now);
-  w.act(finish_run{});
+  end(w, failed == jobs_.end() ? run_state::succeeded : run_state::failed, now);
 }
 
 void run_machine::drop_unwanted(writer& w) {
-  for (auto& shard : shards_) {
-    if (is_terminal(shard.state) || is_wanted(shard))
-      continue;
-    if (shard.state == shard_state::leased)
-      w.act(stop_shard{shard.id.index});
-    else
-      w.act(withdraw_shard{shard.id.index});
-    set(w, shard, shard_state::cancelled);
-  }
+  for (auto& shard : shards_)
+    if (!is_terminal(shard.state) && !is_wanted(shard))
+      drop(w, shard);
 }
 
 void run_machine::end_all(writer& w, run_state to, error e, timestamp now) {
@@ -447,17 +508,21 @@ void run_machine::end_all(writer& w, run_state to, error e, timestamp now) {
       job.failure = e;
       set(w, job, cancelled ? job_state::cancelled : job_state::failed, now);
     }
-  for (auto& shard : shards_) {
-    if (is_terminal(shard.state))
-      continue;
-    if (shard.state == shard_state::leased)
-      w.act(stop_shard{shard.id.index});
-    else
-      w.act(withdraw_shard{shard.id.index});
-    set(w, shard, shard_state::cancelled);
-  }
+  end(w, to, now);
+}
+
+void run_machine::end(writer& w, run_state to, timestamp now) {
+  for (auto& shard : shards_)
+    if (!is_terminal(shard.state))
+      drop(w, shard);
   set(w, to, now);
   w.act(finish_run{});
+}
+
+bool run_machine::needs_done(const shard_record& shard) const {
+  return std::all_of(shard.needs.begin(), shard.needs.end(), [&](std::uint32_t i) {
+    return shards_[i].state == shard_state::done;
+  });
 }
 
 bool run_machine::shards_of_job_done(const job_record& job) const {

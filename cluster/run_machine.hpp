@@ -96,7 +96,16 @@ private:
   void drop_unwanted(writer& w);
   void retry_or_fail(writer& w, shard_record& shard, const error& e, timestamp now);
   void replan(writer& w, const error& e, timestamp now);
+  void break_leases(writer& w, timestamp now);
+  void redo_lost(writer& w, const std::function<bool(std::string_view)>& has_artifact);
+  void offer(writer& w, const shard_record& shard, std::chrono::milliseconds delay = {});
+  void offer_readers(writer& w, std::uint32_t index);
+  void drop(writer& w, shard_record& shard);
+  void unpublish(writer& w, job_record& job, timestamp now);
+  void await_plan(writer& w, job_record& job, timestamp now);
   void end_all(writer& w, run_state to, error e, timestamp now);
+  void end(writer& w, run_state to, timestamp now);
+  [[nodiscard]] bool needs_done(const shard_record& shard) const;
   [[nodiscard]] bool shards_of_job_done(const job_record& job) const;
   [[nodiscard]] bool is_wanted(const shard_record& shard) const;
 
