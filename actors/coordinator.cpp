@@ -219,7 +219,7 @@ void coordinator_state::submit(run_request request, gateway::reply<run_id> done)
       return done(fail_field(errc::not_found, "WorkflowId", "no workflow {}", request.workflow.value));
     request.spec = w->spec;
     revision = w->revision;
-  } else if (auto ok = validate_activities(request.spec.activities, *definitions.templates()); !ok) {
+  } else if (auto ok = validate_call(request.spec, *definitions.templates()); !ok) {
     return done(failure{ok.error()});
   }
   auto now = services->clock.now();

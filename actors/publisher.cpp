@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 
 namespace framemill {
 
@@ -37,15 +38,18 @@ std::string with_number(std::string key, const number_format& f, std::int64_t or
   return key;
 }
 
+/// Each file goes to the first item that takes it: `<name>.init` before
+/// `<name>.*`.
 result<std::vector<target>> targets_of(const publish_order& order) {
   std::vector<target> out;
+  std::set<const result_file*> taken;
   for (std::size_t i = 0; i < order.job.items.size(); ++i) {
     const auto& item = order.job.items[i];
     auto many = item.file.ends_with('*');
     auto prefix = many ? item.file.substr(0, item.file.size() - 1) : item.file;
     auto first = out.size();
     for (const auto& f : order.files[i])
-      if (many ? f.name.starts_with(prefix) : f.name == prefix)
+      if ((many ? f.name.starts_with(prefix) : f.name == prefix) && taken.insert(&f).second)
         out.push_back({&f, item.bucket,
                        with_number(item.key, order.job.numbers, ordinal_of(f.name, prefix.size())),
                        item.role});

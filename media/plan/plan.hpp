@@ -21,7 +21,7 @@ struct plan_options {
   /// here goes to the child as it is.
   std::map<std::string, std::string> fonts = {
       {"arial.ttf", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"},
-      {"simkai.ttf", "/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"}};
+      {"simkai.ttf", "/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"}};
 };
 
 /// An image that the plan's overlays want in `in/`.
