@@ -101,6 +101,10 @@ def run_answer(state, failure=None):
                     "Finished": "2026-11-21T10:00:03.000000Z"}}
 
 
+def ended(state):
+    return ("event", {"Id": 99, "Run": 7, "Type": "run.state", "State": state})
+
+
 def progress(fraction, state="processing", **more):
     return {"Run": 7, "State": state, "Phase": "encoding", "Fraction": fraction, **more}
 
@@ -227,7 +231,7 @@ class Program(unittest.TestCase):
     def test_watch_follows_a_run_to_its_success(self):
         Gateway.answers["DescribeRun"] = run_answer("succeeded")
         Gateway.stream = [("progress", progress(0.1)), ("progress", progress(0.5, EtaHigh=4)),
-                          ("progress", progress(1, "succeeded"))]
+                          ("progress", progress(1, "succeeded")), ended("succeeded")]
         code, out, _ = self.call("run", "watch", "7")
         self.assertEqual(code, 0)
         self.assertIn("encoding 50%", out)
@@ -235,13 +239,13 @@ class Program(unittest.TestCase):
 
     def test_watch_of_a_run_that_ended_long_ago_ends_at_once(self):
         Gateway.answers["DescribeRun"] = run_answer("succeeded")
-        Gateway.stream = [("event", {"Id": 1, "Run": 7, "Type": "run.state", "State": "succeeded"})]
+        Gateway.stream = [ended("succeeded")]
         self.assertEqual(self.call("run", "watch", "7")[0], 0)
 
     def test_watch_exits_1_when_the_run_fails(self):
         Gateway.answers["DescribeRun"] = run_answer(
             "failed", {"Code": "input_not_media", "Message": "no demuxer takes it", "Field": ""})
-        Gateway.stream = [("progress", progress(0.2, "failed"))]
+        Gateway.stream = [("progress", progress(0.2)), ended("failed")]
         code, out, _ = self.call("run", "watch", "7")
         self.assertEqual(code, 1)
         self.assertIn("input_not_media (input): no demuxer takes it", out)
@@ -252,7 +256,7 @@ class Program(unittest.TestCase):
             "Next": 0, "Runs": [] if empty and empty.pop() else [{"Id": 9, "Key": "a.mp4.part"},
                                                                  {"Id": 7, "Key": "a.mp4"}]}
         Gateway.answers["DescribeRun"] = run_answer("succeeded")
-        Gateway.stream = [("progress", progress(1, "succeeded"))]
+        Gateway.stream = [ended("succeeded")]
         self.assertEqual(self.call("run", "watch", "media:a.mp4")[0], 0)
         self.assertEqual(Gateway.asked[-1], ("DescribeRun", {"RunId": 7}))
         Gateway.answers["DescribeRuns"] = {"Next": 0, "Runs": []}
@@ -260,12 +264,14 @@ class Program(unittest.TestCase):
 
     def test_watch_goes_on_when_the_server_comes_back(self):
         Gateway.answers["DescribeRun"] = run_answer("succeeded")
-        Gateway.stream = [("event", {"Id": 41, "Run": 7, "Type": "shard.done"})]
+        # Progress that says "succeeded" is not the end: the durable event is.
+        Gateway.stream = [("event", {"Id": 41, "Run": 7, "Type": "shard.done"}),
+                          ("progress", progress(1, "succeeded"))]
         process = subprocess.Popen(self.command("run", "watch", "7"), stdout=subprocess.PIPE,
                                    text=True, env=self.environment)
         while not any("after=41" in str(request) for _, request in list(Gateway.asked)):
             self.assertIsNone(process.poll())
-        Gateway.stream = [("progress", progress(1, "succeeded"))]
+        Gateway.stream = [ended("succeeded")]
         out, _ = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 0)
         self.assertIn("trying again", out)

@@ -33,7 +33,8 @@ TEST_CASE("format_duration: what is no duration is zero") {
 TEST_CASE("format_interval: unknown until there is something to say") {
   CHECK(format_interval(0, 0) == "unknown");
   CHECK(format_interval(8, 12) == "8–12 s");
-  CHECK(format_interval(8, 8) == "8.0 s");
+  CHECK(format_interval(8, 8) == "8 s");
+  CHECK(format_interval(0.1, 0.4) == "< 1 s");
   CHECK(format_interval(30, 90) == "30 s – 1 min 30 s");
 }
 
@@ -41,4 +42,6 @@ TEST_CASE("format_time: date and time of day, a dash for not yet") {
   CHECK(format_time("2026-11-21T23:59:49.000123Z") == "2026-11-21 23:59:49");
   CHECK(format_time("2026-11-21T23:59:49Z") == "2026-11-21 23:59:49");
   CHECK(format_time("") == "-");
+  CHECK(format_time_ms("2026-11-21T23:59:49.000123Z") == "2026-11-21 23:59:49.000");
+  CHECK(format_time_ms("2026-11-21T23:59:49Z") == "2026-11-21 23:59:49");
 }

@@ -79,5 +79,5 @@ TEST_CASE("run_page: the timeline follows the events") {
     {"Time": "2026-11-21T10:00:00.000001Z", "Type": "run.created", "State": "waiting",
      "Message": "object settled"}])");
 
-  CHECK(holds(run_page(failed_run, events), "2026-11-21 10:00:00  run.created  waiting"));
+  CHECK(holds(run_page(failed_run, events), "2026-11-21 10:00:00.000  run.created  waiting"));
 }

@@ -28,7 +28,8 @@ result<std::uint64_t> run_of(const client& server, const event_options& o) {
 
 std::string object_text(const json& e) {
   auto bucket = text_at(e, "Bucket");
-  return bucket.empty() ? "" : bucket + ":" + text_at(e, "Key");
+  auto key = text_at(e, "Key");
+  return key.empty() ? bucket : bucket + ":" + key;
 }
 
 result<exit_code> list(const context& ctx, const event_options& o) {
@@ -50,7 +51,7 @@ result<exit_code> list(const context& ctx, const event_options& o) {
            {"OBJECT"},
            {"WHAT"}}};
   for (const auto& e : list_at(answer, "Events"))
-    t.row({text_at(e, "Id"), format_time(text_at(e, "Time")), text_at(e, "Type"),
+    t.row({text_at(e, "Id"), format_time_ms(text_at(e, "Time")), text_at(e, "Type"),
            integer_at(e, "Run") == 0 ? "" : text_at(e, "Run"), text_at(e, "State"),
            object_text(e), text_at(e, "Message")});
   print(t, "no events");
@@ -60,7 +61,7 @@ result<exit_code> list(const context& ctx, const event_options& o) {
 std::string line_of(const json& e) {
   std::string run = integer_at(e, "Run") == 0 ? "" : "run " + text_at(e, "Run") + "  ";
   return printable(fmt::format("{:>6}  {}  {:<16}  {}{}  {}  {}", text_at(e, "Id"),
-                               format_time(text_at(e, "Time")), text_at(e, "Type"), run,
+                               format_time_ms(text_at(e, "Time")), text_at(e, "Type"), run,
                                text_at(e, "State"), object_text(e), text_at(e, "Message")));
 }
 

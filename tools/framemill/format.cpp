@@ -38,11 +38,18 @@ std::string format_interval(double low_seconds, double high_seconds) {
     return "unknown";
   auto low = std::llround(std::max(low_seconds, 0.0));
   auto high = std::llround(std::max(high_seconds, 0.0));
-  if (high < 60 && low < high)
-    return fmt::format("{}–{} s", low, high);
+  if (high < 1)
+    return "< 1 s";
+  if (high < 60)
+    return low < high ? fmt::format("{}–{} s", low, high) : fmt::format("{} s", high);
   auto from = format_duration(static_cast<double>(low));
   auto until = format_duration(static_cast<double>(std::max(low, high)));
   return from == until ? from : from + " – " + until;
+}
+
+std::string format_time_ms(std::string_view iso8601) {
+  auto has_fraction = iso8601.size() > 23 && iso8601[19] == '.';
+  return format_time(iso8601) + (has_fraction ? std::string{iso8601.substr(19, 4)} : "");
 }
 
 std::string format_time(std::string_view iso8601) {

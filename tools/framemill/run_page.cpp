@@ -79,11 +79,17 @@ std::string jobs_table(const json& answer) {
   return t.empty() ? "" : "\njobs\n" + t.render() + notes;
 }
 
+/// What an event is about: its message, or the job it tells of.
+std::string event_text(const json& e) {
+  auto message = text_at(e, "Message");
+  return message.empty() && at(e, "Job").is_number() ? "job " + text_at(e, "Job") : message;
+}
+
 std::string timeline(const json& events) {
   table t{{{"TIME"}, {"EVENT"}, {"STATE"}, {"WHAT"}}};
   for (const auto& e : events)
-    t.row({format_time(text_at(e, "Time")), text_at(e, "Type"), text_at(e, "State"),
-           text_at(e, "Message")});
+    t.row({format_time_ms(text_at(e, "Time")), text_at(e, "Type"), text_at(e, "State"),
+           event_text(e)});
   return t.empty() ? "" : "\ntimeline\n" + t.render();
 }
 

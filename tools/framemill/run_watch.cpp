@@ -40,7 +40,9 @@ public:
       return client::next::go_on; // a newer server may say what we do not know
     if (ctx_.wants_json())
       print(dump({{m.event, *data}}, -1) + "\n");
-    return m.event == "progress" ? on_progress(*data) : on_event(*data);
+    if (m.event == "progress")
+      on_progress(*data);
+    return m.event == "event" ? on_event(*data) : client::next::go_on;
   }
 
   void lost(const error& e) {
@@ -52,15 +54,13 @@ public:
   void finish() { display_.finish(); }
 
 private:
-  client::next on_progress(const json& data) {
+  void on_progress(const json& data) {
     auto p = from_json_value<run_progress>(data, unknown_fields::ignore);
-    if (!p)
-      return client::next::go_on;
-    if (!ctx_.wants_json())
+    if (p && !ctx_.wants_json())
       display_.show(*p);
-    return is_terminal(p->state) ? client::next::stop : client::next::go_on;
   }
 
+  /// The end is a durable event: progress may run ahead of what is on disk.
   client::next on_event(const json& data) {
     after_ = std::max(after_, integer_at(data, "Id"));
     auto type = text_at(data, "Type");
