@@ -67,7 +67,7 @@ const char* format_name(pixel_layout layout) {
 result<node> add_scale(av::graph_builder& g, int w, int h, bool from_rgb, bool full_range) {
   return g.add("scale", {{"w", to_string(w)},
                          {"h", to_string(h)},
-                         {"flags", "bicubic+accurate_rnd+full_chroma_int"},
+                         {"flags", from_rgb || full_range ? "bicubic+accurate_rnd" : "bicubic"},
                          {"out_color_matrix", from_rgb ? "bt709" : "auto"},
                          {"out_range", full_range ? "pc" : "tv"}});
 }

@@ -37,8 +37,6 @@ const result_file* file_named(const media_result& r, const std::string& name) {
 std::vector<shown> transcoded(const scratch& s, const std::string& source, const packet_index& x,
                               video_output v) {
   const auto frames = v.last;
-  auto tb = v.grid.fps.num > 0 ? 0.0 : 1.0;
-  (void)tb;
   auto a = joined({v.name}, "", frames, 0);
   auto d = shard(x, v, 0, frames);
   auto r = run_here(request_of(source, {d, a}, {"result"}), source, s);
@@ -395,11 +393,20 @@ TEST_CASE("audio_step: sound is continuous and begins and ends on the sample") {
   CHECK(rate == 48000);
   CHECK(samples.size() >= 96000);
   CHECK(samples.size() < 96000 + 1024);
-  double error = 0; // 440 Hz from second 1 on: phase 0
-  for (std::size_t i = 2048; i < 94000; ++i)
-    error = std::max(error, std::abs(std::abs(double(samples[i]))
-                                     - std::abs(0.5 * std::sin(2 * M_PI * 440 * double(i) / rate))));
-  CHECK(error < 0.06);
+  auto original = read_sound(source, rate);
+  // The encoder is lossy, so ask which offset fits best, over each half.
+  for (auto [from, to] : {std::pair{2048, 48000}, {48000, 94000}}) {
+    int best = 99;
+    double least = 1e9;
+    for (int shift = -40; shift <= 40; ++shift) {
+      double sum = 0;
+      for (int i = from; i < to; ++i)
+        sum += std::pow(samples[std::size_t(i)] - original[std::size_t(i + 48000 + shift)], 2);
+      if (sum < least)
+        least = sum, best = shift;
+    }
+    CHECK(best == 0);
+  }
 }
 
 TEST_CASE("audio_step: a late start is filled with silence") {
