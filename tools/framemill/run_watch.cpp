@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <thread>
+#include <utility>
 
 namespace framemill::cli {
 
@@ -35,6 +36,7 @@ public:
 
   client::next take(const sse_message& m) {
     last_heard_ = steady::now();
+    is_lost_ = false;
     auto data = parse_json(m.data);
     if (!data)
       return client::next::go_on; // a newer server may say what we do not know
@@ -46,7 +48,7 @@ public:
   }
 
   void lost(const error& e) {
-    if (!ctx_.wants_json())
+    if (!std::exchange(is_lost_, true) && !ctx_.wants_json())
       display_.note("… " + printable(e.message) + "; trying again");
   }
 
@@ -75,10 +77,12 @@ private:
   std::uint64_t run_;
   progress_display display_;
   std::int64_t after_ = 0;
+  bool is_lost_ = false; ///< said so already
   steady::time_point last_heard_ = steady::now();
 };
 
-result<void> follow_to_the_end(const client& server, watcher& w) {
+/// Connects anew after each loss: a node may come back on another port.
+result<void> follow_to_the_end(const context& ctx, client& server, watcher& w) {
   for (;;) {
     auto r = server.follow(w.query(), [&](const sse_message& m) { return w.take(m); });
     if (r)
@@ -88,6 +92,8 @@ result<void> follow_to_the_end(const client& server, watcher& w) {
       return r;
     w.lost(r.error());
     std::this_thread::sleep_for(retry_pause); // asking a server again, not waiting for a thread
+    if (auto again = ctx.connect())
+      server = std::move(*again);
   }
 }
 
@@ -112,12 +118,12 @@ std::string ending(const json& answer) {
 
 } // namespace
 
-result<exit_code> watch_run(const context& ctx, const client& server, std::uint64_t run) {
+result<exit_code> watch_run(const context& ctx, client server, std::uint64_t run) {
   catch_interrupt();
   // Asked first: a run that does not exist has no events to wait for.
   FM_CHECK(server.own("DescribeRun", {{"RunId", run}}));
   watcher w{ctx, run};
-  auto followed = follow_to_the_end(server, w);
+  auto followed = follow_to_the_end(ctx, server, w);
   w.finish();
   FM_CHECK(followed);
   FM_TRY(auto answer, server.own("DescribeRun", {{"RunId", run}}));
