@@ -19,7 +19,12 @@ event_record object_event(timestamp now, const object_record& o) {
   return e;
 }
 
-std::string why_no_run(const object_record& line, bool any_trigger) {
+std::string why_no_run(const object_record& line, bool any_trigger, bool any_ran) {
+  if (any_ran)
+    return "the workflows that take it have run on this content";
+  auto depth = line.origin ? line.origin->workflows.size() : 0;
+  if (any_trigger && depth >= static_cast<std::size_t>(limits::workflow_chain_depth_max))
+    return fmt::format("at the end of a chain of {} workflows, the most there may be", depth);
   if (line.origin && any_trigger)
     return "made by a run of the workflow that it would trigger";
   if (line.origin)
@@ -79,7 +84,7 @@ decide_ingest(timestamp now, const settled_report& report,
     line.reason = report.refused;
   } else {
     auto triggered = definitions.triggered_by(line.object.bucket, line.object.key);
-    auto any = !triggered.empty();
+    auto any_ran = false;
     for (const auto* w : triggered) {
       std::vector<std::uint64_t> lineage;
       if (line.origin)
@@ -89,8 +94,10 @@ decide_ingest(timestamp now, const settled_report& report,
       if (lineage.size() >= static_cast<std::size_t>(limits::workflow_chain_depth_max))
         continue;
       auto key = run_key(line.object, w->id, w->revision);
-      if (has_run_key(key))
+      if (has_run_key(key)) {
+        any_ran = true;
         continue;
+      }
       auto run = make_run(now, {definitions.next_run_id()}, run_cause::trigger, w->id,
                           w->revision, w->spec, line.object);
       run.lineage = std::move(lineage);
@@ -102,7 +109,7 @@ decide_ingest(timestamp now, const settled_report& report,
     }
     line.state = line.runs.empty() ? object_state::ignored : object_state::settled;
     if (line.runs.empty())
-      line.reason = why_no_run(line, any);
+      line.reason = why_no_run(line, !triggered.empty(), any_ran);
   }
   if (!out.started.empty())
     out.record.counters.emplace_back("last_run", definitions.last_run_id());
