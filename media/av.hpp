@@ -32,7 +32,9 @@ namespace framemill::av {
 template <auto Free>
 struct free_by_pointer {
   template <class T>
-  void operator()(T* p) const noexcept { Free(&p); }
+  void operator()(T* p) const noexcept {
+    Free(&p);
+  }
 };
 struct output_closer {
   void operator()(AVFormatContext* c) const noexcept;
@@ -68,8 +70,7 @@ using graph_ptr = std::unique_ptr<AVFilterGraph, free_by_pointer<avfilter_graph_
 /// code (ENOSPC is errc::no_space); libav's own numbers become `code`.
 [[nodiscard]] failure fail_av(int number, errc code, std::string_view what);
 /// The return value of a libav call, or the failure it stands for.
-[[nodiscard]] result<int> check(int number, std::string_view what,
-                                errc code = errc::internal);
+[[nodiscard]] result<int> check(int number, std::string_view what, errc code = errc::internal);
 
 [[nodiscard]] AVRational ratio(const rational& r);
 [[nodiscard]] rational ratio(AVRational r);
@@ -108,7 +109,8 @@ public:
                                          AVFilterContext* to, unsigned input);
   /// Creates a node without connecting it.
   [[nodiscard]] result<AVFilterContext*>
-  create(const char* filter, std::initializer_list<std::pair<const char*, std::string>> args = {});
+  create(const char* filter,
+         std::initializer_list<std::pair<const char*, std::string>> args = {});
   void continue_from(AVFilterContext* node, unsigned pad = 0) noexcept;
   /// Adds the sink and checks the whole; the builder is spent.
   [[nodiscard]] result<std::pair<graph_ptr, AVFilterContext*>> finish(const char* sink);

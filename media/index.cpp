@@ -71,7 +71,8 @@ public:
 
   result<void> add(const AVPacket& p) {
     const auto& s = source_.stream(p.stream_index);
-    if (s.codecpar->codec_type == AVMEDIA_TYPE_VIDEO || s.codecpar->codec_type == AVMEDIA_TYPE_AUDIO)
+    if (s.codecpar->codec_type == AVMEDIA_TYPE_VIDEO
+        || s.codecpar->codec_type == AVMEDIA_TYPE_AUDIO)
       note_end(p, s.time_base);
     if (p.stream_index != video_)
       return {};
@@ -125,7 +126,9 @@ private:
       return p.pts;
     if (p.dts != AV_NOPTS_VALUE)
       return p.dts;
-    return out_.index.pts.empty() ? 0 : out_.index.pts.back() + std::max<std::int64_t>(p.duration, 1);
+    return out_.index.pts.empty()
+               ? 0
+               : out_.index.pts.back() + std::max<std::int64_t>(p.duration, 1);
   }
 
   void complete() {
@@ -156,12 +159,13 @@ private:
   /// Pictures before the first access point have no references.
   void drop_undecodable_lead() {
     auto& x = out_.index;
-    if (x.access_points.empty() || x.pts.empty() || x.pts.front() >= x.access_points.front().pts)
+    if (x.access_points.empty() || x.pts.empty()
+        || x.pts.front() >= x.access_points.front().pts)
       return;
     auto id = source_.stream(video_).codecpar->codec_id;
     if (id == AV_CODEC_ID_H264 || id == AV_CODEC_ID_HEVC)
-      x.pts.erase(x.pts.begin(), std::lower_bound(x.pts.begin(), x.pts.end(),
-                                                  x.access_points.front().pts));
+      x.pts.erase(x.pts.begin(),
+                  std::lower_bound(x.pts.begin(), x.pts.end(), x.access_points.front().pts));
     else
       inexact("it begins with pictures before the first random-access point");
   }

@@ -6,8 +6,8 @@ namespace framemill {
 namespace {
 
 const char* format_named(const std::string& container) {
-  for (auto [name, format] : {std::pair{"mp4", "mp4"}, {"m4a", "ipod"}, {"mp3", "mp3"},
-                              {"hls", "hls"}})
+  for (auto [name, format] :
+       {std::pair{"mp4", "mp4"}, {"m4a", "ipod"}, {"mp3", "mp3"}, {"hls", "hls"}})
     if (container == name)
       return format;
   return nullptr;
@@ -36,8 +36,8 @@ result<muxer> muxer::open(packing p, work& w) {
     return fail(errc::unsupported, "there is no container `{}`", p.container);
   muxer out{std::move(p), w};
   AVFormatContext* context = nullptr;
-  FM_CHECK(av::check(avformat_alloc_output_context2(
-                         &context, nullptr, name, w.output(out.packing_.name).c_str()),
+  FM_CHECK(av::check(avformat_alloc_output_context2(&context, nullptr, name,
+                                                    w.output(out.packing_.name).c_str()),
                      "cannot make the output"));
   out.format_.reset(context);
   context->flags |= AVFMT_FLAG_BITEXACT;
@@ -109,7 +109,8 @@ result<void> muxer::rename_segments() {
     auto line = text.substr(at, end - at);
     at = end + 1;
     if (line.starts_with("#EXT-X-MAP:"))
-      line = fmt::format("#EXT-X-MAP:URI=\"{}\"", with_number(packing_.segment_pattern, "init"));
+      line =
+          fmt::format("#EXT-X-MAP:URI=\"{}\"", with_number(packing_.segment_pattern, "init"));
     else if (!line.empty() && line[0] != '#')
       line = with_number(packing_.segment_pattern, std::to_string(number++));
     out += line + '\n';

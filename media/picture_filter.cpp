@@ -39,12 +39,13 @@ result<void> add_rotation(av::graph_builder& g, int degrees) {
 /// HDR (PQ or HLG) to BT.709: to linear light, hable curve, back.
 result<void> add_tonemap(av::graph_builder& g, const AVFrame& like) {
   const bool hlg = like.color_trc == AVCOL_TRC_ARIB_STD_B67;
-  FM_CHECK(g.add("zscale", {{"t", "linear"},
-                            {"npl", "100"},
-                            {"tin", hlg ? "arib-std-b67" : "smpte2084"},
-                            {"pin", "2020"},
-                            {"min", "2020_ncl"},
-                            {"rin", like.color_range == AVCOL_RANGE_JPEG ? "full" : "limited"}}));
+  FM_CHECK(
+      g.add("zscale", {{"t", "linear"},
+                       {"npl", "100"},
+                       {"tin", hlg ? "arib-std-b67" : "smpte2084"},
+                       {"pin", "2020"},
+                       {"min", "2020_ncl"},
+                       {"rin", like.color_range == AVCOL_RANGE_JPEG ? "full" : "limited"}}));
   FM_CHECK(g.add("format", {{"pix_fmts", "gbrpf32le"}}));
   FM_CHECK(g.add("zscale", {{"p", "709"}}));
   FM_CHECK(g.add("tonemap", {{"tonemap", "hable"}, {"desat", "0"}}));
@@ -55,10 +56,10 @@ result<void> add_tonemap(av::graph_builder& g, const AVFrame& like) {
 
 const char* format_name(pixel_layout layout) {
   switch (layout) {
-  case pixel_layout::video: return "yuv420p";
-  case pixel_layout::jpeg: return "yuvj420p";
-  case pixel_layout::rgb: return "rgb24";
-  case pixel_layout::rgba: return "rgba";
+    case pixel_layout::video: return "yuv420p";
+    case pixel_layout::jpeg: return "yuvj420p";
+    case pixel_layout::rgb: return "rgb24";
+    case pixel_layout::rgba: return "rgba";
   }
   return "yuv420p";
 }
@@ -73,7 +74,8 @@ result<node> add_scale(av::graph_builder& g, int w, int h, bool from_rgb, bool f
 }
 
 /// The picture in the middle of a blurred copy of itself that fills the canvas.
-result<void> add_blurred_canvas(av::graph_builder& g, const picture_geometry& p, bool from_rgb) {
+result<void> add_blurred_canvas(av::graph_builder& g, const picture_geometry& p,
+                                bool from_rgb) {
   FM_TRY(auto split, g.add("split"));
   const auto w = std::max(p.width / 8, 2), h = std::max(p.height / 8, 2);
   FM_CHECK(g.add("scale", {{"w", to_string(w)},
@@ -103,12 +105,13 @@ result<void> add_canvas(av::graph_builder& g, const picture_recipe& r, const AVF
   auto d = av_pix_fmt_desc_get(AVPixelFormat(like.format));
   const bool from_rgb = d && d->flags & AV_PIX_FMT_FLAG_RGB;
   if (r.tonemap) { // after scaling: its cost follows the output's size
-    FM_CHECK(g.add("scale", {{"w", to_string(p.inner_width)}, {"h", to_string(p.inner_height)},
+    FM_CHECK(g.add("scale", {{"w", to_string(p.inner_width)},
+                             {"h", to_string(p.inner_height)},
                              {"flags", "bicubic"}}));
     FM_CHECK(add_tonemap(g, like));
   }
-  const bool whole = p.fill == fill_mode::stretch
-                     || (p.inner_width == p.width && p.inner_height == p.height);
+  const bool whole =
+      p.fill == fill_mode::stretch || (p.inner_width == p.width && p.inner_height == p.height);
   if (!whole && p.fill == fill_mode::gauss)
     return add_blurred_canvas(g, p, from_rgb);
   const auto w = whole ? p.width : p.inner_width, h = whole ? p.height : p.inner_height;
@@ -140,8 +143,12 @@ result<void> add_text(av::graph_builder& g, const overlay& o) {
 result<node> add_image(av::graph_builder& g, node below, const overlay& o, const AVFrame& image,
                        AVRational clock) {
   FM_TRY(auto input, g.picture_source(image, clock));
-  FM_CHECK(g.add("scale", {{"w", to_string(o.width > 0 ? o.width : o.height > 0 ? -1 : 0)},
-                           {"h", to_string(o.height > 0 ? o.height : o.width > 0 ? -1 : 0)},
+  FM_CHECK(g.add("scale", {{"w", to_string(o.width > 0    ? o.width
+                                           : o.height > 0 ? -1
+                                                          : 0)},
+                           {"h", to_string(o.height > 0  ? o.height
+                                           : o.width > 0 ? -1
+                                                         : 0)},
                            {"flags", "bicubic"}}));
   FM_CHECK(g.add("format", {{"pix_fmts", "yuva420p"}}));
   FM_TRY(auto mark, g.add("colorchannelmixer", {{"aa", fmt::format("{:.4f}", o.alpha)}}));
@@ -216,8 +223,9 @@ result<av::frame_ptr> picture_filter::apply(const AVFrame& picture, std::int64_t
   in->pts = pts;
   in->pict_type = AV_PICTURE_TYPE_NONE;
   in->interlaced_frame = 0;
-  FM_CHECK(av::check(av_buffersrc_add_frame_flags(source_, in.get(), AV_BUFFERSRC_FLAG_KEEP_REF),
-                     "filtering a picture", errc::input_damaged));
+  FM_CHECK(
+      av::check(av_buffersrc_add_frame_flags(source_, in.get(), AV_BUFFERSRC_FLAG_KEEP_REF),
+                "filtering a picture", errc::input_damaged));
   FM_TRY(auto out, av::make_frame());
   FM_CHECK(av::check(av_buffersink_get_frame(sink_, out.get()), "filtering a picture"));
   out->pts = pts;
@@ -242,8 +250,9 @@ result<void> deinterlacer::build(const AVFrame& like) {
 
 result<void> deinterlacer::push(const AVFrame* picture) {
   if (!picture)
-    return graph_ ? av::check(av_buffersrc_close(source_, 0, 0), "deinterlacing").map([](int) {})
-                  : result<void>{};
+    return graph_
+               ? av::check(av_buffersrc_close(source_, 0, 0), "deinterlacing").map([](int) {})
+               : result<void>{};
   if (!graph_ || picture->width != width_ || picture->height != height_
       || picture->format != format_)
     FM_CHECK(build(*picture));

@@ -62,8 +62,8 @@ result<std::string> encode_image(AVFrame& picture, const std::string& format, in
   c->width = picture.width;
   c->height = picture.height;
   c->pix_fmt = chosen->pixels;
-  c->color_range = chosen->pixels == AV_PIX_FMT_YUVJ420P ? AVCOL_RANGE_JPEG
-                                                         : AVCOL_RANGE_UNSPECIFIED;
+  c->color_range =
+      chosen->pixels == AV_PIX_FMT_YUVJ420P ? AVCOL_RANGE_JPEG : AVCOL_RANGE_UNSPECIFIED;
   c->time_base = {1, 1};
   c->thread_count = 1;
   c->flags |= AV_CODEC_FLAG_BITEXACT;
@@ -75,8 +75,8 @@ result<std::string> encode_image(AVFrame& picture, const std::string& format, in
   } else if (format == "webp") {
     o.set("quality", std::to_string(quality > 0 ? quality : 75));
   }
-  FM_CHECK(av::check(avcodec_open2(c.get(), encoder, o.pass()), "cannot start the image encoder",
-                     errc::invalid_argument));
+  FM_CHECK(av::check(avcodec_open2(c.get(), encoder, o.pass()),
+                     "cannot start the image encoder", errc::invalid_argument));
   FM_TRY(auto packet, av::make_packet());
   picture.pts = 0;
   FM_CHECK(av::check(avcodec_send_frame(c.get(), &picture), "encoding an image"));

@@ -30,11 +30,12 @@ double distance(const small_picture& a, const small_picture& b) {
 
 class shrinker {
 public:
-  explicit shrinker(picture_recipe first) : first_(std::move(first)), second_([] {
-    picture_recipe r;
-    r.geometry = {width, height, width, height, fill_mode::stretch};
-    return r;
-  }()) {}
+  explicit shrinker(picture_recipe first)
+      : first_(std::move(first)), second_([] {
+          picture_recipe r;
+          r.geometry = {width, height, width, height, fill_mode::stretch};
+          return r;
+        }()) {}
 
   result<small_picture> operator()(const AVFrame& frame) {
     FM_TRY(auto whole, first_.apply(frame, 0));
@@ -150,7 +151,8 @@ private:
     const auto& st = file.stream(stream);
     start_ = st.start_time == AV_NOPTS_VALUE ? 0 : st.start_time;
     clock_ = st.time_base;
-    const auto first = output_ticks(s.before.front().pts), last = output_ticks(s.after.back().pts);
+    const auto first = output_ticks(s.before.front().pts),
+               last = output_ticks(s.after.back().pts);
     auto reopen = [&] { return open_output(files_, work_); };
     return frames_between(reopen, stream, first, first, last, as_is(s.origin), false);
   }
@@ -171,8 +173,8 @@ private:
   /// Seeks further and further back until nothing of the window is jumped over.
   template <class Open>
   result<std::vector<small_picture>>
-  frames_between(Open open, int stream, std::int64_t from, std::int64_t first, std::int64_t last,
-                 const picture_recipe& recipe, bool deinterlace) {
+  frames_between(Open open, int stream, std::int64_t from, std::int64_t first,
+                 std::int64_t last, const picture_recipe& recipe, bool deinterlace) {
     constexpr auto the_beginning = std::numeric_limits<std::int64_t>::min();
     for (auto seconds : {0, 2, 10, -1}) {
       FM_TRY(auto file, open());
@@ -199,7 +201,8 @@ private:
     if (lost == shown.size())
       return fail(errc::contract_broken,
                   "{}: at the seam near frame {} the pictures are not those of the source at "
-                  "their times", files_.front(), shown.front().pts);
+                  "their times",
+                  files_.front(), shown.front().pts);
     return {};
   }
 

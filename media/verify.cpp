@@ -131,8 +131,8 @@ result<void> check_times(const output_reader& r, const std::string& name,
   const auto& main = c.has_video ? r.video : r.audio;
   const auto duration = main.end - main.begin;
   if (c.duration > 0 && std::abs(duration - c.duration) > c.duration_tolerance)
-    return broken(name, "it lasts {:.3f} s, planned were {:.3f} s ± {:.3f}", duration, c.duration,
-                  c.duration_tolerance);
+    return broken(name, "it lasts {:.3f} s, planned were {:.3f} s ± {:.3f}", duration,
+                  c.duration, c.duration_tolerance);
   return {};
 }
 

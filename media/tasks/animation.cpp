@@ -23,8 +23,8 @@ public:
     if (!codec_)
       return fail(errc::contract_broken, "the animation has no picture");
     FM_CHECK(encode(nullptr));
-    FM_CHECK(av::check(av_write_trailer(format_.get()), "writing the animation",
-                       errc::io_failed));
+    FM_CHECK(
+        av::check(av_write_trailer(format_.get()), "writing the animation", errc::io_failed));
     FM_CHECK(av::check(avio_closep(&format_->pb), "writing the animation", errc::io_failed));
     result_file file;
     file.name = step_.name;
@@ -139,8 +139,8 @@ public:
     FM_TRY(auto g, av::graph_builder::make());
     FM_TRY(source_, g.picture_source(like, clock));
     FM_TRY(auto colours, g.picture_source(palette, clock));
-    FM_TRY(auto use, g.create("paletteuse", {{"dither", "sierra2_4a"},
-                                             {"diff_mode", "rectangle"}}));
+    FM_TRY(auto use,
+           g.create("paletteuse", {{"dither", "sierra2_4a"}, {"diff_mode", "rectangle"}}));
     FM_CHECK(av::graph_builder::link(source_, 0, use, 0));
     FM_CHECK(av::graph_builder::link(colours, 0, use, 1));
     g.continue_from(use);
@@ -182,7 +182,8 @@ result<void> drain(palette_filter& filter, animation_writer& out) {
   }
 }
 
-result<void> make_gif(const std::vector<std::string>& paths, const animation_step& step, work& w) {
+result<void> make_gif(const std::vector<std::string>& paths, const animation_step& step,
+                      work& w) {
   const auto clock = av_inv_q(av::ratio(step.fps));
   FM_TRY(auto palette, palette_of(paths, clock));
   raw_reader pictures{paths};
@@ -224,7 +225,8 @@ result<void> make_webp(const std::vector<std::string>& paths, const animation_st
       graph = std::move(built.first);
       sink = built.second;
     }
-    FM_CHECK(av::check(av_buffersrc_add_frame_flags(source, picture.get(), 0), "the animation"));
+    FM_CHECK(
+        av::check(av_buffersrc_add_frame_flags(source, picture.get(), 0), "the animation"));
     FM_CHECK(av::check(av_buffersink_get_frame(sink, frame.get()), "the animation"));
     FM_CHECK(out.add(*frame));
     av_frame_unref(frame.get());

@@ -51,8 +51,8 @@ public:
     if (produced_ == 0 && limit_ != no_end)
       FM_CHECK(fill_with_silence());
     if (produced_ == 0)
-      return fail(errc::input_no_audio, "the sound ends before {:.3f} s, where the output begins",
-                  output_.begin);
+      return fail(errc::input_no_audio,
+                  "the sound ends before {:.3f} s, where the output begins", output_.begin);
     FM_CHECK(encode(nullptr));
     stream_foot foot;
     foot.end = produced_;
@@ -72,7 +72,7 @@ private:
     channels = std::clamp(channels, 1, output_.codec == "mp3" ? 2 : channels_max);
     av_channel_layout_default(&c.ch_layout, channels);
     c.sample_rate = nearest_rate(*encoder, output_.sample_rate > 0 ? output_.sample_rate
-                                                                  : like.sample_rate);
+                                                                   : like.sample_rate);
     c.sample_fmt = AV_SAMPLE_FMT_FLTP;
     c.time_base = {1, c.sample_rate};
     c.bit_rate = 1000LL * (output_.kbps > 0 ? output_.kbps : 64 * channels);
@@ -89,7 +89,8 @@ private:
   }
 
   bool fits(const AVFrame& f) const noexcept {
-    return f.sample_rate == rate_ && f.format == format_ && f.ch_layout.nb_channels == channels_;
+    return f.sample_rate == rate_ && f.format == format_
+           && f.ch_layout.nb_channels == channels_;
   }
 
   result<void> rebuild(const AVFrame& like) {
@@ -144,8 +145,8 @@ private:
 
   result<void> encode(AVFrame* frame) {
     if (frame) {
-      frame->nb_samples = static_cast<int>(
-          std::min<std::int64_t>(frame->nb_samples, limit_ - produced_));
+      frame->nb_samples =
+          static_cast<int>(std::min<std::int64_t>(frame->nb_samples, limit_ - produced_));
       frame->pts = produced_;
       produced_ += frame->nb_samples;
     }
@@ -242,10 +243,11 @@ private:
       begin = std::min(begin, o.begin);
     if (begin < 5 || !av_match_list(source_->format_name(), "mov,matroska", ','))
       return {};
-    const auto target = std::llround((begin - 2) * stream_->time_base.den / stream_->time_base.num);
-    FM_CHECK(av::check(av_seek_frame(&source_->format(), step_.stream, target,
-                                     AVSEEK_FLAG_BACKWARD),
-                       "cannot seek in the source", errc::input_damaged));
+    const auto target =
+        std::llround((begin - 2) * stream_->time_base.den / stream_->time_base.num);
+    FM_CHECK(
+        av::check(av_seek_frame(&source_->format(), step_.stream, target, AVSEEK_FLAG_BACKWARD),
+                  "cannot seek in the source", errc::input_damaged));
     return {};
   }
 

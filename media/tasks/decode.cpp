@@ -40,7 +40,8 @@ private:
     FM_TRY(index_, decode_index(bytes));
     const auto& pts = step_.key_frames_only ? key_frames() : index_.pts;
     auto first = std::lower_bound(pts.begin(), pts.end(), step_.begin);
-    if (step_.key_frames_only && first != pts.begin() && (first == pts.end() || *first != step_.begin))
+    if (step_.key_frames_only && first != pts.begin()
+        && (first == pts.end() || *first != step_.begin))
       --first; // picks snap to the key frame before
     planned_.assign(first, std::upper_bound(first, pts.end(), step_.end));
     if (planned_.empty())
@@ -210,8 +211,8 @@ private:
       FM_CHECK(hand_out_deinterlaced());
     }
     if (decoder_->failed_packets() > 0)
-      work_.warn(fmt::format("{} packets of the video did not decode",
-                             decoder_->failed_packets()));
+      work_.warn(
+          fmt::format("{} packets of the video did not decode", decoder_->failed_packets()));
     if (!handed_out_)
       return fail(errc::input_damaged, "{}: no picture of the video stream {} can be decoded",
                   name(), step_.stream);
@@ -237,8 +238,8 @@ private:
   packet_index index_;
   std::vector<std::int64_t> keys_;
   std::vector<std::int64_t> planned_;
-  std::size_t seen_ = 0;  ///< of planned_
-  int after_ = 0;         ///< pictures past the window
+  std::size_t seen_ = 0; ///< of planned_
+  int after_ = 0;        ///< pictures past the window
   bool have_first_ = false, handed_out_ = false;
   std::int64_t last_end_ = 0;
   std::optional<video_decoder> decoder_;

@@ -23,8 +23,9 @@ void name_undecodable(source& s, work& w) {
     const auto& p = *s.format().streams[i]->codecpar;
     const bool media = p.codec_type == AVMEDIA_TYPE_VIDEO || p.codec_type == AVMEDIA_TYPE_AUDIO;
     if (media && !avcodec_find_decoder(p.codec_id))
-      w.warn(fmt::format("stream {} has the codec `{}`, which cannot be decoded; it is left out",
-                         i, avcodec_get_name(p.codec_id)));
+      w.warn(
+          fmt::format("stream {} has the codec `{}`, which cannot be decoded; it is left out",
+                      i, avcodec_get_name(p.codec_id)));
   }
 }
 

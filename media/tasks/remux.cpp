@@ -15,7 +15,7 @@ struct copied_track {
   AVRational clock{1, 1};
   std::optional<packet_reader> file; ///< else from the source
   int source = -1;
-  std::optional<timeline> times;     ///< of source video: made anew
+  std::optional<timeline> times; ///< of source video: made anew
   std::size_t number = 0;
   std::int64_t last_dts = AV_NOPTS_VALUE;
 };
@@ -46,7 +46,8 @@ private:
 
   result<source> open_source() {
     FM_TRY(auto s, source::open(work_));
-    s.select({copies_video() ? step_.video_stream : -1, copies_audio() ? step_.audio_stream : -1});
+    s.select(
+        {copies_video() ? step_.video_stream : -1, copies_audio() ? step_.audio_stream : -1});
     return s;
   }
 
@@ -74,9 +75,10 @@ private:
 
   result<void> survey_packet(const AVPacket& p, source& s, std::vector<std::int64_t>& pts,
                              std::int64_t& end) {
-    if (p.pts == AV_NOPTS_VALUE || (p.dts == AV_NOPTS_VALUE && p.stream_index != step_.video_stream))
-      return fail(errc::input_damaged, "stream {} has packets without times and cannot be copied",
-                  p.stream_index);
+    if (p.pts == AV_NOPTS_VALUE
+        || (p.dts == AV_NOPTS_VALUE && p.stream_index != step_.video_stream))
+      return fail(errc::input_damaged,
+                  "stream {} has packets without times and cannot be copied", p.stream_index);
     if (p.flags & AV_PKT_FLAG_DISCARD)
       return {};
     const auto us = av_rescale_q(p.pts, s.stream(p.stream_index).time_base, {1, AV_TIME_BASE});
@@ -108,8 +110,8 @@ private:
       FM_TRY(t.file, packet_reader::open(path));
       FM_TRY(auto parameters, parameters_of(t.file->head()));
       t.clock = av::ratio(t.file->head().time_base);
-      FM_TRY(t.output, muxer_->add_stream(*parameters, t.clock,
-                                          av::ratio(t.file->head().frame_rate)));
+      FM_TRY(t.output,
+             muxer_->add_stream(*parameters, t.clock, av::ratio(t.file->head().frame_rate)));
       return {};
     }
     if (stream < 0)
@@ -151,7 +153,8 @@ private:
 
   result<void> write(copied_track& t, AVPacket& p) {
     if (t.last_dts != AV_NOPTS_VALUE && p.dts <= t.last_dts)
-      return fail(errc::input_damaged, "the times of a stream do not rise; it cannot be copied");
+      return fail(errc::input_damaged,
+                  "the times of a stream do not rise; it cannot be copied");
     t.last_dts = p.dts;
     ++t.number;
     return muxer_->write(p, t.output);

@@ -41,8 +41,8 @@ media_result transcode(const fs::path& clip, const probed& p, const scratch& s) 
   const auto& info = *p.result.probe;
   const auto& video = *info.video();
   auto v = rendition(p.index, {25, 1}, 25);
-  v.grid.end = std::min(v.grid.end,
-                        v.grid.origin + 2 * p.index.time_base.den / p.index.time_base.num);
+  v.grid.end =
+      std::min(v.grid.end, v.grid.origin + 2 * p.index.time_base.den / p.index.time_base.num);
   v.last = frame_count(v.grid, p.index);
   auto d = shard(p.index, v, 0, v.last);
   d.tonemap = video.hdr;
@@ -56,7 +56,8 @@ media_result transcode(const fs::path& clip, const probed& p, const scratch& s) 
   }
   std::vector<media_step> steps{d};
   auto sounds = sound_of(info);
-  const auto begin = double(v.grid.origin) * double(p.index.time_base.num) / double(p.index.time_base.den);
+  const auto begin =
+      double(v.grid.origin) * double(p.index.time_base.num) / double(p.index.time_base.den);
   if (!sounds.empty()) {
     sounds[0].begin = begin;
     sounds[0].end = begin + 2;
@@ -90,12 +91,13 @@ TEST_CASE("real clips: the first seconds of each decode to the frames of the ind
     CAPTURE(clip.filename().string());
     scratch s;
     auto p = probe(clip.string(), s);
-    if (p.result.failure || !p.result.probe->video() || clip.parent_path().filename() == "image")
+    if (p.result.failure || !p.result.probe->video()
+        || clip.parent_path().filename() == "image")
       continue;
     auto r = transcode(clip, p, s);
     if (r.failure)
-      MESSAGE(clip.filename().string() << " exact=" << p.index.exact << " " << p.index.reason
-                                       << ": " << why(r));
+      MESSAGE(clip.filename().string()
+              << " exact=" << p.index.exact << " " << p.index.reason << ": " << why(r));
     CHECK((!r.failure || class_of(r.failure->code) == failure_class::input));
     ++(p.index.exact ? exact : inexact);
   }

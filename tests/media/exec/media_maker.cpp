@@ -81,8 +81,10 @@ void add_video(writer& w, const clip& c) {
     v.flags |= AV_CODEC_FLAG_CLOSED_GOP;
   av::options o;
   if (c.codec == "libx264")
-    o.set("preset", "ultrafast").set("crf", "18").set("x264-params",
-        fmt::format("open-gop={}:scenecut=0:bframes={}:b-adapt=0", c.open_gop, c.bframes));
+    o.set("preset", "ultrafast")
+        .set("crf", "18")
+        .set("x264-params",
+             fmt::format("open-gop={}:scenecut=0:bframes={}:b-adapt=0", c.open_gop, c.bframes));
   ok(avcodec_open2(&v, encoder, o.pass()), "video encoder");
   auto s = avformat_new_stream(w.format.get(), nullptr);
   ok(avcodec_parameters_from_context(s->codecpar, &v), "parameters");
@@ -242,8 +244,8 @@ int number_of(const AVFrame& f) {
 std::vector<shown> read_video(const std::string& path) {
   std::vector<shown> out;
   decode_all(path, AVMEDIA_TYPE_VIDEO, [&](const AVFrame& f, AVRational tb) {
-    out.push_back({number_of(f), av::seconds(f.pts, tb), f.pts, f.key_frame != 0, f.width,
-                   f.height});
+    out.push_back(
+        {number_of(f), av::seconds(f.pts, tb), f.pts, f.key_frame != 0, f.width, f.height});
   });
   return out;
 }
@@ -254,8 +256,9 @@ std::vector<float> read_sound(const std::string& path, int& sample_rate) {
     sample_rate = f.sample_rate;
     const bool floats = av_get_packed_sample_fmt(AVSampleFormat(f.format)) == AV_SAMPLE_FMT_FLT;
     for (int i = 0; i < f.nb_samples; ++i)
-      out.push_back(floats ? reinterpret_cast<const float*>(f.data[0])[i]
-                           : float(reinterpret_cast<const std::int16_t*>(f.data[0])[i]) / 32768);
+      out.push_back(floats
+                        ? reinterpret_cast<const float*>(f.data[0])[i]
+                        : float(reinterpret_cast<const std::int16_t*>(f.data[0])[i]) / 32768);
   });
   return out;
 }

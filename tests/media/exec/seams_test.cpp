@@ -14,9 +14,9 @@ using namespace framemill::test;
 namespace {
 
 /// Encodes `v` in shards of `step` frames, each in its own process, and joins.
-media_result sharded(const scratch& s, const std::string& source, const packet_index& x,
-                     const video_output& v, std::int64_t step,
-                     const std::function<void()>& between = [] {}) {
+media_result sharded(
+    const scratch& s, const std::string& source, const packet_index& x, const video_output& v,
+    std::int64_t step, const std::function<void()>& between = [] {}) {
   std::vector<std::string> parts;
   for (std::int64_t first = 0; first < v.last; first += step) {
     auto o = v;
@@ -92,8 +92,13 @@ TEST_CASE("shards: three shards give exactly the planned frames, whatever the so
     CAPTURE(codec);
     scratch s;
     const auto source = s.path(file);
-    make({.path = source, .codec = codec, .frames = 150, .fps = fps, .gop = 20,
-          .bframes = bframes, .open_gop = open_gop});
+    make({.path = source,
+          .codec = codec,
+          .frames = 150,
+          .fps = fps,
+          .gop = 20,
+          .bframes = bframes,
+          .open_gop = open_gop});
     auto p = probe(source, s);
     REQUIRE_MESSAGE(!p.result.failure, why(p.result));
     CHECK_MESSAGE(p.index.exact, p.index.reason);
@@ -110,8 +115,9 @@ TEST_CASE("shards: three shards give exactly the planned frames, whatever the so
 TEST_CASE("shards: a variable frame rate is kept over the seams") {
   scratch s;
   const auto source = s.path("a.mp4");
-  make({.path = source, .frames = 120,
-        .pts = [](int i) { return std::int64_t{i} * 100 + (i % 3) * 30; }});
+  make({.path = source, .frames = 120, .pts = [](int i) {
+          return std::int64_t{i} * 100 + (i % 3) * 30;
+        }});
   auto p = probe(source, s);
   auto v = rendition(p.index, {0, 1}, 0);
 
@@ -130,8 +136,10 @@ TEST_CASE("decode_step: a source without exact times is worked as it decodes") {
     CAPTURE(file);
     s.clear();
     const auto source = s.path(file);
-    make({.path = source, .codec = std::string{file} == "a.mpg" ? "mpeg2video" : "mpeg4",
-          .frames = 150, .gop = 20});
+    make({.path = source,
+          .codec = std::string{file} == "a.mpg" ? "mpeg2video" : "mpeg4",
+          .frames = 150,
+          .gop = 20});
     auto p = probe(source, s);
     REQUIRE_MESSAGE(!p.result.failure, why(p.result));
     CHECK(!p.index.exact);
@@ -146,9 +154,9 @@ TEST_CASE("decode_step: a source without exact times is worked as it decodes") {
     d.end = INT64_MAX;
     d.videos = {v};
 
-    auto r = run_child(request_of(source, {d, joined({"video"}, "", -1, 0)}, {"result"}), source,
-                       s)
-                 .result;
+    auto r =
+        run_child(request_of(source, {d, joined({"video"}, "", -1, 0)}, {"result"}), source, s)
+            .result;
 
     REQUIRE_MESSAGE(!r.failure, why(r));
     auto frames = read_video(s.out("result"));

@@ -34,8 +34,8 @@ const result_file* file_named(const media_result& r, const std::string& name) {
 }
 
 /// Frames of a whole-source transcode in one shard, read back.
-std::vector<shown> transcoded(const scratch& s, const std::string& source, const packet_index& x,
-                              video_output v) {
+std::vector<shown> transcoded(const scratch& s, const std::string& source,
+                              const packet_index& x, video_output v) {
   const auto frames = v.last;
   auto a = joined({v.name}, "", frames, 0);
   auto d = shard(x, v, 0, frames);
@@ -95,9 +95,9 @@ TEST_CASE("framemill-media: the same request twice gives the same bytes") {
   hls.container = "hls";
   hls.hls_seconds = 1;
   hls.segment_pattern = "clip_%d.ts";
-  auto request = request_of(source, {shard(p.index, v, 0, v.last), a,
-                                     joined({"video"}, "audio", 40, 1.6), hls},
-                            {"result", "video", "audio", "list.m3u8*"});
+  auto request = request_of(
+      source, {shard(p.index, v, 0, v.last), a, joined({"video"}, "audio", 40, 1.6), hls},
+      {"result", "video", "audio", "list.m3u8*"});
 
   auto once = run_child(request, source, s).result;
   s.clear();
@@ -139,8 +139,9 @@ TEST_CASE("decode_step: output rates repeat and drop by the one rule") {
 TEST_CASE("decode_step: a variable frame rate is kept, or put on a grid") {
   scratch s;
   const auto source = s.path("source.mp4");
-  make({.path = source, .frames = 50, .fps = {25, 1},
-        .pts = [](int i) { return std::int64_t{i} * 100 + (i % 3) * 30 + (i > 20 ? 700 : 0); }});
+  make({.path = source, .frames = 50, .fps = {25, 1}, .pts = [](int i) {
+          return std::int64_t{i} * 100 + (i % 3) * 30 + (i > 20 ? 700 : 0);
+        }});
   auto p = probe(source, s);
   REQUIRE_MESSAGE(!p.result.failure, why(p.result));
   CHECK(p.index.exact);
@@ -168,8 +169,11 @@ TEST_CASE("decode_step: odd sizes, 4:4:4 and 10 bit become 8-bit 4:2:0") {
     CAPTURE(int{pixels});
     s.clear();
     const auto source = s.path("source.mkv");
-    make({.path = source, .frames = 12, .width = 180,
-          .height = pixels == AV_PIX_FMT_YUV444P ? 101 : 100, .pixels = pixels});
+    make({.path = source,
+          .frames = 12,
+          .width = 180,
+          .height = pixels == AV_PIX_FMT_YUV444P ? 101 : 100,
+          .pixels = pixels});
     auto p = probe(source, s);
     REQUIRE_MESSAGE(!p.result.failure, why(p.result));
 
@@ -192,7 +196,8 @@ TEST_CASE("decode_step: a rotated picture comes out upright") {
   auto d = shard(p.index, v, 0, v.last);
   d.rotation = 180;
 
-  auto r = run_here(request_of(source, {d, joined({"video"}, "", 10, 0)}, {"result"}), source, s);
+  auto r =
+      run_here(request_of(source, {d, joined({"video"}, "", 10, 0)}, {"result"}), source, s);
 
   REQUIRE_MESSAGE(!r.failure, why(r));
   // The maker drew upright pictures, so turning them moves the blocks to the
@@ -210,9 +215,9 @@ TEST_CASE("decode_step: fill modes keep the picture centred in its canvas") {
   for (auto fill : {fill_mode::black, fill_mode::white, fill_mode::gauss}) {
     auto v = rendition(p.index, {25, 1}, 25);
     v.geometry = {160, 160, 160, 90, fill};
-    auto r = run_here(request_of(source, {shard(p.index, v, 0, 6), joined({"video"}, "", 6, 0)},
-                                 {"result"}),
-                      source, s);
+    auto r = run_here(
+        request_of(source, {shard(p.index, v, 0, 6), joined({"video"}, "", 6, 0)}, {"result"}),
+        source, s);
     REQUIRE_MESSAGE(!r.failure, why(r));
     auto frames = read_video(s.out("result"));
     CHECK(frames.at(3).height == 160);
@@ -271,7 +276,9 @@ TEST_CASE("picture_output: each pick shows the frame at its time") {
     o.name = format;
     o.format = format;
     o.geometry = {160, 90, 160, 90, fill_mode::stretch};
-    o.picks = {{p.index.pts[0] - 5, 0}, {p.index.pts[17], 1}, {p.index.pts[17] + 1, 2},
+    o.picks = {{p.index.pts[0] - 5, 0},
+               {p.index.pts[17], 1},
+               {p.index.pts[17] + 1, 2},
                {p.index.pts[59] + 9999, 3}};
     d.pictures.push_back(o);
   }
@@ -304,7 +311,8 @@ TEST_CASE("sprite_step and animation_step: join raw pictures of several shards")
     o.format = "raw";
     o.geometry = {160, 90, 160, 90, fill_mode::stretch};
     for (int i = 0; i < 5; ++i)
-      o.picks.push_back({p.index.pts[static_cast<std::size_t>(part * 30 + i * 6)], part * 5 + i});
+      o.picks.push_back(
+          {p.index.pts[static_cast<std::size_t>(part * 30 + i * 6)], part * 5 + i});
     d.pictures = {o};
     steps.push_back(d);
   }
@@ -439,7 +447,8 @@ TEST_CASE("audio_step: a late start is filled with silence") {
 TEST_CASE("audio_step: MP3 from a source without video") {
   scratch s;
   const auto source = s.path("source.wav");
-  make({.path = source, .codec = "", .sound_seconds = 1.5, .sample_rate = 22050, .channels = 1});
+  make(
+      {.path = source, .codec = "", .sound_seconds = 1.5, .sample_rate = 22050, .channels = 1});
   auto p = probe(source, s);
   REQUIRE_MESSAGE(!p.result.failure, why(p.result));
   CHECK(p.result.files.empty()); // no index without video
@@ -473,9 +482,10 @@ TEST_CASE("assemble_step: HLS segments begin with key frames and carry the given
     hls.name = fmp4 ? "list_b" : "list_a";
     hls.segment_pattern = fmp4 ? "seg-%d.mp4" : "seg-%d.ts";
 
-    auto r = run_child(request_of(source, {shard(p.index, v, 0, 100), a, hls}, {hls.name + "*"}),
-                       source, s)
-                 .result;
+    auto r =
+        run_child(request_of(source, {shard(p.index, v, 0, 100), a, hls}, {hls.name + "*"}),
+                  source, s)
+            .result;
 
     REQUIRE_MESSAGE(!r.failure, why(r));
     auto list = text_of(s.out(hls.name));
