@@ -26,9 +26,9 @@ public:
   ~raw_client();
 
   bool send(std::string_view bytes);
-  [[nodiscard]] answer read();
+  answer read();
   /// Bytes until `text` was seen; "" when the connection ends before.
-  [[nodiscard]] std::string read_until(std::string_view text);
+  std::string read_until(std::string_view text);
   /// True when the server closed the connection.
   [[nodiscard]] bool is_closed();
   void shutdown();
