@@ -22,8 +22,8 @@ TEST_CASE("retry_policy: the wait doubles within its jitter, up to the longest")
 
   for (int attempts = 1; attempts < 40; ++attempts)
     for (std::uint64_t identity = 0; identity < 50; ++identity) {
-      auto centre = std::chrono::milliseconds{
-          std::min(200LL << std::min(attempts - 1, 20), 30'000LL)};
+      auto centre =
+          std::chrono::milliseconds{std::min(200LL << std::min(attempts - 1, 20), 30'000LL)};
       auto delay = patient.next(errc::io_failed, attempts, identity);
       REQUIRE(delay);
       CHECK(*delay >= centre / 2);

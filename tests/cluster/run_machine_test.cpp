@@ -37,9 +37,7 @@ struct driven_run {
     grant(i);
     finish(i, "sha of " + std::to_string(i));
   }
-  void plan(test::plan p) {
-    last = m.planned(now, std::move(p.shards), std::move(p.jobs), {});
-  }
+  void plan(test::plan p) { last = m.planned(now, std::move(p.shards), std::move(p.jobs), {}); }
   void publish(std::uint32_t j) { last = m.published(now, j, {published_file{}}); }
 
   /// The same run after the daemon died with everything written.
@@ -170,11 +168,11 @@ TEST_CASE("run_machine: a job that cannot be planned fails alone") {
 
 TEST_CASE("run_machine: a failed shard fails the jobs that want it, and no other") {
   plan p;
-  p.add(shard_role::decode, {0}, {0});    // 1
-  p.add(shard_role::decode, {0}, {1});    // 2
-  p.add(shard_role::audio, {0}, {0, 1});  // 3
-  p.add(shard_role::join, {1, 3}, {0});   // 4
-  p.add(shard_role::join, {2, 3}, {1});   // 5
+  p.add(shard_role::decode, {0}, {0});   // 1
+  p.add(shard_role::decode, {0}, {1});   // 2
+  p.add(shard_role::audio, {0}, {0, 1}); // 3
+  p.add(shard_role::join, {1, 3}, {0});  // 4
+  p.add(shard_role::join, {2, 3}, {1});  // 5
   p.add_job({4});
   p.add_job({5});
   auto r = planned(std::move(p));

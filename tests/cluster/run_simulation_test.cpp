@@ -116,12 +116,25 @@ private:
     return *std::next(c.begin(), static_cast<std::ptrdiff_t>(below(c.size())));
   }
   errc any_failure() {
-    static constexpr errc codes[] = {
-        errc::worker_crashed, errc::worker_hung,   errc::worker_killed, errc::no_memory,
-        errc::no_space,       errc::io_failed,     errc::input_damaged, errc::input_damaged,
-        errc::input_no_audio, errc::lease_lost,    errc::unavailable,   errc::timed_out,
-        errc::cancelled,      errc::internal,      errc::contract_broken, errc::corrupt,
-        errc::input_changed,  errc::not_found,     errc::busy};
+    static constexpr errc codes[] = {errc::worker_crashed,
+                                     errc::worker_hung,
+                                     errc::worker_killed,
+                                     errc::no_memory,
+                                     errc::no_space,
+                                     errc::io_failed,
+                                     errc::input_damaged,
+                                     errc::input_damaged,
+                                     errc::input_no_audio,
+                                     errc::lease_lost,
+                                     errc::unavailable,
+                                     errc::timed_out,
+                                     errc::cancelled,
+                                     errc::internal,
+                                     errc::contract_broken,
+                                     errc::corrupt,
+                                     errc::input_changed,
+                                     errc::not_found,
+                                     errc::busy};
     return codes[below(std::size(codes))];
   }
 
@@ -305,7 +318,7 @@ private:
   void act(const start_shard& a) {
     const auto& shard = machine_->shards()[a.shard];
     if (shard.state != shard_state::leased)
-      return; // stopped meanwhile
+      return;                                  // stopped meanwhile
     REQUIRE_FALSE(running_.contains(a.shard)); // one live lease
     REQUIRE(shard.epoch > started_[a.shard]);  // never again the same epoch
     started_[a.shard] = shard.epoch;
@@ -341,8 +354,7 @@ private:
   void grant(std::uint32_t shard) {
     offers_.erase(shard);
     auto worker = ++workers_;
-    const auto& actions =
-        take([&] { return machine_->granted(now(), shard, worker, "node"); });
+    const auto& actions = take([&] { return machine_->granted(now(), shard, worker, "node"); });
     REQUIRE(actions.size() == 1); // the worker is used or given back
     if (const auto* start = std::get_if<start_shard>(&actions[0])) {
       REQUIRE(start->worker == worker);
