@@ -94,8 +94,10 @@ public:
       if (!made)
         return done(failure{made.error()});
       s.commit(std::move(made->record), [this, &s, id = made->id, done](const result<void>& r) {
+        if (!r)
+          return done(failure{r.error()});
         services_.templates.set(s.definitions.templates());
-        r ? done(id) : done(failure{r.error()});
+        done(id);
       });
     });
   }
@@ -106,7 +108,8 @@ public:
       if (!c)
         return done(failure{c.error()});
       s.commit(std::move(*c), [this, &s, done](result<void> r) {
-        services_.templates.set(s.definitions.templates());
+        if (r)
+          services_.templates.set(s.definitions.templates());
         done(std::move(r));
       });
     });
@@ -146,6 +149,14 @@ public:
     p.phase = std::string{to_string(p.state)};
     p.fraction = p.state == run_state::succeeded ? 1 : 0;
     done(std::move(p));
+  }
+
+  [[nodiscard]] std::string reproduce_directory(shard_id id) const override {
+    auto shard = find_record<shard_record>(*services_.store, family::shards, keys::of(id));
+    if (!shard || !*shard)
+      return {};
+    auto path = attempt_directory(services_.failed_root, id, (*shard)->epoch);
+    return std::filesystem::exists(path) ? path : std::string{};
   }
 
   void probe(std::string bucket, std::string key, reply<media_info> done) override {

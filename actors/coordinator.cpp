@@ -87,7 +87,11 @@ void on_run_down(coordinator_state& s, const caf::down_msg& down) {
   s.run_of.erase(entry);
   if (s.live.erase(run) == 0)
     return; // ended in order
-  auto delay = revive_delay(s.restarts[run]++);
+  auto& restarts = s.restarts[run];
+  auto delay = revive_delay(restarts);
+  // A store that refuses (a full disk) is waited for, however long it takes.
+  if (down.reason != workflow_store_failed || restarts < restarts_max)
+    ++restarts;
   spdlog::warn("COORDINATOR: run {} lost its actor; again in {} ms", run.value, delay.count());
   s.self->delayed_send(s.self, delay, revive_run{run});
 }
@@ -95,8 +99,10 @@ void on_run_down(coordinator_state& s, const caf::down_msg& down) {
 /// Restarting did not help: the run ends with what is known.
 void give_up(coordinator_state& s, run_id id) {
   auto run = find_record<run_record>(*s.services->store, family::runs, keys::of(id));
-  if (!run || !*run || is_terminal((*run)->state))
-    return;
+  if (!run || !*run) {
+    spdlog::error("COORDINATOR: run {} cannot be read", id.value);
+    return s.forget(id);
+  }
   auto& r = **run;
   r.state = run_state::failed;
   r.finished = s.services->clock.now();
@@ -112,21 +118,12 @@ void give_up(coordinator_state& s, run_id id) {
   c.events.push_back(std::move(e));
   s.commit(std::move(c), [&s, id](const result<void>& status) {
     if (!status)
-      s.self->delayed_send(s.self, revive_delay(restarts_max), revive_run{id});
+      return s.self->delayed_send(s.self, revive_delay(restarts_max), revive_run{id});
+    ++s.services->counters.runs_failed;
+    (void)s.services->pins.release(id); // the next start collects the artifacts
+    s.services->progress.erase(id);
+    s.forget(id);
   });
-}
-
-void on_run_ended(coordinator_state& s, const run_ended& m) {
-  s.live.erase(m.run);
-  s.restarts.erase(m.run);
-  if (auto object = s.object_of_run.find(m.run); object != s.object_of_run.end()) {
-    auto& runs = s.runs_of_object[object->second];
-    runs.erase(m.run);
-    if (runs.empty())
-      s.runs_of_object.erase(object->second);
-    s.object_of_run.erase(object);
-  }
-  s.admit();
 }
 
 } // namespace
@@ -158,12 +155,40 @@ void coordinator_state::commit(changes c, std::function<void(result<void>)> then
   });
 }
 
+/// What was not written did not happen: the definitions are read back, once no
+/// commit is under way that they would be read without.
+void coordinator_state::reload_if_ahead() {
+  if (!ahead_of_store || !commits.empty())
+    return;
+  catalog fresh;
+  if (auto r = load_definitions(*services->store, fresh); !r) {
+    spdlog::error("COORDINATOR: definitions not read back: {}", r.error().message);
+    return;
+  }
+  definitions = std::move(fresh);
+  services->templates.set(definitions.templates());
+  ahead_of_store = false;
+}
+
 void coordinator_state::remember(const run_record& run) {
   waiting.insert({run.priority, run.id});
   auto key = keys::object(run.object.bucket, run.object.key);
   runs_of_object[key].insert(run.id);
   object_of_run[run.id] = std::move(key);
   ++services->counters.runs_created;
+}
+
+/// The run has ended.
+void coordinator_state::forget(run_id run) {
+  live.erase(run);
+  restarts.erase(run);
+  if (auto object = object_of_run.extract(run); !object.empty()) {
+    auto runs = runs_of_object.find(object.mapped());
+    runs->second.erase(run);
+    if (runs->second.empty())
+      runs_of_object.erase(runs);
+  }
+  admit();
 }
 
 void coordinator_state::admit() {
@@ -307,6 +332,8 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
     auto run = find_record<run_record>(*services->store, family::runs, key);
     if (run && *run)
       s.remember(**run);
+    else
+      spdlog::critical("COORDINATOR: live run {} cannot be read", key);
     return true;
   });
   if (!loaded)
@@ -317,19 +344,25 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
   s.admit();
   return {
       [=](settled_batch& m) { book(self->state, std::move(m)); },
-      [=](const run_ended& m) { on_run_ended(self->state, m); },
+      [=](const run_ended& m) { self->state.forget(m.run); },
       [=](const gateway_call& m) { (*m.call)(self->state); },
       [=](const revive_run& m) {
         auto& state = self->state;
-        if (state.restarts[m.run] > restarts_max)
+        auto restarts = state.restarts.find(m.run);
+        if (restarts == state.restarts.end())
+          return; // was started by a cancel meanwhile, and has ended
+        if (restarts->second > restarts_max)
           give_up(state, m.run);
         else
           state.spawn_run(m.run);
       },
       [=](committed& m) {
-        auto then = self->state.commits.extract(m.token);
+        auto& state = self->state;
+        state.ahead_of_store |= !m.status;
+        auto then = state.commits.extract(m.token);
         if (!then.empty())
           then.mapped()(std::move(m.status));
+        state.reload_if_ahead();
       },
   };
 }

@@ -41,10 +41,13 @@ struct coordinator_state {
 
   std::map<std::uint64_t, std::function<void(result<void>)>> commits; ///< by token
   std::uint64_t last_token = 0;
+  bool ahead_of_store = false; ///< a commit failed: read the definitions again
 
   // Verbs, used by handlers and by the gateway's calls (on this actor only).
   void commit(changes c, std::function<void(result<void>)> then);
+  void reload_if_ahead();
   void remember(const run_record& run);
+  void forget(run_id run);
   void admit();
   void spawn_run(run_id run);
   void cancel(run_id run, std::string why, gateway::reply<void> done);

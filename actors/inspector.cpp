@@ -1,5 +1,7 @@
 #include "actors/inspector.hpp"
 
+#include "core/limits.hpp"
+
 #include <caf/all.hpp>
 
 #include <filesystem>
@@ -45,8 +47,11 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
         a.request.source_bytes = static_cast<std::int64_t>(object.generation.size);
         a.request.steps.push_back(probe_step{});
         a.request.keep = {"index*"};
+        a.request.memory_bytes_max = limits::probe_memory_bytes_max;
+        a.memory_bytes = a.request.memory_bytes_max;
         a.source = object;
         a.reply_to = me;
+        a.grant = m.grant;
         self->send(m.handle, std::move(a));
       },
       [=](const attempt_moved&) {},

@@ -31,6 +31,9 @@
 
 namespace framemill {
 
+/// Names one reservation of a worker. A word about an older one does nothing.
+using grant_number = std::uint64_t;
+
 // ---- to SCHEDULER ----------------------------------------------------------------
 
 /// TASK WORKER → SCHEDULER, once: a slot is there.
@@ -42,6 +45,7 @@ struct worker_joined {
 /// it did not use. A repeated copy does nothing.
 struct worker_idle {
   worker_key worker = 0;
+  grant_number grant = 0;
 };
 /// WORKFLOW → SCHEDULER: wants a slot. A repeated copy replaces the offer.
 struct offer_work {
@@ -61,6 +65,7 @@ struct worker_granted {
   worker_key worker = 0;
   std::string node;
   caf::actor handle;
+  grant_number grant = 0;
 };
 /// TASK WORKER → WORKFLOW, up to 10 a second. Losing some is harmless.
 struct attempt_moved {
@@ -108,6 +113,12 @@ struct assignment {
   std::vector<handed_file> inputs;   ///< artifacts under their names in `in/`
   std::int64_t memory_bytes = 0;
   caf::actor reply_to;
+  grant_number grant = 0;
+};
+/// SCHEDULER → TASK WORKER: who had this grant is dead. Stop what you do under
+/// it; answer `worker_idle` when you do nothing under it.
+struct give_back {
+  grant_number grant = 0;
 };
 /// WORKFLOW → TASK WORKER: kill that attempt, if it is still the current one.
 struct stop_attempt {
@@ -209,6 +220,7 @@ FM_LOCAL_MESSAGE(committed)
 FM_LOCAL_MESSAGE(offer_again)
 FM_LOCAL_MESSAGE(publish_again)
 FM_LOCAL_MESSAGE(assignment)
+FM_LOCAL_MESSAGE(give_back)
 FM_LOCAL_MESSAGE(stop_attempt)
 FM_LOCAL_MESSAGE(child_spoke)
 FM_LOCAL_MESSAGE(child_logged)

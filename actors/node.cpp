@@ -164,13 +164,13 @@ node::node(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 
 node::~node() {
   auto& i = *impl_;
-  i.api.reset();
   i.services.children->close(); // no child outlives us
   for (auto& a : i.actors)
     caf::anon_send_exit(a, caf::exit_reason::kill);
   i.actors.clear();
   // Everything is durable; detached actors may still hang in a system call, and
-  // CAF 0.17 waits for all of them. The process is about to end.
+  // CAF 0.17 waits for all of them. The process is about to end. What they may
+  // still use, the gateway too, is left to it.
   (void)i.system.release();
   (void)impl_.release();
 }

@@ -15,14 +15,14 @@ void grant(self_ptr self, node_services* services) {
     auto offered = s.waiting.extract(g.shard);
     if (offered.empty())
       continue;
-    s.reserved_for[g.worker] = caf::actor_cast<caf::actor_addr>(offered.mapped());
-    self->send(offered.mapped(),
-               worker_granted{g.shard.index, g.worker, g.node, s.workers.at(g.worker)});
+    s.reserved[g.worker] = {++s.last_grant, offered.mapped().address()};
+    self->send(offered.mapped(), worker_granted{g.shard.index, g.worker, g.node,
+                                                s.workers.at(g.worker), s.last_grant});
   }
 }
 
-/// A WORKFLOW died: its offers are void. Workers it was granted report idle by
-/// themselves if they began; a grant that was still in its mailbox did not.
+/// A WORKFLOW died: its offers are void. Workers it was granted are asked: one
+/// that began stops, one whose grant was still in a mailbox is idle.
 void forget(self_ptr self, const caf::actor_addr& who) {
   auto& s = self->state;
   for (auto i = s.waiting.begin(); i != s.waiting.end();) {
@@ -31,9 +31,10 @@ void forget(self_ptr self, const caf::actor_addr& who) {
       s.core.withdraw(i->first);
     i = gone ? s.waiting.erase(i) : std::next(i);
   }
-  for (auto& [worker, owner] : s.reserved_for)
-    if (owner == who)
-      self->send(s.workers.at(worker), stop_attempt{{}, 0}); // answers worker_idle
+  for (const auto& [worker, reservation] : s.reserved)
+    if (reservation.owner == who)
+      self->send(s.workers.at(worker), give_back{reservation.grant});
+  s.watched.erase(who);
 }
 
 } // namespace
@@ -53,12 +54,17 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
         grant(self, services);
       },
       [=](const worker_idle& m) {
-        self->state.reserved_for.erase(m.worker);
+        auto& reserved = self->state.reserved;
+        auto entry = reserved.find(m.worker);
+        if (entry == reserved.end() || entry->second.grant != m.grant)
+          return;
+        reserved.erase(entry);
         self->state.core.release(m.worker);
         grant(self, services);
       },
       [=](offer_work& m) {
-        self->monitor(m.reply_to);
+        if (self->state.watched.insert(m.reply_to.address()).second)
+          self->monitor(m.reply_to); // once: each call would be told of
         self->state.waiting[m.offer.id] = m.reply_to;
         self->state.core.offer(std::move(m.offer));
         grant(self, services);

@@ -7,6 +7,7 @@
 #include <caf/stateful_actor.hpp>
 
 #include <map>
+#include <set>
 
 namespace framemill {
 
@@ -17,8 +18,14 @@ struct scheduler_state {
 
   framemill::scheduler core{scheduler::options{}};
   std::map<worker_key, caf::actor> workers;
-  std::map<shard_id, caf::actor> waiting;              ///< who offered
-  std::map<worker_key, caf::actor_addr> reserved_for;  ///< until the worker is idle again
+  std::map<shard_id, caf::actor> waiting; ///< who offered
+  std::set<caf::actor_addr> watched;      ///< who offered ever, and lives
+  struct reservation {
+    grant_number grant = 0;
+    caf::actor_addr owner;
+  };
+  std::map<worker_key, reservation> reserved; ///< until the worker is idle again
+  grant_number last_grant = 0;
 };
 
 [[nodiscard]] caf::behavior scheduler_actor(caf::stateful_actor<scheduler_state>* self,

@@ -68,4 +68,8 @@ result<bucket*> node_services::find_bucket(const std::string& name) const {
   return entry->second.get();
 }
 
+std::string attempt_directory(const std::string& root, shard_id shard, std::uint32_t epoch) {
+  return fmt::format("{}/r{}-s{}-e{}", root, shard.run.value, shard.index, epoch);
+}
+
 } // namespace framemill

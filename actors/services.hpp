@@ -84,4 +84,8 @@ struct node_services {
   [[nodiscard]] result<bucket*> find_bucket(const std::string& name) const;
 };
 
+/// The directory of one attempt below the scratch root or that of the failed.
+[[nodiscard]] std::string attempt_directory(const std::string& root, shard_id shard,
+                                            std::uint32_t epoch);
+
 } // namespace framemill

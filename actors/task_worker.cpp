@@ -19,8 +19,8 @@ namespace {
 
 using self_ptr = caf::stateful_actor<task_worker_state>*;
 
-std::string attempt_name(const assignment& a) {
-  return fmt::format("r{}-s{}-e{}", a.shard.run.value, a.shard.index, a.epoch);
+std::string directory_of(const std::string& root, const assignment& a) {
+  return attempt_directory(root, a.shard, a.epoch);
 }
 
 /// A fresh scratch directory with `in/` (handed artifacts) and `out/`.
@@ -85,7 +85,7 @@ std::optional<error> failure_of(const task_worker_state& s, const child_exit& ho
 /// Keeps what is needed to run a failed attempt again by hand; the newest few.
 void keep_for_reproduction(const node_services& services, const assignment& a,
                            const std::string& scratch) {
-  auto target = services.failed_root + "/" + attempt_name(a);
+  auto target = directory_of(services.failed_root, a);
   std::error_code ec;
   fs::create_directories(target, ec);
   std::ofstream{target + "/request.msgpack", std::ios::binary} << encode(a.request);
@@ -120,7 +120,7 @@ void finish(self_ptr self, node_services* services) {
   std::error_code ec;
   fs::remove_all(s.scratch, ec);
   self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome)});
-  self->send(s.scheduler, worker_idle{s.slot.key});
+  self->send(s.scheduler, worker_idle{s.slot.key, a->grant});
   s.child = 0;
 }
 
@@ -149,7 +149,7 @@ void execute(self_ptr self, node_services* services, assignment a) {
   s.has_result = s.stalled = false;
   s.log.clear();
   s.last_move = services->clock.now();
-  s.scratch = services->scratch_root + "/" + attempt_name(*s.job);
+  s.scratch = directory_of(services->scratch_root, *s.job);
   if (auto r = prepare_scratch(*services, *s.job, s.scratch); !r)
     return fail_before_start(self, services, r.error());
   auto source = open_source(*services, *s.job);
@@ -159,7 +159,6 @@ void execute(self_ptr self, node_services* services, assignment a) {
   spec.scratch = s.scratch;
   spec.source = std::move(*source);
   spec.request = s.job->request;
-  spec.request.memory_bytes_max = s.job->memory_bytes;
   spec.memory_bytes_max = s.job->memory_bytes;
   s.child = services->children->spawn(std::move(spec), listener_for(self, ++s.serial));
   self->delayed_send(self, std::chrono::seconds{1}, check_liveness{s.serial});
@@ -188,11 +187,16 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
         }
         execute(self, services, std::move(a));
       },
+      [=](const give_back& m) {
+        auto& s = self->state;
+        if (s.job && s.job->grant == m.grant)
+          services->children->stop(s.child);
+        else
+          self->send(s.scheduler, worker_idle{s.slot.key, m.grant});
+      },
       [=](const stop_attempt& m) {
         auto& s = self->state;
-        if (!s.job)
-          self->send(s.scheduler, worker_idle{s.slot.key});
-        else if (s.child != 0 && (!m.shard.run || (s.job->shard == m.shard && s.job->epoch == m.epoch)))
+        if (s.job && s.job->shard == m.shard && s.job->epoch == m.epoch)
           services->children->stop(s.child);
       },
       [=](const child_spoke& m) {

@@ -107,7 +107,8 @@ void apply(const context& c, run_machine::step step) {
   if (s.pending.back().durable)
     return flush(c);
   fail_point("before.commit");
-  show(c, true);
+  if (!c.machine().finished())
+    show(c, true); // an end is shown when it is durable
   auto me = caf::actor_cast<caf::actor>(c.self);
   c.services->journal->commit(std::move(step.record), [me, token = s.last_token](result<void> r) {
     caf::anon_send(me, committed{token, std::move(r)});
@@ -151,21 +152,26 @@ assignment assignment_for(const context& c, std::uint32_t index) {
     for (const auto& f : machine.shards()[need].files)
       a.inputs.push_back({f.name, f.sha256});
   a.inputs.insert(a.inputs.end(), shard.assets.begin(), shard.assets.end());
-  a.memory_bytes = shard.memory_bytes;
+  a.memory_bytes = std::min(shard.request.memory_bytes_max, c.services->config.memory_bytes);
   a.reply_to = caf::actor_cast<caf::actor>(c.self);
   return a;
 }
 
-void act_on(const context& c, const start_shard& a) {
-  if (c.machine().shards()[a.shard].state != shard_state::leased)
-    return c.self->send(c.state().scheduler, worker_idle{a.worker}); // stopped meanwhile
-  auto& lease = c.state().leases[a.shard];
-  c.self->monitor(lease.handle);
-  c.self->send(lease.handle, assignment_for(c, a.shard));
+void act_on(const context& c, const decline_worker& a) {
+  if (auto lease = c.state().granted.extract(a.worker); !lease.empty())
+    c.self->send(c.state().scheduler, worker_idle{a.worker, lease.mapped().grant});
 }
 
-void act_on(const context& c, const decline_worker& a) {
-  c.self->send(c.state().scheduler, worker_idle{a.worker});
+void act_on(const context& c, const start_shard& a) {
+  if (c.machine().shards()[a.shard].state != shard_state::leased)
+    return act_on(c, decline_worker{a.worker}); // stopped meanwhile
+  auto lease = c.state().granted.extract(a.worker).mapped();
+  auto job = assignment_for(c, a.shard);
+  job.grant = lease.grant;
+  if (c.state().watched.insert(lease.handle.address()).second)
+    c.self->monitor(lease.handle);
+  c.self->send(lease.handle, std::move(job));
+  c.state().leases[a.shard] = std::move(lease);
 }
 
 void act_on(const context& c, const stop_shard& a) {
@@ -234,6 +240,25 @@ void retry_publishing(const context& c, std::uint32_t job, const error& e) {
     apply(c, c.machine().publish_failed(c.now(), job, e));
 }
 
+bool is_current(const context& c, std::uint32_t shard, std::uint32_t epoch) {
+  const auto& shards = c.machine().shards();
+  return shard < shards.size() && shards[shard].epoch == epoch;
+}
+
+/// A TASK WORKER died, and what it worked on with it.
+void break_leases(const context& c, const caf::actor_addr& worker) {
+  c.state().watched.erase(worker);
+  std::vector<std::uint32_t> broken;
+  for (const auto& [shard, lease] : c.state().leases)
+    if (lease.handle.address() == worker)
+      broken.push_back(shard);
+  for (auto shard : broken) {
+    c.state().leases.erase(shard);
+    apply(c, c.machine().lease_broken(c.now(), shard, c.machine().shards()[shard].epoch,
+                                      {errc::worker_crashed, "the worker died", {}}));
+  }
+}
+
 void pin_artifacts(const context& c) {
   for (const auto& shard : c.machine().shards()) {
     for (const auto& f : shard.files)
@@ -271,27 +296,23 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   apply(c, c.machine().start(c.now(), [=](std::string_view sha) {
           return services->artifacts->contains(sha);
         }));
-  self->set_down_handler([=](const caf::down_msg& down) {
-    for (const auto& [shard, lease] : self->state.leases)
-      if (caf::actor_cast<caf::actor_addr>(lease.handle) == down.source)
-        apply(c, c.machine().lease_broken(c.now(), shard, c.machine().shards()[shard].epoch,
-                                          {errc::worker_crashed, "the worker died", {}}));
-  });
+  self->set_down_handler([=](const caf::down_msg& down) { break_leases(c, down.source); });
   return {
       [=](const worker_granted& m) {
-        self->state.leases[m.shard] = {m.worker, m.handle};
+        self->state.granted[m.worker] = {m.worker, m.handle, m.grant};
         apply(c, c.machine().granted(c.now(), m.shard, m.worker, m.node));
       },
       [=](const attempt_moved& m) {
-        const auto& shards = c.machine().shards();
-        if (m.shard >= shards.size() || shards[m.shard].epoch != m.epoch)
+        if (!is_current(c, m.shard, m.epoch))
           return;
         self->state.meter.moved(c.now(), m.shard, m.mark);
         show(c, false);
       },
       [=](attempt_ended& m) {
-        self->state.meter.ended(m.shard);
-        self->state.leases.erase(m.shard);
+        if (is_current(c, m.shard, m.outcome.epoch)) {
+          self->state.meter.ended(m.shard);
+          self->state.leases.erase(m.shard);
+        }
         apply(c, c.machine().attempt_finished(c.now(), m.shard, std::move(m.outcome)));
       },
       [=](publish_done& m) {
@@ -320,7 +341,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
           spdlog::error("WORKFLOW: run {}: {}", run.value, m.status.error().message);
           for (auto& done : std::exchange(self->state.when_cancelled, {}))
             done(failure{m.status.error()});
-          self->quit(caf::sec::runtime_error);
+          self->quit(workflow_store_failed);
           return;
         }
         for (auto& p : self->state.pending)

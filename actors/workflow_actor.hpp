@@ -5,11 +5,13 @@
 #include "cluster/progress_meter.hpp"
 
 #include <caf/event_based_actor.hpp>
+#include <caf/sec.hpp>
 #include <caf/stateful_actor.hpp>
 
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace framemill {
 
@@ -34,8 +36,11 @@ struct workflow_state {
   struct lease {
     worker_key worker = 0;
     caf::actor handle;
+    grant_number grant = 0;
   };
-  std::map<std::uint32_t, lease> leases;          ///< by shard
+  std::map<worker_key, lease> granted;   ///< until the step that takes or declines it is durable
+  std::map<std::uint32_t, lease> leases; ///< by shard: what its worker was told to do
+  std::set<caf::actor_addr> watched;     ///< workers of leases, once each
   std::map<std::uint32_t, int> publish_attempts;  ///< by job
   std::vector<gateway::reply<void>> when_cancelled;
   timestamp last_shown;
@@ -44,6 +49,9 @@ struct workflow_state {
 struct workflow_places {
   caf::actor scheduler, publisher, coordinator;
 };
+
+/// Why it quits when the store refused a step: not the run's fault.
+inline constexpr auto workflow_store_failed = caf::sec::unavailable_or_would_block;
 
 [[nodiscard]] caf::behavior workflow_actor(caf::stateful_actor<workflow_state>* self,
                                            node_services* services, run_id run,

@@ -68,6 +68,7 @@ shard_record probe_shard(const run_record& run) {
   s.request.source_bytes = static_cast<std::int64_t>(run.object.generation.size);
   s.request.steps.push_back(probe_step{});
   s.request.keep = {"index*"};
+  s.request.memory_bytes_max = limits::probe_memory_bytes_max;
   s.cost = 0.1;
   return s;
 }
@@ -79,6 +80,12 @@ int counted_attempts(const shard_record& shard) {
       std::count_if(shard.attempts.begin(), shard.attempts.end(), [](const auto& a) {
         return a.failure && a.failure->code != errc::unavailable;
       }));
+}
+
+/// Learned: reserve more, and let the child have more.
+void grow_memory(shard_record& shard) {
+  shard.memory_bytes *= 2;
+  shard.request.memory_bytes_max *= 2;
 }
 
 } // namespace
@@ -408,7 +415,7 @@ void run_machine::retry_or_fail(writer& w, shard_record& shard, const error& e,
                                 timestamp now) {
   auto identity = std::hash<shard_id>{}(shard.id);
   if (e.code == errc::no_memory)
-    shard.memory_bytes *= 2; // learned: reserve more, and let the child have more
+    grow_memory(shard);
   if (auto delay = policy_.next(e.code, counted_attempts(shard), identity)) {
     set(w, shard, shard_state::ready);
     w.tell("shard.retry", "ready",

@@ -44,6 +44,8 @@ inline constexpr auto retry_delay_first = 200ms;
 inline constexpr auto retry_delay_max = 30s;
 inline constexpr std::size_t attempt_log_lines_max = 200;
 
+inline constexpr std::int64_t probe_memory_bytes_max = 2LL << 30; ///< resident
+
 // Queues
 inline constexpr std::size_t live_runs_max = 64;     ///< WORKFLOW actors at once
 inline constexpr std::size_t ingest_batch_max = 512; ///< objects in one commit

@@ -44,7 +44,10 @@ struct finish_inputs {
   void operator()(Other&) const {}
 };
 
+/// A join of several shards looks at the source to check its seams.
 bool reads_source(const media_step& step) {
+  if (const auto* a = std::get_if<assemble_step>(&step))
+    return a->videos.size() > 1;
   return std::holds_alternative<decode_step>(step) ||
          std::holds_alternative<audio_step>(step) || std::holds_alternative<remux_step>(step);
 }

@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
   if (!keys)
     return die(keys.error());
   system_clock clock;
-  api_server::options api;
+  api_options api;
   api.listen = config.api_listen;
   api.credentials = {{keys->secret_id, keys->secret_key}};
   auto server = api_server::start(std::move(api), (*node)->api(), clock);
