@@ -15,12 +15,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <deque>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace framemill {
@@ -29,7 +31,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int memory_poll_ms = 200;
+constexpr std::chrono::milliseconds memory_look_every{200};
+constexpr std::size_t pipe_bytes_max = 1u << 20; ///< a pipe holds no more (F_SETPIPE_SZ)
 constexpr std::size_t log_line_bytes_max = 2000;
 
 struct pipe_pair {
@@ -86,6 +89,7 @@ result<std::string> run_and_read(std::vector<std::string> words) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions, err.write.get(), 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   auto argv = argv_of(words);
   pid_t pid = 0;
   auto status = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
@@ -138,6 +142,8 @@ std::string child_exit::text() const {
     return "not started: " + spawn_error;
   if (over_memory)
     return "killed over its memory limit";
+  if (!violation.empty())
+    return "killed for breaking the protocol: " + violation;
   if (signal != 0)
     return fmt::format("signal {} ({})", signal, ::strsignal(signal));
   return fmt::format("exit {}", code);
@@ -198,6 +204,11 @@ private:
   }
 
   void run() {
+    // A child that dies before it has read its request must not take us along.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
     while (!ending_ || !children_.empty()) {
       poll_once();
       take_posted();
@@ -235,7 +246,8 @@ private:
       if (!c.exited)
         add(key, 3, c.pidfd, POLLIN);
     }
-    auto n = ::poll(fds.data(), fds.size(), children_.empty() ? -1 : memory_poll_ms);
+    auto n = ::poll(fds.data(), fds.size(),
+                    children_.empty() ? -1 : static_cast<int>(memory_look_every.count()));
     if (n <= 0)
       return;
     std::uint64_t drained = 0;
@@ -298,6 +310,8 @@ private:
       posix_spawn_file_actions_adddup2(&actions, spec.source.get(), 3);
     if (!sandbox_)
       posix_spawn_file_actions_addchdir_np(&actions, spec.scratch.c_str());
+    // Sockets of libraries are not close-on-exec; a child gets none of them.
+    posix_spawn_file_actions_addclosefrom_np(&actions, spec.source ? 4 : 3);
     auto words = command(program_, spec.scratch, sandbox_, {});
     auto argv = argv_of(words);
     auto status = posix_spawnp(&c.pid, argv[0], &actions, nullptr, argv.data(), environ);
@@ -306,6 +320,8 @@ private:
       return fail_errno(status, words[0]);
     (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(c.pid), 5);
     c.pidfd = file_handle{static_cast<int>(::syscall(SYS_pidfd_open, c.pid, 0))};
+    if (!c.pidfd)
+      return give_up_on(c.pid, errno);
     c.input = std::move(in.write);
     c.output = std::move(out.read);
     c.log = std::move(log.read);
@@ -319,6 +335,13 @@ private:
     return {};
   }
 
+  /// Without a handle on it, it could be neither watched nor stopped.
+  static failure give_up_on(pid_t pid, int why) {
+    ::kill(pid, SIGKILL);
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
+    return fail_errno(why, "pidfd_open");
+  }
+
   static void write_request(child& c) {
     auto n = ::write(c.input.get(), c.to_write.data(), c.to_write.size());
     if (n > 0)
@@ -327,26 +350,30 @@ private:
       c.to_write.clear(); // it is dying; its exit will tell
   }
 
-  /// Appends what is there; closes `from` at its end.
-  static void drain(file_handle& from, std::string& to) {
+  /// Appends what is there, up to about `bytes_max`: others wait for their turn.
+  /// Closes `from` at its end.
+  static void drain(file_handle& from, std::string& to, std::size_t bytes_max) {
     char buffer[65536];
-    for (;;) {
+    for (std::size_t taken = 0; taken < bytes_max;) {
       auto n = ::read(from.get(), buffer, sizeof buffer);
       if (n > 0) {
         to.append(buffer, static_cast<std::size_t>(n));
-        if (static_cast<std::size_t>(n) < sizeof buffer)
-          return;
-      } else if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        return;
+        taken += static_cast<std::size_t>(n);
       } else {
-        from = {};
+        if (n == 0 || (errno != EAGAIN && errno != EINTR))
+          from = {};
         return;
       }
     }
   }
 
-  void read_output(child& c) {
-    drain(c.output, c.frames);
+  void read_output(child& c, std::size_t bytes_max = 1) {
+    drain(c.output, c.frames, bytes_max);
+    std::optional<child_message> mark; // the newest is enough
+    auto tell_mark = [&] {
+      if (mark)
+        c.listener.on_message(*std::exchange(mark, std::nullopt));
+    };
     std::size_t at = 0;
     while (c.frames.size() - at >= 4) {
       std::uint32_t length = 0;
@@ -359,22 +386,34 @@ private:
       auto message = decode<child_message>(std::string_view{c.frames}.substr(at + 4, length));
       if (!message)
         return distrust(c, message.error().message);
-      c.listener.on_message(std::move(*message));
+      if (std::holds_alternative<media_result>(*message)) {
+        tell_mark();
+        c.listener.on_message(std::move(*message));
+      } else {
+        mark = std::move(*message);
+      }
       at += 4 + length;
     }
+    tell_mark();
     c.frames.erase(0, at);
   }
 
   /// A child that does not speak the protocol has been taken over or is broken.
   void distrust(child& c, const std::string& why) {
-    c.listener.on_log("protocol violation: " + why);
+    c.exit.violation = why;
     c.frames.clear();
     c.output = {};
     kill(c);
   }
 
-  static void read_log(child& c) {
-    drain(c.log, c.line);
+  static void read_log(child& c, std::size_t bytes_max = 1) {
+    drain(c.log, c.line, bytes_max);
+    std::deque<std::string> lines; // the newest are enough
+    auto add = [&](std::string line) {
+      lines.push_back(std::move(line));
+      if (lines.size() > limits::attempt_log_lines_max)
+        lines.pop_front();
+    };
     std::size_t at = 0;
     for (;;) {
       auto end = c.line.find('\n', at);
@@ -382,12 +421,14 @@ private:
         end = at + log_line_bytes_max;
       if (end == std::string::npos)
         break;
-      c.listener.on_log(c.line.substr(at, end - at));
+      add(c.line.substr(at, end - at));
       at = end + (end < c.line.size() && c.line[end] == '\n' ? 1 : 0);
     }
     c.line.erase(0, at);
     if (!c.log && !c.line.empty())
-      c.listener.on_log(std::exchange(c.line, {}));
+      add(std::exchange(c.line, {}));
+    for (auto& line : lines)
+      c.listener.on_log(std::move(line));
   }
 
   void reap(child& c) {
@@ -405,9 +446,9 @@ private:
       c.exit.signal = std::exchange(c.exit.code, -1) - 128;
     // Nothing of it is alive to write more; do not wait for a leaked pipe.
     if (c.output)
-      read_output(c);
+      read_output(c, pipe_bytes_max);
     if (c.log)
-      read_log(c);
+      read_log(c, pipe_bytes_max);
     c.output = {};
     c.log = {};
   }
@@ -418,6 +459,10 @@ private:
   }
 
   void check_memory() {
+    auto now = std::chrono::steady_clock::now();
+    if (now - memory_looked_ < memory_look_every)
+      return;
+    memory_looked_ = now;
     for (auto& [key, c] : children_)
       if (c.memory_bytes_max > 0 && !c.exited && !c.exit.over_memory
           && resident_bytes(c.pid) > c.memory_bytes_max) {
@@ -433,6 +478,7 @@ private:
   std::deque<std::function<void()>> todo_;
   std::map<child_key, child> children_;
   std::atomic<child_key> last_key_{0};
+  std::chrono::steady_clock::time_point memory_looked_;
   bool ending_ = false;
   std::thread thread_; ///< last: starts when the rest is there
 };

@@ -29,10 +29,13 @@ struct child_exit {
   bool over_memory = false;  ///< we killed it for its memory
   bool stopped = false;      ///< we killed it because we were asked to
   std::string spawn_error;   ///< it never ran: why
+  std::string violation;     ///< we killed it for not speaking the protocol: how
   [[nodiscard]] std::string text() const; ///< "exit 0", "signal 9 (Killed)"
 };
 
-/// What a child says. All run on the host's thread and must not block.
+/// What a child says. All run on the host's thread and must not block. Of what
+/// was said since the last look, only the last watermark and the last lines of
+/// the log are told: a child cannot flood its listener.
 struct child_listener {
   std::function<void(child_message)> on_message;
   std::function<void(std::string line)> on_log;
