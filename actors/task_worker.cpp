@@ -18,6 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 using self_ptr = caf::stateful_actor<task_worker_state>*;
+constexpr std::size_t kept_attempts_max = 32;
+constexpr microseconds tell_every{100'000};
 
 std::string directory_of(const std::string& root, const assignment& a) {
   return attempt_directory(root, a.shard, a.epoch);
@@ -69,6 +71,8 @@ std::optional<error> failure_of(const task_worker_state& s, const child_exit& ho
   if (how.over_memory)
     return error{errc::no_memory,
                  fmt::format("the child used more than {} MiB of memory", memory_bytes >> 20), {}};
+  if (!how.violation.empty())
+    return error{errc::worker_crashed, "the child broke the protocol: " + how.violation, {}};
   if (s.stalled)
     return error{errc::worker_hung, "no watermark moved within the limit; the child was killed", {}};
   if (how.stopped)
@@ -93,15 +97,15 @@ void keep_for_reproduction(const node_services& services, const assignment& a,
   if (a.source)
     if (auto bucket = services.find_bucket(a.source->bucket))
       fs::create_symlink((*bucket)->location() + "/" + a.source->key, target + "/source", ec);
-  std::vector<fs::path> kept;
-  for (const auto& entry : fs::directory_iterator(services.failed_root, ec))
-    kept.push_back(entry.path());
-  std::sort(kept.begin(), kept.end(), [&](const auto& x, const auto& y) {
-    std::error_code ignored;
-    return fs::last_write_time(x, ignored) > fs::last_write_time(y, ignored);
-  });
-  for (std::size_t i = 32; i < kept.size(); ++i)
-    fs::remove_all(kept[i], ec);
+  // Times are read once: other workers change them while we sort.
+  std::vector<std::pair<fs::file_time_type, fs::path>> kept;
+  for (fs::directory_iterator i{services.failed_root, ec}, end; !ec && i != end; i.increment(ec)) {
+    std::error_code gone;
+    kept.emplace_back(fs::last_write_time(i->path(), gone), i->path());
+  }
+  std::sort(kept.begin(), kept.end(), std::greater<>{});
+  for (std::size_t i = kept_attempts_max; i < kept.size(); ++i)
+    fs::remove_all(kept[i].second, ec);
 }
 
 void finish(self_ptr self, node_services* services) {
@@ -207,6 +211,9 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
           if (!s.outcome.last_watermark || moved(*s.outcome.last_watermark, *mark))
             s.last_move = services->clock.now();
           s.outcome.last_watermark = *mark;
+          if (services->clock.now() - s.last_told < tell_every)
+            return;
+          s.last_told = services->clock.now();
           self->send(s.job->reply_to, attempt_moved{s.job->shard.index, s.job->epoch, *mark});
         } else {
           s.outcome.result = std::get<media_result>(*m.message);

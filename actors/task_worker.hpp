@@ -26,9 +26,9 @@ struct task_worker_state {
   attempt_outcome outcome;
   bool has_result = false;
   bool stalled = false;
-  bool protocol_broken = false;
   std::deque<std::string> log;
   timestamp last_move;
+  timestamp last_told; ///< to the WORKFLOW, of a watermark
 };
 
 [[nodiscard]] caf::behavior task_worker(caf::stateful_actor<task_worker_state>* self,
