@@ -159,7 +159,6 @@ caf::behavior bucket_watcher(self_ptr self, node_services* services, bucket* wat
     caf::anon_send(me, change_hints{std::move(h)});
   });
   self->set_default_handler(caf::drop);
-  self->attach_functor([self] { self->state.hints.reset(); });
   self->send(self, scan_tick{});
   return {
       [=](const change_hints& m) { take_hints(c, m.hints); },
