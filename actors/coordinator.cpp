@@ -103,6 +103,8 @@ void give_up(coordinator_state& s, run_id id) {
     spdlog::error("COORDINATOR: run {} cannot be read", id.value);
     return s.forget(id);
   }
+  if (is_terminal((*run)->state))
+    return s.forget(id);
   auto& r = **run;
   r.state = run_state::failed;
   r.finished = s.services->clock.now();
