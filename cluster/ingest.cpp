@@ -28,7 +28,7 @@ std::string why_no_run(const object_record& line, bool any_trigger, bool any_ran
   if (line.origin && any_trigger)
     return "made by a run of the workflow that it would trigger";
   if (line.origin)
-    return fmt::format("made by run {}", line.origin->run.value);
+    return "an output of ours, which no other enabled workflow takes";
   return "no enabled workflow takes it";
 }
 
