@@ -7,6 +7,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -56,7 +57,9 @@ void daemon_process::launch(const std::vector<std::string>& arguments) {
   log_seen_ = log().size();
   auto words = options_.wrapper;
   words.insert(words.end(), {program("framemilld"), "--config", options_.data_dir + ".toml",
-                             "--data-dir", options_.data_dir, "--api-listen", "127.0.0.1:0"});
+                             "--data-dir", options_.data_dir});
+  if (std::find(arguments.begin(), arguments.end(), "--api-listen") == arguments.end())
+    words.insert(words.end(), {"--api-listen", "127.0.0.1:0"});
   words.insert(words.end(), arguments.begin(), arguments.end());
   process_ = std::make_unique<process>(process_options{words, {}, log_file_});
 }

@@ -66,7 +66,8 @@ std::vector<bad_file> bad_files(const temp_dir& dir) {
 /// The ledger's lines whose reason is `part`.
 std::vector<json> ignored_because(const node_fixture& f, const std::string& part) {
   std::vector<json> out;
-  for (const auto& o : f.ask({"bucket", "objects", "media", "--state", "ignored"})["Objects"])
+  auto answer = f.ask({"bucket", "objects", "media", "--state", "ignored"});
+  for (const auto& o : answer["Objects"])
     if (o["Reason"].get<std::string>().find(part) != std::string::npos)
       out.push_back(o);
   return out;
@@ -178,7 +179,6 @@ TEST_CASE("bad input: names with control characters and links are ignored, and t
   CHECK(eventually([&] { return !ignored_because(f, "link").empty(); }));
   CHECK(eventually([&] { return ignored_because(f, "").size() >= 3; }));
   CHECK(f.runs().size() == 1);
-  auto id = std::to_string(f.runs()[0]["Id"].get<int>());
   CHECK(f.command({"run", "submit", "media:in/link.mp4", "--workflow", "1"}).exit_code != 0);
   CHECK(f.command({"run", "submit", "media:in/linked/a.mp4", "--workflow", "1"}).exit_code != 0);
   check_quiet(f);

@@ -98,10 +98,16 @@ std::vector<json> node_fixture::events(std::uint64_t run) const {
 }
 
 json node_fixture::object(const std::string& key) const {
-  for (const auto& o : ask({"bucket", "objects", "media", "--prefix", key})["Objects"])
+  auto answer = ask({"bucket", "objects", "media", "--prefix", key});
+  for (const auto& o : answer["Objects"])
     if (o["Object"]["Key"] == key)
       return o;
   return {};
+}
+
+bool node_fixture::object_is(const std::string& key, const std::string& state) const {
+  auto line = object(key);
+  return line.is_object() && line["State"] == state;
 }
 
 json node_fixture::audit() const { return command({"audit", "media"}).last()["Audit"]; }
@@ -161,10 +167,10 @@ std::string failure_code(const json& run) { return failure_of(run).value("Code",
 std::string failure_message(const json& run) { return failure_of(run).value("Message", ""); }
 
 void check_quiet(const node_fixture& f) {
+  CHECK(eventually([&] { return f.audit().value("Settling", 1) == 0; }));
   auto books = f.audit();
   CHECK_MESSAGE(books.value("Balanced", false), books.dump(2));
   CHECK(books["Duplicated"].empty());
-  CHECK(books["Settling"] == 0);
   for (const auto& run : f.runs()) {
     auto events = f.events(run["Id"]);
     CHECK(std::count_if(events.begin(), events.end(), is_terminal_event) == 1);

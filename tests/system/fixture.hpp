@@ -37,6 +37,7 @@ struct node_fixture {
   [[nodiscard]] std::vector<json> runs() const;   ///< newest first
   [[nodiscard]] std::vector<json> events(std::uint64_t run) const;
   [[nodiscard]] json object(const std::string& key) const; ///< of the ledger; null = none
+  [[nodiscard]] bool object_is(const std::string& key, const std::string& state) const;
   [[nodiscard]] json audit() const;
   /// key → SHA-256 of what is in the bucket below a prefix; hidden files too,
   /// but for the bucket's own sentinel.
