@@ -28,7 +28,8 @@ constexpr int exit_refused = 4; ///< another daemon, a newer schema, a taken por
 
 int die(const error& e) {
   spdlog::critical("framemilld: {}", e.message);
-  auto usage = class_of(e.code) == failure_class::config && e.code != errc::schema_newer;
+  auto usage = class_of(e.code) == failure_class::config && e.code != errc::schema_newer
+               && e.code != errc::in_use;
   return usage ? exit_usage : exit_refused;
 }
 
