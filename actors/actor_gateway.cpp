@@ -11,6 +11,7 @@
 #include <caf/all.hpp>
 
 #include <filesystem>
+#include <set>
 
 namespace framemill {
 
@@ -55,6 +56,8 @@ public:
         scheduler_(std::move(scheduler)) {}
 
   void create_workflow(workflow_spec spec, reply<workflow_id> done) override {
+    if (auto here = buckets_of(spec); !here)
+      return done(failure{here.error()});
     on_coordinator([this, spec = std::move(spec), done = std::move(done)](coordinator_state& s) {
       auto made = s.definitions.create_workflow(now(), spec);
       if (!made)
@@ -67,7 +70,8 @@ public:
   }
 
   void reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) override {
-    change([this, id, spec = std::move(spec)](coordinator_state& s) {
+    change([this, id, spec = std::move(spec)](coordinator_state& s) -> result<changes> {
+      FM_CHECK(buckets_of(spec));
       return s.definitions.reset_workflow(now(), id, spec);
     }, std::move(done));
   }
@@ -266,18 +270,26 @@ private:
     });
   }
 
-  /// A workflow can be enabled only when its buckets are here.
+  /// Every bucket that a workflow reads from or writes to must be here.
+  [[nodiscard]] result<std::set<bucket*>> buckets_of(const workflow_spec& spec) const {
+    std::set<bucket*> outputs;
+    FM_CHECK(services_.find_bucket(spec.trigger.bucket));
+    for (const auto& a : spec.activities) {
+      auto place = place_output(a, spec.output_storage, spec.output_dir, spec.trigger.bucket, "");
+      FM_TRY(auto* b, services_.find_bucket(place.bucket));
+      outputs.insert(b);
+    }
+    return outputs;
+  }
+
+  /// At enable time the outputs must be writable too.
   [[nodiscard]] result<void> check_buckets(const coordinator_state& s, workflow_id id) const {
     const auto* w = s.definitions.find(id);
     if (w == nullptr)
       return fail_field(errc::not_found, "WorkflowId", "no workflow {}", id.value);
-    FM_CHECK(services_.find_bucket(w->spec.trigger.bucket));
-    for (const auto& a : w->spec.activities) {
-      auto place = place_output(a, w->spec.output_storage, w->spec.output_dir,
-                                w->spec.trigger.bucket, "");
-      FM_TRY(auto* b, services_.find_bucket(place.bucket));
+    FM_TRY(auto outputs, buckets_of(w->spec));
+    for (auto* b : outputs)
       FM_CHECK(b->check_writable());
-    }
     return {};
   }
 

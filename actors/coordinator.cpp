@@ -18,6 +18,12 @@ using self_ptr = caf::stateful_actor<coordinator_state>*;
 constexpr int restarts_max = 20;
 constexpr microseconds session_window{3LL * 24 * 3600 * 1'000'000}; // MPS: three days
 
+/// Names of users are bucket and key, never a path of this machine.
+failure no_object(const error& e, const std::string& bucket, const std::string& key) {
+  auto why = e.code == errc::not_found ? "there is no such object" : e.message;
+  return fail_field(e.code, "Object", "{}/{}: {}", bucket, key, why);
+}
+
 std::chrono::milliseconds revive_delay(int restarts) {
   return std::min(std::chrono::milliseconds{100} * (1 << std::min(restarts, 9)),
                   std::chrono::milliseconds{30'000});
@@ -237,8 +243,7 @@ void coordinator_state::submit(run_request request, gateway::reply<run_id> done)
     return done(failure{key.error()});
   auto g = (*found)->stat(*key);
   if (!g)
-    return done(fail_field(g.error().code, "Object", "{}/{}: {}", request.bucket, *key,
-                           g.error().message));
+    return done(no_object(g.error(), request.bucket, *key));
   std::uint32_t revision = 0;
   if (request.workflow) {
     const auto* w = definitions.find(request.workflow);
@@ -296,7 +301,7 @@ void coordinator_state::retry(run_id id, gateway::reply<run_id> done) {
     return done(failure{found.error()});
   auto g = (*found)->stat((*old)->object.key);
   if (!g)
-    return done(failure{g.error()});
+    return done(no_object(g.error(), (*old)->object.bucket, (*old)->object.key));
   auto object = (*old)->object;
   object.generation = *g;
   auto run = make_run(services->clock.now(), {definitions.next_run_id()}, run_cause::retry,
