@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstring>
@@ -417,10 +418,9 @@ private:
     std::size_t at = 0;
     for (;;) {
       auto end = c.line.find('\n', at);
-      if (end == std::string::npos && c.line.size() - at > log_line_bytes_max)
-        end = at + log_line_bytes_max;
-      if (end == std::string::npos)
+      if (end == std::string::npos && c.line.size() - at <= log_line_bytes_max)
         break;
+      end = std::min(end, at + log_line_bytes_max);
       add(c.line.substr(at, end - at));
       at = end + (end < c.line.size() && c.line[end] == '\n' ? 1 : 0);
     }
