@@ -1,0 +1,104 @@
+#include "actors/scheduler_actor.hpp"
+#include "tests/support/actor_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace framemill;
+using namespace framemill::test;
+
+namespace {
+
+struct scheduling : test_services, virtual_actors {
+  scheduling() : test_services(durability::at_once) { drain(); }
+
+  void join(inbox& worker, worker_key key) {
+    tell(scheduler, worker_joined{{key, "node"}, worker.handle});
+  }
+  void offer(inbox& workflow, std::uint64_t run, std::uint32_t shard) {
+    shard_offer o;
+    o.id = {{run}, shard};
+    o.workflow = run;
+    tell(scheduler, offer_work{std::move(o), workflow.handle});
+  }
+  node_status status() {
+    node_status out;
+    tell(scheduler, report_status{[&](result<node_status> s) { out = *s; }, {}});
+    return out;
+  }
+
+  caf::actor scheduler = system.spawn(scheduler_actor, &shared);
+  inbox workflow{system}, other{system}, worker{system};
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: an offer waits for a worker and gets it") {
+  offer(workflow, 1, 4);
+  CHECK(workflow.take<worker_granted>().empty());
+  join(worker, 9);
+  auto grant = workflow.only<worker_granted>();
+  CHECK(grant.shard == 4);
+  CHECK(grant.worker == 9);
+  CHECK(grant.node == "node");
+  CHECK(grant.handle == worker.handle);
+  CHECK(status().slots_busy == 1);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a repeated offer is granted once") {
+  offer(workflow, 1, 4);
+  offer(workflow, 1, 4);
+  join(worker, 9);
+  tell(scheduler, worker_idle{9, workflow.only<worker_granted>().grant});
+  CHECK(workflow.take<worker_granted>().empty());
+  CHECK(status().shards_ready == 0);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: an offer that was withdrawn is not granted") {
+  offer(workflow, 1, 4);
+  tell(scheduler, withdraw_work{{{1}, 4}});
+  join(worker, 9);
+  CHECK(workflow.take<worker_granted>().empty());
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a late idle does not free the next grant") {
+  join(worker, 9);
+  offer(workflow, 1, 1);
+  auto first = workflow.only<worker_granted>();
+  tell(scheduler, worker_idle{9, first.grant});
+  offer(other, 2, 1);
+  CHECK(other.take<worker_granted>().size() == 1);
+
+  tell(scheduler, worker_idle{9, first.grant}); // a copy
+  offer(workflow, 1, 2);
+  CHECK(workflow.take<worker_granted>().empty());
+  CHECK(status().slots_busy == 1);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a dead WORKFLOW's offers are dropped") {
+  offer(workflow, 1, 1);
+  offer(workflow, 1, 2);
+  offer(other, 2, 1);
+  kill(workflow.handle);
+  CHECK(status().shards_ready == 1);
+  join(worker, 9);
+  CHECK(other.take<worker_granted>().size() == 1);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a dead WORKFLOW's worker is asked back once") {
+  join(worker, 9);
+  for (std::uint32_t shard = 1; shard <= 5; ++shard)
+    offer(workflow, 1, shard); // five messages, one death
+  auto grant = workflow.only<worker_granted>().grant;
+  kill(workflow.handle);
+  CHECK(worker.only<give_back>().grant == grant);
+
+  tell(scheduler, worker_idle{9, grant});
+  offer(other, 2, 1);
+  CHECK(other.take<worker_granted>().size() == 1);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: an offer of one who is dead does not stay") {
+  kill(workflow.handle);
+  offer(workflow, 1, 1);
+  CHECK(status().shards_ready == 0);
+}

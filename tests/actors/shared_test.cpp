@@ -1,0 +1,107 @@
+#include "actors/fail_points.hpp"
+#include "actors/progress_board.hpp"
+#include "actors/services.hpp"
+#include "storage/file_handle.hpp"
+
+#include <doctest/doctest.h>
+
+#include <csignal>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace framemill;
+
+TEST_CASE("artifact_pins: what two runs need is free when the second lets go") {
+  artifact_pins pins;
+  pins.pin({1}, "a");
+  pins.pin({1}, "b");
+  pins.pin({2}, "a");
+  CHECK(pins.release({1}) == std::vector<std::string>{"b"});
+  CHECK(pins.is_pinned("a"));
+  CHECK(pins.release({2}) == std::vector<std::string>{"a"});
+  CHECK_FALSE(pins.is_pinned("a"));
+}
+
+TEST_CASE("artifact_pins: what one run pinned twice is freed once") {
+  artifact_pins pins;
+  pins.pin({1}, "a");
+  pins.pin({1}, "a");
+  CHECK(pins.release({1}) == std::vector<std::string>{"a"});
+  CHECK(pins.release({1}).empty());
+}
+
+TEST_CASE("progress_board: shows the latest and tells it to who follows") {
+  progress_board board;
+  std::vector<double> heard;
+  auto token = board.follow([&](const run_progress& p) { heard.push_back(p.fraction); });
+  run_progress p;
+  p.run = {1};
+  for (double fraction : {0.25, 0.5}) {
+    p.fraction = fraction;
+    board.set(p);
+  }
+  CHECK(heard == std::vector{0.25, 0.5});
+  CHECK(board.find({1})->fraction == 0.5);
+  CHECK_FALSE(board.find({2}));
+
+  token.reset();
+  board.set(p);
+  CHECK(heard.size() == 2);
+  board.erase({1});
+  CHECK_FALSE(board.find({1}));
+}
+
+TEST_CASE("node_config: what cannot work is refused by name") {
+  auto field = [](auto change) {
+    node_config c;
+    c.buckets["in"] = "/srv/in";
+    change(c);
+    auto r = validate(c);
+    return r ? std::string{} : r.error().field;
+  };
+  CHECK(field([](auto&) {}).empty());
+  CHECK(field([](auto& c) { c.data_dir.clear(); }) == "data_dir");
+  CHECK(field([](auto& c) { c.slots = -1; }) == "slots");
+  CHECK(field([](auto& c) { c.slots = 1025; }) == "slots");
+  CHECK(field([](auto& c) { c.memory_bytes = -1; }) == "memory_bytes");
+  CHECK(field([](auto& c) { c.scan_interval = std::chrono::milliseconds{99}; })
+        == "scan_interval");
+  CHECK(field([](auto& c) { c.stall_limit = std::chrono::milliseconds{999}; }) == "stall_limit");
+  for (const auto* name : {"", "a/b", "a b", "\xc3\xa9", "..\n"})
+    CHECK(field([&](auto& c) { c.buckets[name] = "/srv"; }) == "bucket");
+  CHECK(field([](auto& c) { c.buckets[std::string(64, 'a')] = "/srv"; }) == "bucket");
+  CHECK(field([](auto& c) { c.buckets["in"].clear(); }) == "bucket");
+}
+
+TEST_CASE("find_bucket: names what is not there") {
+  node_services services;
+  auto found = services.find_bucket("gone");
+  REQUIRE_FALSE(found);
+  CHECK(found.error().code == errc::not_found);
+  CHECK(found.error().message.find("gone") != std::string::npos);
+}
+
+TEST_CASE("fail_point: dies at the pass that was named, and only there") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  file_handle from{ends[0]}, to{ends[1]};
+  auto pid = ::fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    arm_fail_point("before.commit:3");
+    fail_point("publish.staged");
+    for (int i = 0; i < 5; ++i) {
+      fail_point("before.commit");
+      (void)!::write(to.get(), "x", 1);
+    }
+    ::_exit(0);
+  }
+  to = {};
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  CHECK(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGKILL);
+  char passed[8];
+  CHECK(::read(from.get(), passed, sizeof passed) == 2);
+}
