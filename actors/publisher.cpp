@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <future>
 #include <set>
+#include <string_view>
+#include <utility>
 
 namespace framemill {
 
@@ -38,18 +40,20 @@ std::string with_number(std::string key, const number_format& f, std::int64_t or
   return key;
 }
 
-/// Each file goes to the first item that takes it: `<name>.init` before
-/// `<name>.*`.
+/// Each file of a shard goes to the first item that takes it: `<name>.init`
+/// before `<name>.*`. Every item has a copy of its shard's list, so a file is
+/// known by its name.
 result<std::vector<target>> targets_of(const publish_order& order) {
   std::vector<target> out;
-  std::set<const result_file*> taken;
+  std::set<std::pair<std::uint32_t, std::string_view>> taken;
   for (std::size_t i = 0; i < order.job.items.size(); ++i) {
     const auto& item = order.job.items[i];
     auto many = item.file.ends_with('*');
     auto prefix = many ? item.file.substr(0, item.file.size() - 1) : item.file;
     auto first = out.size();
     for (const auto& f : order.files[i])
-      if ((many ? f.name.starts_with(prefix) : f.name == prefix) && taken.insert(&f).second)
+      if ((many ? f.name.starts_with(prefix) : f.name == prefix)
+          && taken.emplace(item.shard, f.name).second)
         out.push_back({&f, item.bucket,
                        with_number(item.key, order.job.numbers, ordinal_of(f.name, prefix.size())),
                        item.role});
@@ -62,6 +66,15 @@ result<std::vector<target>> targets_of(const publish_order& order) {
                      });
   }
   return out;
+}
+
+/// Two files under one name would be one lost file.
+result<void> check_distinct(const std::vector<target>& targets) {
+  std::set<std::pair<std::string_view, std::string_view>> seen;
+  for (const auto& t : targets)
+    if (!seen.emplace(t.bucket, t.key).second)
+      return fail(errc::contract_broken, "two outputs have the name {}/{}", t.bucket, t.key);
+  return {};
 }
 
 published_file describe(const target& t, object_ref object) {
@@ -122,6 +135,7 @@ result<std::vector<published_file>> publish(node_services& services,
                                             const publish_order& order) {
   FM_CHECK(check_source(services, order.run));
   FM_TRY(auto targets, targets_of(order));
+  FM_CHECK(check_distinct(targets));
   std::vector<published_file> done(targets.size());
   std::vector<std::pair<std::size_t, std::unique_ptr<staged_object>>> staged;
   changes ledger;

@@ -55,6 +55,21 @@ std::size_t position(const std::vector<json>& events, const std::string& type,
 
 } // namespace
 
+TEST_CASE("system: HLS in fragmented MP4 plays from its first segment to its last") {
+  node_fixture f;
+  json segments{{"Codec", "h264"}, {"Fps", 0}, {"Bitrate", 0}, {"HlsTime", 2}, {"SegmentType", 7}};
+  json sound{{"Codec", "aac"}, {"Bitrate", 128}, {"SampleRate", 44100}};
+  json raw{{"Container", "hls"}, {"VideoTemplate", segments}, {"AudioTemplate", sound}};
+  (void)f.add_workflow(workflow(
+      "fragments", {{"TranscodeTaskSet", {{{"Definition", 0}, {"RawParameter", raw}}}}}));
+
+  f.drop(make_clip({.seconds = 5, .width = 640, .height = 360}), "in/clip.mp4");
+  auto run = f.finish("in/clip.mp4");
+
+  REQUIRE_MESSAGE(state_of(run) == "succeeded", run["Run"]["Failure"].dump());
+  check_video(f.media + "/out/clip_transcode_0.m3u8", 640, 360, 125, 5);
+}
+
 TEST_CASE("system: a clip dropped into a bucket becomes everything that its workflow says") {
   node_fixture f;
   (void)f.add_workflow(workflow("everything", one_of_each()));
