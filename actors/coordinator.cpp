@@ -128,7 +128,7 @@ void give_up(coordinator_state& s, run_id id) {
     if (!status)
       return s.self->delayed_send(s.self, revive_delay(restarts_max), revive_run{id});
     ++s.services->counters.runs_failed;
-    (void)s.services->pins.release(id); // the next start collects the artifacts
+    s.services->release_artifacts(id);
     s.services->progress.erase(id);
     s.forget(id);
   });

@@ -4,8 +4,6 @@
 
 #include <caf/all.hpp>
 
-#include <filesystem>
-
 namespace framemill {
 
 namespace {
@@ -57,10 +55,7 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
       [=](const attempt_moved&) {},
       [=](attempt_ended& m) {
         done(judge(m.outcome));
-        for (const auto& sha : services->pins.release(id)) {
-          std::error_code ignored; // swept at the next start
-          std::filesystem::remove(services->artifacts->path_of(sha), ignored);
-        }
+        services->release_artifacts(id);
         self->quit();
       },
   };

@@ -1,5 +1,7 @@
 #include "actors/services.hpp"
 
+#include <spdlog/spdlog.h>
+
 namespace framemill {
 
 result<void> validate(const node_config& c) {
@@ -59,6 +61,14 @@ void template_board::set(std::shared_ptr<const template_source> t) {
 std::shared_ptr<const template_source> template_board::current() const {
   std::lock_guard lock{mutex_};
   return current_;
+}
+
+void node_services::release_artifacts(run_id run) {
+  // Another run may make and pin the same content just now: asked again there.
+  auto is_live = [this](std::string_view sha) { return pins.is_pinned(sha); };
+  for (const auto& sha : pins.release(run))
+    if (auto r = artifacts->discard(sha, is_live); !r)
+      spdlog::warn("run {}: {}", run.value, r.error().message);
 }
 
 result<bucket*> node_services::find_bucket(const std::string& name) const {

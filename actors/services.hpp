@@ -80,6 +80,9 @@ struct node_services {
   std::string failed_root; ///< kept requests of failed attempts
   timestamp started;
 
+  /// The run has ended: removes the artifacts that nobody else needs. What
+  /// cannot be removed is collected at the next start.
+  void release_artifacts(run_id run);
   /// errc::not_found naming the bucket.
   [[nodiscard]] result<bucket*> find_bucket(const std::string& name) const;
 };

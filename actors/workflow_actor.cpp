@@ -217,10 +217,7 @@ void act_on(const context& c, const finish_run&) {
                run.failure ? ": " + run.failure->message : "");
   for (auto& done : std::exchange(c.state().when_cancelled, {}))
     done({});
-  for (const auto& sha : c.services->pins.release(run.id)) {
-    std::error_code ignored; // an artifact left behind is swept at the next start
-    std::filesystem::remove(c.services->artifacts->path_of(sha), ignored);
-  }
+  c.services->release_artifacts(run.id);
   c.services->progress.erase(run.id);
   c.self->send(c.state().coordinator, run_ended{run.id, run.state});
   c.self->quit();

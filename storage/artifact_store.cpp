@@ -193,6 +193,15 @@ result<std::uint64_t> artifact_store::collect_one(const fs::directory_entry& fil
   return remove_file(file);
 }
 
+result<void> artifact_store::discard(std::string_view sha256, const live_fn& is_live) {
+  FM_CHECK(check_hash(sha256));
+  const auto path = path_of(sha256);
+  const std::lock_guard lock{names_};
+  if (is_live(sha256) || ::unlink(path.c_str()) == 0 || errno == ENOENT)
+    return {};
+  return fail_errno(errno, fmt::format("cannot remove {}", path));
+}
+
 result<std::string> sha256_of_file(const std::string& path) {
   FM_TRY(auto file, open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, path));
   digest hash;

@@ -35,6 +35,8 @@ public:
   /// older than an hour. Returns bytes freed. A hash must be live before its
   /// `adopt` or `put` begins; `is_live` must not call the store.
   [[nodiscard]] result<std::uint64_t> collect(const live_fn& is_live);
+  /// The same for one artifact; one that is not there is success.
+  [[nodiscard]] result<void> discard(std::string_view sha256, const live_fn& is_live);
 
 private:
   [[nodiscard]] result<void> move_in(const std::string& path, std::string_view sha256,
