@@ -14,9 +14,7 @@ namespace {
 
 /// A bucket `in` and books to compare it with.
 struct books {
-  books() {
-    in = std::move(*open_local_bucket({"in", dir.path(), ""}));
-  }
+  books() { in = std::move(*open_local_bucket({"in", dir.path(), ""})); }
 
   object_record line(const std::string& key, object_state state) {
     dir.write(key, "content of " + key);

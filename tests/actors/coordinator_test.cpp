@@ -19,8 +19,7 @@ struct coordinating : test_services, virtual_actors {
   ~coordinating() { kill(coordinator_handle); }
 
   void start() {
-    coordinator_handle =
-        system.spawn(coordinator, &shared, scheduler.handle, publisher.handle);
+    coordinator_handle = system.spawn(coordinator, &shared, scheduler.handle, publisher.handle);
     drain();
     // After the start: no watcher's thread is wanted here.
     shared.buckets["in"] = std::move(*open_local_bucket({"in", dir / "", ""}));
@@ -114,7 +113,8 @@ TEST_CASE_FIXTURE(coordinating, "coordinator: live runs go on at start") {
   CHECK(offered().size() == 2);
 }
 
-TEST_CASE_FIXTURE(coordinating, "coordinator: a dead WORKFLOW is started again, later each time") {
+TEST_CASE_FIXTURE(coordinating,
+                  "coordinator: a dead WORKFLOW is started again, later each time") {
   keep_waiting_runs(5, 1);
   start();
   for (auto delay : {100ms, 200ms, 400ms}) {
@@ -156,7 +156,8 @@ TEST_CASE_FIXTURE(coordinating, "coordinator: a store that refuses fails no run"
   CHECK(offered().size() == 1);
 }
 
-TEST_CASE_FIXTURE(coordinating, "coordinator: only so many runs are live, the first come first") {
+TEST_CASE_FIXTURE(coordinating,
+                  "coordinator: only so many runs are live, the first come first") {
   keep_waiting_runs(100, limits::live_runs_max);
   keep_waiting_runs(200, 1);
   keep_waiting_runs(300, 1, 5);
@@ -208,7 +209,8 @@ TEST_CASE_FIXTURE(with_workflow, "coordinator: a batch that is not booked made n
   CHECK(offered().size() == 1);
 }
 
-TEST_CASE_FIXTURE(with_workflow, "coordinator: a new generation replaces the run of the old one") {
+TEST_CASE_FIXTURE(with_workflow,
+                  "coordinator: a new generation replaces the run of the old one") {
   REQUIRE(book("a.mp4", 10));
   auto first = offered();
   REQUIRE(first.size() == 1);
@@ -251,9 +253,7 @@ TEST_CASE_FIXTURE(with_workflow, "coordinator: an ended run can be tried again")
   dir.write("a.mp4", "x");
   REQUIRE(book("a.mp4", 10));
   auto first = offered().begin()->first;
-  auto again = [&] {
-    return ask<run_id>([&](auto done) { api->retry({first}, done); });
-  };
+  auto again = [&] { return ask<run_id>([&](auto done) { api->retry({first}, done); }); };
   CHECK(again().error().code == errc::conflict);
   REQUIRE(cancel(first));
   auto second = again();

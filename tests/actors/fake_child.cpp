@@ -125,12 +125,29 @@ void read_source() {
 const std::map<std::string, void (*)()> ways{
     {"answer", answer},
     {"crash", [] { std::raise(SIGSEGV); }},
-    {"hang", [] { log("here"); hang(); }},
+    {"hang",
+     [] {
+       log("here");
+       hang();
+     }},
     {"flood marks", flood_marks},
     {"flood log", flood_log},
-    {"garbage", [] { write_all(1, frame("\xc1garbage")); hang(); }},
-    {"answer, then garbage", [] { answer(); write_all(1, frame("\xc1")); hang(); }},
-    {"giant", [] { write_all(1, "\xff\xff\xff\x7f"); hang(); }},
+    {"garbage",
+     [] {
+       write_all(1, frame("\xc1garbage"));
+       hang();
+     }},
+    {"answer, then garbage",
+     [] {
+       answer();
+       write_all(1, frame("\xc1"));
+       hang();
+     }},
+    {"giant",
+     [] {
+       write_all(1, "\xff\xff\xff\x7f");
+       hang();
+     }},
     {"half a frame", [] { write_all(1, result_frame().substr(0, 9)); }},
     {"eat", eat},
     {"grandchild", leave_grandchild},

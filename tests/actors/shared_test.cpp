@@ -2,6 +2,7 @@
 #include "actors/progress_board.hpp"
 #include "actors/services.hpp"
 #include "storage/file_handle.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
 
@@ -29,6 +30,23 @@ TEST_CASE("artifact_pins: what one run pinned twice is freed once") {
   pins.pin({1}, "a");
   CHECK(pins.release({1}) == std::vector<std::string>{"a"});
   CHECK(pins.release({1}).empty());
+}
+
+TEST_CASE("node_services: an ended run's artifacts go, but not another's") {
+  framemill::test::temp_dir dir;
+  node_services services;
+  services.artifacts = std::make_unique<artifact_store>(dir / "artifacts");
+  auto own = *services.artifacts->put("own"), shared = *services.artifacts->put("shared");
+  services.pins.pin({1}, own);
+  services.pins.pin({1}, shared);
+  services.pins.pin({2}, shared);
+  services.release_artifacts({1});
+  CHECK_FALSE(services.artifacts->contains(own));
+  CHECK(services.artifacts->contains(shared));
+
+  // Pinned by another run after it was given free, before it is removed.
+  CHECK(services.artifacts->discard(shared, [](auto) { return true; }));
+  CHECK(services.artifacts->contains(shared));
 }
 
 TEST_CASE("progress_board: shows the latest and tells it to who follows") {
@@ -67,7 +85,8 @@ TEST_CASE("node_config: what cannot work is refused by name") {
   CHECK(field([](auto& c) { c.memory_bytes = -1; }) == "memory_bytes");
   CHECK(field([](auto& c) { c.scan_interval = std::chrono::milliseconds{99}; })
         == "scan_interval");
-  CHECK(field([](auto& c) { c.stall_limit = std::chrono::milliseconds{999}; }) == "stall_limit");
+  CHECK(field([](auto& c) { c.stall_limit = std::chrono::milliseconds{999}; })
+        == "stall_limit");
   for (const auto* name : {"", "a/b", "a b", "\xc3\xa9", "..\n"})
     CHECK(field([&](auto& c) { c.buckets[name] = "/srv"; }) == "bucket");
   CHECK(field([](auto& c) { c.buckets[std::string(64, 'a')] = "/srv"; }) == "bucket");

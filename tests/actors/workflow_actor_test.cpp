@@ -17,9 +17,9 @@ struct running : test_services, virtual_actors {
   running() : test_services(durability::when_told) { drain(); }
 
   void start() {
-    workflow = system.spawn(workflow_actor, &shared, the_run,
-                            workflow_places{scheduler.handle, publisher.handle,
-                                            coordinator.handle});
+    workflow =
+        system.spawn(workflow_actor, &shared, the_run,
+                     workflow_places{scheduler.handle, publisher.handle, coordinator.handle});
     drain();
   }
   /// Until there is nothing more to write or say.
@@ -94,7 +94,8 @@ TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: nothing is offered before i
   CHECK(offered() == std::vector<std::uint32_t>{0});
 }
 
-TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: no work is given before its lease is durable") {
+TEST_CASE_FIXTURE(waiting_to_start,
+                  "workflow_actor: no work is given before its lease is durable") {
   settle();
   grant(0, 1, worker);
   CHECK(worker.take<assignment>().empty());
@@ -106,7 +107,8 @@ TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: no work is given before its
   CHECK(shard(0).state == shard_state::leased);
 }
 
-TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: a failed commit ends it, and did not happen") {
+TEST_CASE_FIXTURE(waiting_to_start,
+                  "workflow_actor: a failed commit ends it, and did not happen") {
   settle();
   store->fail_next(1, {errc::no_space, "disk full", {}});
   grant(0, 1, worker);
@@ -157,7 +159,8 @@ TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: a second worker for a shard
   CHECK(worker.only<stop_attempt>().epoch == 1); // not the second one
 }
 
-TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: a worker granted to what was cancelled is freed") {
+TEST_CASE_FIXTURE(waiting_to_start,
+                  "workflow_actor: a worker granted to what was cancelled is freed") {
   settle();
   grant(0, 1, worker);
   tell(workflow, cancel_run{"enough", {}});
@@ -167,7 +170,8 @@ TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: a worker granted to what wa
   CHECK(scheduler.only<worker_idle>().grant == 101);
 }
 
-TEST_CASE_FIXTURE(with_lease, "workflow_actor: a failed attempt is offered again after a while") {
+TEST_CASE_FIXTURE(with_lease,
+                  "workflow_actor: a failed attempt is offered again after a while") {
   tell(workflow, attempt_ended{0, failure_of(1, errc::worker_crashed)});
   settle();
   CHECK(shard(0).state == shard_state::ready);
@@ -222,7 +226,8 @@ TEST_CASE_FIXTURE(running, "workflow_actor: what is done is kept, what was lease
   CHECK(shared.pins.is_pinned(sha));
 }
 
-TEST_CASE_FIXTURE(running, "workflow_actor: a finished shard without its artifact is made again") {
+TEST_CASE_FIXTURE(running,
+                  "workflow_actor: a finished shard without its artifact is made again") {
   auto m = planned();
   keep(m.granted({5}, 1, 1, "node").record);
   keep(m.attempt_finished({6}, 1, success(1, sha256_of("never stored"))).record);
@@ -262,7 +267,8 @@ TEST_CASE_FIXTURE(running, "workflow_actor: what was being published is publishe
   SUBCASE("a damaged artifact is made again") {
     tell(workflow, publish_done{0, fail(errc::corrupt, "not its hash")});
     settle();
-    CHECK(find<job_record>(family::jobs, keys::job(the_run, 0))->state == job_state::processing);
+    CHECK(find<job_record>(family::jobs, keys::job(the_run, 0))->state
+          == job_state::processing);
     auto again = offered();
     CHECK(std::count(again.begin(), again.end(), 2u) == 1);
   }

@@ -70,7 +70,8 @@ public:
 
   /// Runs messages until there are none. No time passes.
   void drain() {
-    while (scheduling_.try_run_once()) {}
+    while (scheduling_.try_run_once()) {
+    }
   }
   void advance(std::chrono::milliseconds time) {
     scheduling_.advance_time(time);
