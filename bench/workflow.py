@@ -1,0 +1,217 @@
+"""Measurement 1: {720p, 360p, 10 snapshots, sprite, animated GIF} of one source,
+dropped into a bucket, against ffmpeg doing the same."""
+
+import json
+import os
+import re
+import subprocess
+
+import sources
+from harness import Cost, empty_directory, ratios, median, rounds, run_commands, spread, table
+from node import Node, seconds_of
+
+FFMPEG = ["ffmpeg", "-nostdin", "-v", "error", "-y"]
+CRF, AUDIO_KBPS = 23, 128
+SIZES = [(1280, 720), (640, 360)]
+GIF_SECONDS, GIF_FPS, GIF_WIDTH = 5, 10, 480
+TILE = (142, 80)
+
+
+class Source:
+    def __init__(self, name, path):
+        probe = json.loads(subprocess.check_output(
+            ["ffprobe", "-v", "error", "-of", "json", "-show_entries",
+             "stream=codec_type,r_frame_rate:format=duration", path]))
+        rate = next(s["r_frame_rate"] for s in probe["streams"] if s["codec_type"] == "video")
+        self.name, self.path = name, path
+        self.fps = round(int(rate.split("/")[0]) / int(rate.split("/")[1]))
+        self.seconds = float(probe["format"]["duration"])
+        self.gop = 2 * self.fps
+        whole = int(self.seconds)
+        self.times = [round((i + 0.5) * whole / 10, 3) for i in range(10)]
+        self.frames = [int(t * self.fps + 1e-6) for t in self.times]
+        self.gif_start = whole // 3
+        self.gif_seconds = min(GIF_SECONDS, whole / 3)
+        self.tile_seconds = max(1, whole // 30)
+
+
+# ---- ours ------------------------------------------------------------------------
+
+
+def definition(node, source, name):
+    """The workflow with ffmpeg's settings in RawParameter."""
+    def transcode(width, height):
+        return {"Definition": 0, "RawParameter": {
+            "Container": "mp4", "RemoveVideo": 0, "RemoveAudio": 0,
+            "VideoTemplate": {"Codec": "h264", "Fps": source.fps, "Bitrate": 0, "Width": width,
+                              "Height": height, "Vcrf": CRF, "Gop": source.gop, "GopUnit": "frame",
+                              "ResolutionAdaptive": "close", "EncoderPreset": "veryfast"},
+            "AudioTemplate": {"Codec": "aac", "Bitrate": AUDIO_KBPS, "SampleRate": 48000,
+                              "AudioChannel": 2}}}
+    gif = node.call("CreateAnimatedGraphicsTemplate", Fps=GIF_FPS, Width=GIF_WIDTH, Height=0,
+                    ResolutionAdaptive="close", Format="gif")["Definition"]
+    sprite = node.call("CreateImageSpriteTemplate", SampleType="Time",
+                       SampleInterval=source.tile_seconds, RowCount=5, ColumnCount=6,
+                       Width=TILE[0], Height=TILE[1], FillType="stretch", Format="jpg")["Definition"]
+    return {
+        "WorkflowName": name,
+        "Trigger": {"Type": "CosFileUpload", "CosFileUploadTrigger":
+                    {"Bucket": "media", "Region": "local", "Dir": f"/{name}/"}},
+        "OutputDir": f"/out/{name}/",
+        "MediaProcessTask": {
+            "TranscodeTaskSet": [transcode(*s) | {"OutputObjectPath": f"{{inputName}}_{s[1]}p.{{format}}"}
+                                 for s in SIZES],
+            "SnapshotByTimeOffsetTaskSet": [{"Definition": 10,
+                                             "ExtTimeOffsetSet": [f"{t}s" for t in source.times]}],
+            "ImageSpriteTaskSet": [{"Definition": sprite}],
+            "AnimatedGraphicTaskSet": [{"Definition": gif, "StartTimeOffset": source.gif_start,
+                                        "EndTimeOffset": source.gif_start + source.gif_seconds}]}}
+
+
+def our_way(node, source, name):
+    def run(i):
+        key = f"{name}/r{i}.mp4"
+        cpu = node.tree.cpu_seconds()
+        begin = node.drop(source.path, key)
+        done = node.wait(key)
+        cost = Cost(seconds_of(done["Run"]["Finished"]) - begin, node.tree.cpu_seconds() - cpu)
+        cost.run = done
+        cost.files = [os.path.join(node.media, f"out/{name}/r{i}_{h}p.mp4") for _, h in SIZES]
+        return cost
+    return run
+
+
+# ---- ffmpeg ------------------------------------------------------------------------
+
+
+def encoder(source):
+    return ["-c:v", "libx264", "-preset", "veryfast", "-crf", str(CRF), "-g", str(source.gop),
+            "-sc_threshold", "0"]
+
+
+AUDIO = ["-c:a", "aac", "-b:a", f"{AUDIO_KBPS}k", "-ac", "2", "-ar", "48000"]
+PALETTE = ("split[x][y];[x]palettegen=stats_mode=full:reserve_transparent=0[p];"
+           "[y][p]paletteuse=dither=sierra2_4a:diff_mode=rectangle")
+
+
+def one_command(source):
+    """Hand-tuned: one decode, one audio encode, the sound shared by `tee`."""
+    shots = "+".join(f"eq(n\\,{n})" for n in source.frames)
+    gif_end = source.gif_start + source.gif_seconds
+    graph = (
+        "[0:v]split=5[a][b][c][d][e];"
+        + "".join(f"[{v}]scale={w}:{h}[v{h}];" for v, (w, h) in zip("ab", SIZES))
+        + f"[c]select={shots}[shots];"
+        + f"[d]select=not(mod(n\\,{source.tile_seconds * source.fps})),scale={TILE[0]}:{TILE[1]},"
+        + "tile=6x5[sprite];"
+        + f"[e]trim={source.gif_start}:{gif_end},setpts=PTS-STARTPTS,fps={GIF_FPS},"
+        + f"scale={GIF_WIDTH}:-2,{PALETTE}[gif]")
+    tee = "|".join(f"[select=\\'v:{i},a\\':movflags=+faststart]{h}p.mp4"
+                   for i, (_, h) in enumerate(SIZES))
+    return [[*FFMPEG, "-i", source.path, "-filter_complex", graph,
+             "-map", "[v720]", "-map", "[v360]", "-map", "0:a", *encoder(source), *AUDIO,
+             "-flags", "+global_header", "-f", "tee", tee,
+             "-map", "[shots]", "-vsync", "0", "-q:v", "3", "shot%02d.jpg",
+             "-map", "[sprite]", "-q:v", "3", "-frames:v", "1", "sprite.jpg",
+             "-map", "[gif]", "out.gif"]]
+
+
+def separate_commands(source):
+    """As scripts have it: a command for each output, pictures by fast seeking."""
+    out = [[*FFMPEG, "-i", source.path, "-vf", f"scale={w}:{h}", *encoder(source), *AUDIO,
+            "-movflags", "+faststart", f"{h}p.mp4"] for w, h in SIZES]
+    out += [[*FFMPEG, "-ss", str(t), "-i", source.path, "-frames:v", "1", "-q:v", "3",
+             f"shot{i:02d}.jpg"] for i, t in enumerate(source.times)]
+    out.append([*FFMPEG, "-i", source.path, "-vf",
+                f"fps=1/{source.tile_seconds},scale={TILE[0]}:{TILE[1]},tile=6x5",
+                "-q:v", "3", "-frames:v", "1", "sprite.jpg"])
+    out.append([*FFMPEG, "-ss", str(source.gif_start), "-t", str(source.gif_seconds), "-i",
+                source.path, "-filter_complex",
+                f"fps={GIF_FPS},scale={GIF_WIDTH}:-2,{PALETTE}", "out.gif"])
+    return out
+
+
+def their_way(commands, source, directory):
+    def run(_):
+        cost = run_commands(commands(source), empty_directory(directory))
+        cost.files = [os.path.join(directory, f"{h}p.mp4") for _, h in SIZES]
+        return cost
+    return run
+
+
+# ---- the same result? ----------------------------------------------------------------
+
+
+def video_bytes(path):
+    sizes = subprocess.check_output(["ffprobe", "-v", "error", "-select_streams", "v", "-show_entries",
+                                     "packet=size", "-of", "csv=p=0", path], text=True)
+    sizes = [int(x.strip(",")) for x in sizes.split()]
+    return len(sizes), sum(sizes)
+
+
+def psnr(path, source, width, height):
+    """Against the source scaled with ffmpeg's defaults, frame by frame."""
+    text = subprocess.run(
+        ["ffmpeg", "-nostdin", "-v", "info", "-i", path, "-i", source.path, "-lavfi",
+         f"[1:v]scale={width}:{height},fps={source.fps}[r];[0:v][r]psnr", "-an", "-f", "null", "-"],
+        check=True, capture_output=True, text=True).stderr
+    return float(re.search(r"PSNR .*average:([\d.]+)", text).group(1))
+
+
+def compare(source, ours, theirs):
+    rows = []
+    for (w, h), a, b in zip(SIZES, ours, theirs):
+        (frames_a, bytes_a), (frames_b, bytes_b) = video_bytes(a), video_bytes(b)
+        quality_a, quality_b = psnr(a, source, w, h), psnr(b, source, w, h)
+        equal = frames_a == frames_b and abs(bytes_a / bytes_b - 1) <= 0.02 and quality_a >= quality_b - 0.1
+        rows.append([f"{h}p", f"{frames_a} / {frames_b}", f"{100 * (bytes_a / bytes_b - 1):+.2f} %",
+                     f"{quality_a:.2f} / {quality_b:.2f} dB", "yes" if equal else "**no**"])
+    table(f"{source.name}: is it the same? (ours / (a); equal = frames, bytes within 2 %, PSNR within 0.1 dB)",
+          ["output", "frames", "video bytes", "PSNR", "equal"], rows)
+
+
+def report(source, results):
+    ours, one, many = results["ours"], results["one command (a)"], results["separate commands (b)"]
+    row = lambda what, mine, other, goal: [
+        what, spread(mine := ratios(mine, other)), goal[0], "yes" if goal[1](median(mine)) else "**no**"]
+    of = lambda costs, what: [getattr(c, what) for c in costs]
+    at_most, at_least = lambda x: (f"≤ {x}", lambda v: v <= x), lambda x: (f"≥ {x}", lambda v: v >= x)
+    table(f"{source.name}: drop → all published, per-round ratios, median (min–max)",
+          ["ratio", "measured", "goal", "met"], [
+              row("wall / (a)", of(ours, "wall"), of(one, "wall"), at_most(0.95)),
+              row("CPU / (a)", of(ours, "cpu"), of(one, "cpu"), at_most(0.95)),
+              row("(b) wall / ours", of(many, "wall"), of(ours, "wall"), at_least(2.2)),
+              row("(b) CPU / ours", of(many, "cpu"), of(ours, "cpu"), at_least(2.0))])
+    table(f"{source.name}: seconds", ["way", "wall s", "CPU s"],
+          [[name, spread(of(costs, "wall"), 1), spread(of(costs, "cpu"), 1)]
+           for name, costs in results.items()])
+    shards = {}
+    for s in ours[-1].run["Shards"]:
+        last = s["Attempts"][-1]
+        count, cpu = shards.get(s["Role"], (0, 0))
+        shards[s["Role"]] = count + 1, cpu + last["CpuSeconds"]
+    table(f"{source.name}: where ours goes (last round; CPU seconds the children counted themselves)",
+          ["shards", "number", "CPU s"], [[r, n, f"{c:.2f}"] for r, (n, c) in shards.items()])
+
+
+def measure(options, say):
+    length = 10 if options.quick else 60
+    size = (1280, 720) if options.quick else (1920, 1080)
+    found = [Source(f"scenes {size[1]}p {length} s", sources.scenes(options.cache, length, *size))]
+    clip = None if options.quick else sources.bunny(options.cache, length)
+    if clip:
+        found.append(Source(f"bunny 1080p {length} s", clip))
+    elif not options.quick:
+        say("the clip bbb_1080p_30s.mp4 is not here: generated scenes only")
+    with Node(os.path.join(options.work, "workflow"), options.bin_dir) as node:
+        for number, source in enumerate(found):
+            name = f"w{number}"
+            node.create_workflow(definition(node, source, name))
+            results = rounds({
+                "ours": our_way(node, source, name),
+                "one command (a)": their_way(one_command, source, os.path.join(options.work, "one")),
+                "separate commands (b)": their_way(separate_commands, source,
+                                                   os.path.join(options.work, "many")),
+            }, options.rounds, say)
+            report(source, results)
+            compare(source, results["ours"][-1].files, results["one command (a)"][-1].files)
