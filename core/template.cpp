@@ -272,6 +272,27 @@ result<void> check_segments(const video_template& v) {
   return {};
 }
 
+/// What asks for other pictures, of a stream that stays as it is.
+result<void> check_copied(const video_template& v) {
+  bool asked[] = {v.fps.value_or(0) != 0, v.width.value_or(0) != 0, v.height.value_or(0) != 0,
+                  v.vcrf.has_value(), v.gop.value_or(0) != 0};
+  const char* names[] = {"Fps", "Width", "Height", "Vcrf", "Gop"};
+  for (std::size_t i = 0; i < std::size(asked); ++i)
+    if (asked[i])
+      return fail_field(errc::invalid_argument, names[i],
+                        "{} needs a Codec other than copy: copied video stays as it is",
+                        names[i]);
+  return {};
+}
+
+result<void> check_copied(const audio_template& a) {
+  if (a.sample_rate.value_or(0) != 0)
+    return invalid("SampleRate", "SampleRate needs a Codec other than copy");
+  if (a.audio_channel.value_or(0) != 0)
+    return invalid("AudioChannel", "AudioChannel needs a Codec other than copy");
+  return {};
+}
+
 result<void> check_audio_codec(std::string_view codec, std::string_view container) {
   if (container == "mp3")
     return check_among("Codec", codec, {"mp3", "libmp3lame", "copy"});
@@ -402,6 +423,8 @@ result<void> validate(const video_template& v) {
   if (!v.codec)
     return missing("Codec");
   FM_CHECK(check_among("Codec", *v.codec, {"h264", "libx264", "copy"}));
+  if (*v.codec == "copy")
+    FM_CHECK(check_copied(v));
   FM_CHECK(check_fps(v));
   FM_CHECK(check_rate(v));
   FM_CHECK(check_size(v.width.value_or(0), v.height.value_or(0),
@@ -418,6 +441,8 @@ result<void> validate(const audio_template& a, std::string_view container) {
   if (!a.codec)
     return missing("Codec");
   FM_CHECK(check_audio_codec(*a.codec, container));
+  if (*a.codec == "copy")
+    FM_CHECK(check_copied(a));
   FM_CHECK(check_audio_bitrate(a.bitrate.value_or(0)));
   FM_CHECK(check_sample_rate(a.sample_rate.value_or(0)));
   auto channels = a.audio_channel.value_or(2);
@@ -562,6 +587,11 @@ constexpr std::int64_t vcrf_cleared = 100; ///< MPS: an update with 100 takes Vc
 } // namespace
 
 transcode_template merge(transcode_template base, const transcode_template& over) {
+  // A stream that is copied has none of the settings of the encode it replaces.
+  if (over.video && over.video->codec == "copy")
+    base.video.reset();
+  if (over.audio && over.audio->codec == "copy")
+    base.audio.reset();
   take_present(base, over);
   if (base.video && base.video->vcrf == vcrf_cleared)
     base.video->vcrf.reset();

@@ -342,7 +342,8 @@ inline constexpr std::uint64_t custom_definition_first = 1'000'000;
 [[nodiscard]] result<void> check_text(std::string field, std::string_view text,
                                       std::size_t chars_max);
 
-/// Members that `over` has win; absent ones keep `base`'s.
+/// Members that `over` has win; absent ones keep `base`'s, but for a stream that
+/// `over` copies.
 [[nodiscard]] transcode_template merge(transcode_template base, const transcode_template& over);
 
 /// A length like `12px` or `7.5%`.

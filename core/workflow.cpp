@@ -321,12 +321,37 @@ result<void> check_transcode_parameters(const transcode_task& t, const transcode
   return {};
 }
 
+bool copies(const transcode_template& p) {
+  bool video = has_pictures(p) && p.video && p.video->codec == "copy";
+  bool audio = p.remove_audio.value_or(0) == 0 && p.audio && p.audio->codec == "copy";
+  return video || audio;
+}
+
+/// Only HLS has segments, and their muxer counts by itself.
+result<void> check_segment_names(const transcode_task& t, const transcode_template& p) {
+  bool hls = p.container == "hls";
+  if (!hls && !t.segment_object_name.empty())
+    return invalid("SegmentObjectName", "SegmentObjectName goes with Container hls only");
+  auto n = t.numbers.value_or(number_format{});
+  if (n.initial_value == 0 && n.increment == 1 && n.min_length <= 1)
+    return {};
+  if (!hls)
+    return invalid("ObjectNumberFormat", "ObjectNumberFormat goes with Container hls only");
+  return fail_field(errc::unsupported, "ObjectNumberFormat",
+                    "HLS segments are numbered 0, 1, 2, … without padding");
+}
+
 result<void> check_task(const transcode_task& t, const template_source& templates) {
   FM_TRY(auto parameters, resolve(t, templates));
   FM_CHECK(check_transcode_parameters(t, parameters));
+  if (copies(parameters) && (t.start_offset != 0 || t.end_offset != 0))
+    return fail_field(errc::unsupported,
+                      t.start_offset != 0 ? "StartTimeOffset" : "EndTimeOffset",
+                      "a copied stream cannot be cut: choose a codec other than copy");
   FM_CHECK(check_marks(t.watermarks, templates, mark_place::video));
   FM_CHECK(check_clip(t.start_offset, t.end_offset));
   FM_CHECK(check_numbers(t.numbers));
+  FM_CHECK(check_segment_names(t, parameters));
   FM_CHECK(
       within("OutputObjectPath", check_object_name(t.output_object_path, file_count::one)));
   return within("SegmentObjectName",

@@ -325,6 +325,34 @@ TEST_CASE("merge: present members win, absent ones keep the template's") {
   CHECK(merge(mp4(), transcode_template{}) == mp4());
 }
 
+TEST_CASE("merge: a stream that becomes a copy loses the settings of its encode") {
+  transcode_template over;
+  over.video.emplace().codec = "copy";
+  over.audio.emplace().codec = "copy";
+
+  auto t = merge(mp4(), over);
+
+  CHECK(t.video == over.video);
+  CHECK(t.audio == over.audio);
+  CHECK(refused(validate(t)) == "");
+}
+
+TEST_CASE("transcode_template: a copied stream cannot be asked to change") {
+  auto t = mp4();
+  t.video.emplace().codec = "copy";
+  t.video->fps = 0;
+  CHECK(refused(validate(t)) == "");
+  t.video->height = 720;
+  CHECK(refused(validate(t)) == "VideoTemplate.Height");
+  t.video->height = 0;
+  t.video->fps = 10;
+  CHECK(refused(validate(t)) == "VideoTemplate.Fps");
+  t.video->fps = 0;
+  t.audio->codec = "copy";
+  t.audio->sample_rate = 32000;
+  CHECK(refused(validate(t)) == "AudioTemplate.SampleRate");
+}
+
 TEST_CASE("merge: gives a stream that the template does not have") {
   auto base = mp4();
   base.audio.reset();

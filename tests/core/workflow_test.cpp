@@ -350,6 +350,23 @@ TEST_CASE("object paths: end in the format, and tell several files apart") {
   CHECK(path(sprite(), "x.{format}") == "Activities.0.ImageSpriteTask.OutputObjectPath");
 }
 
+TEST_CASE("transcode_task: only HLS has segments, and they count from 0") {
+  auto named = [](auto& a) { a.transcode->segment_object_name = "x_{number}.{format}"; };
+  auto from_five = [](auto& a) { a.transcode->numbers = number_format{5, 1, 1, "0"}; };
+  CHECK(refused({changed(transcode(100220), named)}) == "");
+  CHECK(refused({changed(transcode(100020), named)})
+        == "Activities.0.TranscodeTask.SegmentObjectName");
+  CHECK(refused({changed(transcode(100020), from_five)})
+        == "Activities.0.TranscodeTask.ObjectNumberFormat");
+  CHECK(refused({changed(transcode(100220), from_five)}, errc::unsupported)
+        == "Activities.0.TranscodeTask.ObjectNumberFormat");
+}
+
+TEST_CASE("transcode_task: a copied stream cannot be cut") {
+  auto cut = changed(transcode(875), [](auto& a) { a.transcode->end_offset = 4; });
+  CHECK(refused({cut}, errc::unsupported) == "Activities.0.TranscodeTask.EndTimeOffset");
+}
+
 TEST_CASE("object paths: segments and VTT files are beside their manifest or images") {
   auto segment = changed(transcode(100220), [](auto& a) {
     a.transcode->segment_object_name = "/x_{number}.{format}";

@@ -18,6 +18,12 @@ void drop_video(planned& p) {
   p.index.reset();
 }
 
+video_template copied_video() {
+  video_template v;
+  v.codec = "copy";
+  return v;
+}
+
 bool has(const std::vector<std::string>& texts, const std::string& part) {
   return std::any_of(texts.begin(), texts.end(),
                      [&](const auto& t) { return t.find(part) != t.npos; });
@@ -219,7 +225,7 @@ TEST_CASE("planner: a copy that the container cannot hold, or that is cut, is re
 
 TEST_CASE("planner: copied video takes encoded audio, encoded video copied audio") {
   planned p{minute};
-  p.raw("mp4", 25).video->codec = "copy";
+  p.raw("mp4", 0).video = copied_video();
   p.raw("mp4", 25).audio->codec = "copy";
   auto plan = p.plan();
   auto steps = steps_of<remux_step>(plan);
