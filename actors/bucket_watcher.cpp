@@ -49,12 +49,14 @@ void look(const context& c, const bucket_entry& entry) {
   s.settling->observe(c.now(), entry.key, entry.generation, closed, s.bucket->has_writer(entry.key));
 }
 
-void look_at_key(const context& c, const std::string& key) {
+/// False: something is there that is no object; a scan says why.
+bool look_at_key(const context& c, const std::string& key) {
   auto g = c.state().bucket->stat(key);
   if (g)
     look(c, {key, *g});
   else
     c.state().settling->gone(key);
+  return g || g.error().code == errc::not_found;
 }
 
 void refuse(const context& c, const refused_entry& entry) {
@@ -121,10 +123,11 @@ void take_hints(const context& c, const std::vector<bucket_hints::hint>& hints) 
       c.state().closed.insert(h.key);
     (h.key.empty() || h.key.ends_with('/') ? prefixes : keys).insert(h.key);
   }
+  for (const auto& k : keys)
+    if (!look_at_key(c, k))
+      prefixes.insert(k.substr(0, k.rfind('/') + 1));
   for (const auto& p : prefixes)
     scan(c, p);
-  for (const auto& k : keys)
-    look_at_key(c, k);
   // A close hint of something that is not settling any more means nothing.
   if (c.state().settling->size() == 0)
     c.state().closed.clear();
@@ -165,7 +168,7 @@ caf::behavior bucket_watcher(self_ptr self, node_services* services, bucket* wat
       [=](const watch_tick&) {
         self->state.tick_armed = false;
         for (const auto& key : self->state.settling->due(c.now()))
-          look_at_key(c, key);
+          (void)look_at_key(c, key);
         harvest(c);
       },
       [=](const scan_tick&) {
@@ -183,7 +186,7 @@ caf::behavior bucket_watcher(self_ptr self, node_services* services, bucket* wat
         // It may have changed while it was being booked.
         for (const auto& report : batch.mapped())
           if (report.refused.empty())
-            look_at_key(c, report.object.key);
+            (void)look_at_key(c, report.object.key);
         harvest(c);
       },
       [=](const ask_bucket_status& m) { m.done(status_of(self->state)); },

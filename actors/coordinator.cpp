@@ -17,6 +17,7 @@ namespace {
 using self_ptr = caf::stateful_actor<coordinator_state>*;
 constexpr int restarts_max = 20;
 constexpr microseconds session_window{3LL * 24 * 3600 * 1'000'000}; // MPS: three days
+constexpr const char* replaced_sentence = "the object was replaced by a newer generation";
 
 /// Names of users are bucket and key, never a path of this machine.
 failure no_object(const error& e, const std::string& bucket, const std::string& key) {
@@ -75,13 +76,22 @@ void book(coordinator_state& s, settled_batch m) {
       for (const auto& run : started)
         s.remember(run);
       for (auto id : replaced)
-        s.cancel(id, "the object was replaced by a newer generation", {});
+        s.cancel(id, replaced_sentence, {});
       s.admit();
     } else {
       spdlog::error("COORDINATOR: {} objects not booked: {}", m.reports.size(), r.error().message);
     }
     s.self->send(m.reply_to, batch_booked{m.batch, r.has_value()});
   });
+}
+
+/// The books have a newer generation of its object: its cancellation was lost
+/// with the life that booked it.
+bool is_replaced(const state_store& store, const run_record& run) {
+  auto line = find_record<object_record>(store, family::objects,
+                                         keys::object(run.object.bucket, run.object.key));
+  return line && *line && (*line)->state == object_state::settled
+         && (*line)->object.generation != run.object.generation;
 }
 
 /// A WORKFLOW actor died before its run ended.
@@ -335,12 +345,16 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
     return {};
   }
   services->templates.set(s.definitions.templates());
+  std::vector<run_id> replaced;
   auto loaded = services->store->scan(family::live_runs, "", "", [&](std::string_view key, auto) {
     auto run = find_record<run_record>(*services->store, family::runs, key);
-    if (run && *run)
-      s.remember(**run);
-    else
+    if (!run || !*run) {
       spdlog::critical("COORDINATOR: live run {} cannot be read", key);
+      return true;
+    }
+    s.remember(**run);
+    if (is_replaced(*services->store, **run))
+      replaced.push_back((*run)->id);
     return true;
   });
   if (!loaded)
@@ -348,6 +362,8 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
   auto me = caf::actor_cast<caf::actor>(self);
   for (const auto& [name, b] : services->buckets)
     s.watchers[name] = self->spawn<caf::detached>(bucket_watcher, services, b.get(), me);
+  for (auto id : replaced)
+    s.cancel(id, replaced_sentence, {});
   s.admit();
   return {
       [=](settled_batch& m) { book(self->state, std::move(m)); },

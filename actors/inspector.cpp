@@ -36,6 +36,18 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
   offer.first = true;
   offer.since = services->clock.now();
   self->send(scheduler, offer_work{offer, me});
+  self->delayed_send(self, limits::answer_time_max, inspection_overdue{});
+  // Quitting without an attempt's end gives slot and child back: the SCHEDULER
+  // watches whoever offers.
+  auto give_up = [=](errc code, std::string why) {
+    done(fail(code, "{}/{}: {}", object.bucket, object.key, why));
+    self->send(scheduler, withdraw_work{{id, 0}});
+    services->release_artifacts(id);
+    self->quit();
+  };
+  self->set_down_handler([=](const caf::down_msg&) {
+    give_up(errc::worker_crashed, "the worker that looked at it died");
+  });
   return {
       [=](const worker_granted& m) {
         assignment a;
@@ -50,9 +62,13 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
         a.source = object;
         a.reply_to = me;
         a.grant = m.grant;
+        self->monitor(m.handle);
         self->send(m.handle, std::move(a));
       },
       [=](const attempt_moved&) {},
+      [=](const inspection_overdue&) {
+        give_up(errc::timed_out, "no answer in time; all slots may be busy");
+      },
       [=](attempt_ended& m) {
         done(judge(m.outcome));
         services->release_artifacts(id);

@@ -199,6 +199,8 @@ struct gateway_call {
 struct revive_run {
   run_id run;
 };
+/// INSPECTOR → itself: nobody waits longer than this for an answer.
+struct inspection_overdue {};
 struct report_status {
   gateway::reply<node_status> done; ///< SCHEDULER fills in the slots
   node_status status;
@@ -237,4 +239,5 @@ FM_LOCAL_MESSAGE(settled_batch)
 FM_LOCAL_MESSAGE(run_ended)
 FM_LOCAL_MESSAGE(gateway_call)
 FM_LOCAL_MESSAGE(revive_run)
+FM_LOCAL_MESSAGE(inspection_overdue)
 FM_LOCAL_MESSAGE(report_status)

@@ -111,25 +111,82 @@ result<void> collect_artifacts(node_services& s) {
   return {};
 }
 
+/// SUPERVISOR of a node: a TASK WORKER that dies is started again after a
+/// second. The others hold the handles of everybody; when one of them dies the
+/// failure climbs: the process ends, and its next start goes on from the store.
+struct supervisor_state {
+  static inline const char* name = "supervisor";
+  std::map<caf::actor_addr, int> worker_of; ///< slot
+  std::map<caf::actor_addr, std::string> vital;
+  worker_key last_key = 0;
+};
+
+struct start_worker {
+  int slot = 0;
+};
+
+} // namespace
+} // namespace framemill
+FM_LOCAL_MESSAGE(start_worker)
+namespace framemill {
+namespace {
+
+using supervisor_ptr = caf::stateful_actor<supervisor_state>*;
+
+[[noreturn]] void climb(const std::string& who) {
+  spdlog::critical("SUPERVISOR: the {} died; the daemon ends, its next start goes on", who);
+  spdlog::default_logger()->flush();
+  std::_Exit(70); // EX_SOFTWARE; children die with us
+}
+
+caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::actor scheduler,
+                         std::map<std::string, caf::actor> vital) {
+  for (const auto& [name, actor] : vital) {
+    self->state.vital[actor.address()] = name;
+    self->monitor(actor);
+  }
+  self->set_down_handler([=](const caf::down_msg& down) {
+    auto& s = self->state;
+    if (auto who = s.vital.find(down.source); who != s.vital.end())
+      climb(who->second);
+    if (auto slot = s.worker_of.extract(down.source); !slot.empty()) {
+      spdlog::error("SUPERVISOR: the TASK WORKER of slot {} died; another starts", slot.mapped());
+      self->delayed_send(self, std::chrono::seconds{1}, start_worker{slot.mapped()});
+    }
+  });
+  self->set_default_handler(caf::drop);
+  for (int i = 0; i < services->config.slots; ++i)
+    self->send(self, start_worker{i});
+  return {
+      [=](const start_worker& m) {
+        auto& s = self->state;
+        worker_slot slot{++s.last_key, services->config.name};
+        auto worker = self->spawn<caf::detached>(task_worker, services, slot, scheduler);
+        s.worker_of[worker.address()] = m.slot;
+        self->monitor(worker);
+      },
+  };
+}
+
 } // namespace
 
 struct node::impl {
   node_services services;
   system_config config;
   std::unique_ptr<caf::actor_system> system;
-  std::vector<caf::actor> actors;
   std::unique_ptr<gateway> api;
 
   void start_actors() {
     system = std::make_unique<caf::actor_system>(config);
     auto scheduler = system->spawn(scheduler_actor, &services);
     auto publishing = system->spawn<caf::detached>(publisher, &services);
-    auto coordinating = system->spawn(coordinator, &services, scheduler, publishing);
-    for (int i = 0; i < services.config.slots; ++i)
-      actors.push_back(system->spawn<caf::detached>(
-          task_worker, &services,
-          worker_slot{static_cast<worker_key>(i + 1), services.config.name}, scheduler));
-    actors.insert(actors.end(), {scheduler, publishing, coordinating});
+    // Detached: it asks buckets, and a dead mount must not hold the others up.
+    auto coordinating =
+        system->spawn<caf::detached>(coordinator, &services, scheduler, publishing);
+    system->spawn(supervisor, &services, scheduler,
+                  std::map<std::string, caf::actor>{{"SCHEDULER", scheduler},
+                                                    {"PUBLISHER", publishing},
+                                                    {"COORDINATOR", coordinating}});
     api = make_actor_gateway(*system, services, coordinating, scheduler);
   }
 };
@@ -165,12 +222,9 @@ node::node(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 node::~node() {
   auto& i = *impl_;
   i.services.children->close(); // no child outlives us
-  for (auto& a : i.actors)
-    caf::anon_send_exit(a, caf::exit_reason::kill);
-  i.actors.clear();
-  // Everything is durable; detached actors may still hang in a system call, and
-  // CAF 0.17 waits for all of them. The process is about to end. What they may
-  // still use, the gateway too, is left to it.
+  // Everything is durable. CAF 0.17 would wait for every actor, and a detached
+  // one may hang in a system call: they, and what they still use, run on until
+  // the process ends, which is next.
   (void)i.system.release();
   (void)impl_.release();
 }

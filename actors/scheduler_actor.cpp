@@ -37,18 +37,34 @@ void forget(self_ptr self, const caf::actor_addr& who) {
   s.watched.erase(who);
 }
 
+/// A TASK WORKER died: its slot is gone until another one joins. The WORKFLOW
+/// that it worked for watches it too, and breaks the lease.
+bool lose_worker(self_ptr self, const caf::actor_addr& who) {
+  auto& s = self->state;
+  auto entry = s.key_of.extract(who);
+  if (entry.empty())
+    return false;
+  s.core.remove_worker(entry.mapped());
+  s.workers.erase(entry.mapped());
+  s.reserved.erase(entry.mapped());
+  return true;
+}
+
 } // namespace
 
 caf::behavior scheduler_actor(self_ptr self, node_services* services) {
   auto memory = services->config.memory_bytes;
   self->state.core = scheduler{scheduler::options{memory, microseconds{60'000'000}}};
   self->set_down_handler([=](caf::down_msg& down) {
-    forget(self, down.source);
+    if (!lose_worker(self, down.source))
+      forget(self, down.source);
     grant(self, services);
   });
   self->set_default_handler(caf::drop);
   return {
       [=](worker_joined& m) {
+        self->monitor(m.worker);
+        self->state.key_of[m.worker.address()] = m.slot.key;
         self->state.workers[m.slot.key] = m.worker;
         self->state.core.add_worker(m.slot);
         grant(self, services);

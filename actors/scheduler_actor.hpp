@@ -18,6 +18,7 @@ struct scheduler_state {
 
   framemill::scheduler core{scheduler::options{}};
   std::map<worker_key, caf::actor> workers;
+  std::map<caf::actor_addr, worker_key> key_of;
   std::map<shard_id, caf::actor> waiting; ///< who offered
   std::set<caf::actor_addr> watched;      ///< who offered ever, and lives
   struct reservation {

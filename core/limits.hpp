@@ -44,6 +44,7 @@ inline constexpr auto retry_delay_first = 200ms;
 inline constexpr auto retry_delay_max = 30s;
 inline constexpr std::size_t attempt_log_lines_max = 200;
 
+inline constexpr auto answer_time_max = 30s; ///< of a question about media
 inline constexpr std::int64_t probe_memory_bytes_max = 2LL << 30; ///< resident
 
 // Queues
