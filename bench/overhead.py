@@ -47,8 +47,8 @@ class Ear(threading.Thread):
 
 def first_frames(node, clip, count, say):
     """Milliseconds from drop to settled, and from settled to the first encoded
-    frame, of each clip. Frames are told of at most ten times a second, so the
-    second is an upper bound."""
+    frame, of each clip. Progress is told of every 200 ms, so the second is an
+    upper bound."""
     ear = Ear(node)
     node.create_workflow(definition("first", 640, 360))
     time.sleep(0.2)
@@ -67,6 +67,19 @@ def first_frames(node, clip, count, say):
     return settle, frame
 
 
+def stages(run):
+    """Milliseconds of what stands between settled and published, from the books."""
+    at = lambda text: 1000 * seconds_of(text)
+    probe, *work = [s["Attempts"][-1] for s in run["Shards"]]
+    first = min(at(a["Started"]) for a in work)
+    last = max(at(a["Finished"]) for a in work)
+    return {"settled → probe leased": at(probe["Started"]) - at(run["Run"]["Created"]),
+            "probe: a child that indexes": at(probe["Finished"]) - at(probe["Started"]),
+            "planned, work leased": first - at(probe["Finished"]),
+            "work: a child that encodes, joins and checks": last - first,
+            "results adopted, published": at(run["Run"]["Finished"]) - last}
+
+
 def one_second(node, clip, count, say):
     name = "second"
     node.create_workflow(definition(name, 320, 180))
@@ -76,7 +89,9 @@ def one_second(node, clip, count, say):
         cpu = node.tree.cpu_seconds()
         dropped = node.drop(clip, f"{name}/c{i}.mp4")
         done = node.wait(f"{name}/c{i}.mp4")
-        return Cost(seconds_of(done["Run"]["Finished"]) - dropped, node.tree.cpu_seconds() - cpu)
+        cost = Cost(seconds_of(done["Run"]["Finished"]) - dropped, node.tree.cpu_seconds() - cpu)
+        cost.stages = stages(done)
+        return cost
 
     def theirs(_):
         return run_commands([[*FFMPEG, "-i", clip, "-vf", "scale=320:180", "-c:v", "libx264",
@@ -106,3 +121,7 @@ def measure(options, say):
           [[label, f"{scale * median(of(ours, what)):.0f} ms", f"{scale * median(of(theirs, what)):.0f} ms",
             spread(ratios(of(ours, what), of(theirs, what)))]
            for label, what, scale in (("wall", "wall", 1000), ("CPU", "cpu", 1000))])
+    table("Where those milliseconds go (the first frame is encoded within the fourth)",
+          ["stage", "p50", "p99"],
+          [[name, f"{percentile(values := [c.stages[name] for c in ours], 0.5):.0f}",
+            f"{percentile(values, 0.99):.0f}"] for name in ours[0].stages])
