@@ -260,7 +260,12 @@ run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t ind
     auto e = *attempt.failure;
     auto untrusted = e.code == errc::input_damaged && run_.state == run_state::processing
                      && run_.plan_revision == 0 && shard.role != shard_role::probe;
-    untrusted ? replan(w, e, now) : retry_or_fail(w, shard, e, now);
+    if (e.code == errc::corrupt && !untrusted)
+      redo_needs(w, shard, e, now);
+    if (untrusted)
+      replan(w, e, now);
+    else if (!is_terminal(shard.state))
+      retry_or_fail(w, shard, e, now);
   } else {
     attempt.log.clear(); // of interest only when it failed
     shard.files = std::move(outcome.result.files);
@@ -439,17 +444,27 @@ void run_machine::fail_shard(writer& w, shard_record& shard, const error& e, tim
 /// The artifacts of a job do not have their hashes any more: make them again.
 void run_machine::redo_shards(writer& w, job_record& job, const error& e, timestamp now) {
   unpublish(w, job, now);
-  for (const auto& item : job.items) {
-    auto& shard = shards_[item.shard];
-    if (shard.state != shard_state::done)
-      continue;
-    shard.attempts.back().failure = e; // uses up budget, so this cannot go on for ever
-    set(w, shard, shard_state::ready);
-    if (counted_attempts(shard) < policy_.attempts_max)
-      offer(w, shard);
-    else
-      fail_shard(w, shard, e, now);
-  }
+  for (const auto& item : job.items)
+    redo(w, shards_[item.shard], e, now);
+}
+
+/// What a shard was handed does not have its hash any more: made again first.
+void run_machine::redo_needs(writer& w, const shard_record& reader, const error& e,
+                             timestamp now) {
+  for (auto need : reader.needs)
+    if (!finished())
+      redo(w, shards_[need], e, now);
+}
+
+void run_machine::redo(writer& w, shard_record& shard, const error& e, timestamp now) {
+  if (shard.state != shard_state::done)
+    return;
+  shard.attempts.back().failure = e; // uses up budget, so this cannot go on for ever
+  set(w, shard, shard_state::ready);
+  if (counted_attempts(shard) < policy_.attempts_max)
+    offer(w, shard);
+  else
+    fail_shard(w, shard, e, now);
 }
 
 void run_machine::fail_job(writer& w, job_record& job, error e, timestamp now) {

@@ -92,6 +92,8 @@ private:
   void fail_shard(writer& w, shard_record& shard, const error& e, timestamp now);
   void fail_job(writer& w, job_record& job, error e, timestamp now);
   void redo_shards(writer& w, job_record& job, const error& e, timestamp now);
+  void redo_needs(writer& w, const shard_record& reader, const error& e, timestamp now);
+  void redo(writer& w, shard_record& shard, const error& e, timestamp now);
   void settle(writer& w, timestamp now); ///< consequences: unblock, publish, end
   void drop_unwanted(writer& w);
   void retry_or_fail(writer& w, shard_record& shard, const error& e, timestamp now);

@@ -375,6 +375,37 @@ TEST_CASE("run_machine: files that never keep their hash fail the job in the end
   CHECK(r.job(0) == job_state::failed);
 }
 
+TEST_CASE("run_machine: inputs that lost their hash are made again before their reader") {
+  auto r = planned();
+  r.work(1);
+  r.grant(2);
+
+  r.fail(2, errc::corrupt);
+
+  CHECK(r.shard(1) == shard_state::ready);
+  CHECK(r.shard(2) == shard_state::ready);
+  CHECK(r.offered() == shards{1}); // the reader waits
+  r.work(1);
+  CHECK(r.offered() == shards{2, 3});
+}
+
+TEST_CASE("run_machine: inputs that never keep their hash fail the run in the end") {
+  auto r = planned();
+  r.work(1);
+
+  int times = 0;
+  for (; r.run() == run_state::processing; ++times) {
+    REQUIRE(times < 20);
+    r.grant(2);
+    r.fail(2, errc::corrupt);
+    if (r.shard(1) == shard_state::ready)
+      r.work(1);
+  }
+
+  CHECK(times == limits::shard_attempts_max);
+  CHECK(r.run() == run_state::failed);
+}
+
 // ---- Damage: planned anew ----------------------------------------------------------
 
 namespace {
