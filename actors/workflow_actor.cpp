@@ -291,7 +291,8 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   self->state.machine.emplace(std::move(*machine));
   pin_artifacts(c);
   apply(c, c.machine().start(c.now(), [=](std::string_view sha) {
-          return services->artifacts->contains(sha);
+          // Hashed, not only looked for: a disk may have lost more than names.
+          return services->artifacts->verify(sha).has_value();
         }));
   self->set_down_handler([=](const caf::down_msg& down) { break_leases(c, down.source); });
   return {
