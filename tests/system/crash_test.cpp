@@ -4,6 +4,8 @@
 
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
 #include <random>
 #include <sstream>
 
@@ -13,6 +15,7 @@
 using namespace framemill;
 using namespace framemill::test;
 using namespace std::chrono_literals;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -95,6 +98,39 @@ void die_while_running(node_fixture& f, const std::string& point) {
   f.node.start();
 }
 
+int broken_attempts(const json& run) {
+  int n = 0;
+  for (const auto& shard : run["Shards"])
+    for (const auto& attempt : shard["Attempts"])
+      n += attempt["Failure"].is_object();
+  return n;
+}
+
+/// Dies at a point of a run of everything, and lies there.
+void die_at(node_fixture& f, const std::string& point) {
+  f.node.start({"--allow-faults", "--fail-point", point});
+  (void)f.add_workflow(workflow("w", quick_everything()));
+  f.drop(make_long_clip(), "in/long.mp4");
+  expect_death(f);
+}
+
+std::vector<fs::path> artifacts(const node_fixture& f) {
+  std::vector<fs::path> out;
+  for (const auto& entry : fs::recursive_directory_iterator{f.node.data_dir() + "/artifacts"})
+    if (entry.is_regular_file())
+      out.push_back(entry.path());
+  return out;
+}
+
+void flip_a_byte(const fs::path& path) {
+  fs::permissions(path, fs::perms::owner_write, fs::perm_options::add);
+  std::fstream file{path, std::ios::binary | std::ios::in | std::ios::out};
+  file.seekg(static_cast<std::streamoff>(fs::file_size(path) / 2));
+  auto byte = static_cast<char>(file.peek() ^ 1);
+  file.seekp(static_cast<std::streamoff>(fs::file_size(path) / 2));
+  file.put(byte);
+}
+
 } // namespace
 
 TEST_CASE("crash: whatever durable step framemilld dies at, the run ends as if it had not") {
@@ -141,15 +177,13 @@ TEST_CASE("crash: ten kills at any moment of a sharded run change nothing of its
 
   CHECK_MESSAGE(state_of(run) == "succeeded", run["Run"]["Failure"].dump());
   CHECK(f.content("out/") == reference.files);
+  CHECK_MESSAGE(broken_attempts(run) >= 3, "the kills came when nothing ran");
   check_one_success(f);
 }
 
 TEST_CASE("crash: a finished shard is not done again after a restart") {
   node_fixture f{{}, node_fixture::begin::stopped};
-  f.node.start({"--allow-faults", "--fail-point", "shard.done.written:3"});
-  (void)f.add_workflow(workflow("w", quick_everything()));
-  f.drop(make_long_clip(), "in/long.mp4");
-  expect_death(f);
+  die_at(f, "shard.done.written:3");
   f.node.start();
 
   auto run = f.finish("in/long.mp4");
@@ -159,4 +193,107 @@ TEST_CASE("crash: a finished shard is not done again after a restart") {
   for (const auto& shard : run["Shards"])
     done_at_once += shard["Attempts"].size() == 1 && shard["Attempts"][0]["Failure"].is_null();
   CHECK(done_at_once >= 3);
+}
+
+TEST_CASE("crash: intermediate results that are lost or damaged meanwhile are made again") {
+  const auto& reference = quick_reference();
+  SUBCASE("lost") {
+    node_fixture f{{}, node_fixture::begin::stopped};
+    die_at(f, "shard.done.written:4");
+    for (const auto& path : artifacts(f))
+      fs::remove(path);
+    f.node.start();
+
+    CHECK(state_of(f.finish("in/long.mp4")) == "succeeded");
+    CHECK(f.content("out/") == reference.files);
+    check_one_success(f);
+  }
+  SUBCASE("damaged before they are joined") {
+    node_fixture f{{}, node_fixture::begin::stopped};
+    die_at(f, "shard.done.written:4");
+    for (const auto& path : artifacts(f))
+      flip_a_byte(path);
+    f.node.start();
+
+    CHECK(state_of(f.finish("in/long.mp4")) == "succeeded");
+    CHECK(f.content("out/") == reference.files);
+    check_one_success(f);
+  }
+  SUBCASE("damaged before they are published") {
+    node_fixture f{{}, node_fixture::begin::stopped};
+    die_at(f, "job.publishing.written:3");
+    for (const auto& path : artifacts(f))
+      flip_a_byte(path);
+    f.node.start();
+
+    CHECK(state_of(f.finish("in/long.mp4")) == "succeeded");
+    CHECK(f.content("out/") == reference.files);
+    check_one_success(f);
+  }
+}
+
+TEST_CASE("crash: a source that is deleted while the daemon is down fails its run, with a sentence") {
+  node_fixture f{{}, node_fixture::begin::stopped};
+  die_at(f, "shard.done.written:2");
+  fs::remove(f.media + "/in/long.mp4");
+  f.node.start();
+
+  auto run = f.finish_run(1);
+
+  CHECK(state_of(run) == "failed");
+  CHECK_MESSAGE(failure_code(run).starts_with("input_"), failure_code(run));
+  CHECK(failure_message(run).find("long.mp4") != std::string::npos);
+  check_quiet(f);
+}
+
+TEST_CASE("crash: dying as an overwrite is booked leaves one run for each content") {
+  node_fixture f{{}, node_fixture::begin::stopped};
+  f.node.start({"--allow-faults", "--fail-point", "ingest.booked:2"});
+  (void)f.add_workflow(workflow("w", slow_mp4()));
+  f.drop(make_long_clip(), "in/a.mp4");
+  REQUIRE(eventually([&] { return !f.node.children().empty(); }));
+
+  f.drop(make_clip({.seconds = 2}), "in/new.part");
+  fs::rename(f.media + "/in/new.part", f.media + "/in/a.mp4");
+  expect_death(f);
+  f.node.start();
+  auto newer = f.finish("in/a.mp4");
+  auto older = f.finish_run(1);
+
+  CHECK(state_of(newer) == "succeeded");
+  CHECK(state_of(older) == "cancelled");
+  CHECK(f.runs().size() == 2);
+  CHECK(probe(f.media + "/out/a_transcode_0.mp4")["streams"][0]["nb_read_frames"] == "50");
+  check_quiet(f);
+}
+
+TEST_CASE("crash: dying amid a flood of files books each of them once") {
+  constexpr int files = 2'000;
+  node_fixture f{{}, node_fixture::begin::stopped};
+  f.node.start({"--allow-faults", "--fail-point", "ingest.booked:2"});
+
+  for (int i = 0; i < files; ++i)
+    write_file(f.media + "/in/" + std::to_string(i) + ".mp4", std::to_string(i));
+  expect_death(f);
+  f.node.start();
+
+  CHECK(eventually([&] { return f.audit().value("Ignored", 0) == files; }, 60s, 200ms));
+  check_quiet(f);
+}
+
+TEST_CASE("crash: who watches a run sees its end, although the daemon died in between") {
+  node_fixture f;
+  (void)f.add_workflow(workflow("w", slow_mp4()));
+  f.drop(make_long_clip(), "in/long.mp4");
+  REQUIRE(eventually([&] { return !f.node.children().empty(); }));
+  auto watching = process{f.command.command({"run", "watch", "media:in/long.mp4"})};
+  REQUIRE(eventually([&] { return !watching.output().empty(); }));
+
+  f.node.kill9();
+  f.node.start();
+
+  auto end = watching.wait(60s);
+  REQUIRE(end.has_value());
+  CHECK(end->exit_code == 0);
+  check_one_success(f);
 }
