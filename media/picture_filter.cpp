@@ -274,14 +274,33 @@ result<av::frame_ptr> deinterlacer::pull() {
   return out;
 }
 
-result<av::frame_ptr> load_image(const std::string& path) {
-  FM_TRY(auto s, source::open({{path, -1, 0}}, path));
+namespace {
+
+/// One picture and no second: a mark that moves would stand still.
+result<av::frame_ptr> still_picture(const std::string& path) {
+  FM_TRY(auto s, source::open({{path, -1, 0}}, "not a picture"));
   FM_TRY(auto decoder, video_decoder::open(std::move(s), 0, decode_extent::all_frames));
   FM_TRY(auto frame, av::make_frame());
   FM_TRY(auto found, decoder.next(*frame));
   if (!found)
-    return fail(errc::invalid_argument, "{}: the overlay image cannot be decoded", path);
+    return fail(errc::invalid_argument, "it cannot be decoded");
+  FM_TRY(auto second, av::make_frame());
+  FM_TRY(auto moves, decoder.next(*second));
+  if (moves)
+    return fail(errc::unsupported, "it is animated; only still images are supported");
   return frame;
+}
+
+} // namespace
+
+result<av::frame_ptr> load_image(const std::string& path) {
+  auto picture = still_picture(path);
+  if (picture)
+    return picture;
+  auto code = picture.error().code;
+  if (class_of(code) == failure_class::input) // the source is not at fault
+    code = errc::invalid_argument;
+  return fail_field(code, "WatermarkSet", "the watermark image: {}", picture.error().message);
 }
 
 } // namespace framemill

@@ -56,7 +56,7 @@ private:
   int width_ = 0, height_ = 0, format_ = -1;
 };
 
-/// Decodes the first picture of an image file.
+/// Decodes an image file of one picture.
 [[nodiscard]] result<av::frame_ptr> load_image(const std::string& path);
 
 } // namespace framemill

@@ -264,6 +264,29 @@ TEST_CASE("decode_step: overlays show between their times, on output time") {
     CHECK(frames[static_cast<std::size_t>(k)].number == (k >= 10 && k < 20 ? 42 : k));
 }
 
+TEST_CASE("decode_step: a mark that moves or is no picture is the workflow's fault") {
+  scratch s;
+  const auto source = s.path("source.mp4");
+  make({.path = source, .frames = 50});
+  auto p = probe(source, s);
+  std::filesystem::copy_file(source, s.path("in/moving"));
+  std::ofstream{s.path("in/text")} << "hello";
+  for (auto [mark, code] : {std::pair{"moving", errc::unsupported},
+                            std::pair{"text", errc::invalid_argument}}) {
+    CAPTURE(mark);
+    auto v = rendition(p.index, {25, 1}, 25);
+    overlay o;
+    o.image = mark;
+    v.overlays = {o};
+
+    auto r = run_here(request_of(source, {shard(p.index, v, 0, 50)}, {"video"}), source, s);
+
+    REQUIRE(r.failure);
+    CHECK(r.failure->code == code);
+    CHECK(r.failure->field == "WatermarkSet");
+  }
+}
+
 TEST_CASE("picture_output: each pick shows the frame at its time") {
   scratch s;
   const auto source = s.path("source.mp4");
