@@ -45,10 +45,11 @@ result<file_handle> open_source(const node_services& services, const assignment&
     return file_handle{};
   FM_TRY(auto* bucket, services.find_bucket(a.source->bucket));
   auto file = bucket->open(*a.source);
-  if (!file && file.error().code != errc::input_changed)
-    return fail(errc::input_unreadable, "{}/{} cannot be opened: {}", a.source->bucket,
-                a.source->key, file.error().message);
-  return file;
+  if (file || file.error().code == errc::input_changed
+      || file.error().code == errc::unavailable) // the bucket is gone, not the object
+    return file;
+  return fail(errc::input_unreadable, "{}/{} cannot be opened: {}", a.source->bucket,
+              a.source->key, file.error().message);
 }
 
 /// Takes the result files into the artifact store.

@@ -18,8 +18,9 @@ std::uint64_t spread(std::uint64_t x) {
 
 std::optional<std::chrono::milliseconds>
 retry_policy::next(errc code, int attempts, std::uint64_t identity) const {
-  // Space and memory come back when somebody acts: be patient with those.
-  auto patience = class_of(code) == failure_class::resource ? 4 : 1;
+  // Space, memory and a bucket's mount come back when somebody acts: be patient.
+  bool waits = class_of(code) == failure_class::resource || code == errc::unavailable;
+  auto patience = waits ? 4 : 1;
   if (retry_of(code) == retry_class::never || attempts >= attempts_max * patience)
     return std::nullopt;
   auto doublings = std::clamp(attempts - 1, 0, 16);

@@ -78,7 +78,7 @@ shard_record probe_shard(const run_record& run) {
 int counted_attempts(const shard_record& shard) {
   return static_cast<int>(
       std::count_if(shard.attempts.begin(), shard.attempts.end(), [](const auto& a) {
-        return a.failure && a.failure->code != errc::unavailable;
+        return a.failure && a.failure->code != errc::cancelled;
       }));
 }
 
@@ -350,7 +350,7 @@ void run_machine::break_leases(writer& w, timestamp now) {
   for (auto& shard : shards_)
     if (shard.state == shard_state::leased) {
       auto& attempt = shard.attempts.back();
-      attempt.failure = error{errc::unavailable, "the daemon stopped while this ran", {}};
+      attempt.failure = error{errc::cancelled, "the daemon stopped while this ran", {}};
       attempt.finished = now;
       set(w, shard, shard_state::ready);
     }

@@ -56,6 +56,11 @@ TEST_CASE("retry_policy: a shortage of the machine is waited for longer") {
   CHECK_FALSE(retry_policy{}.next(errc::no_space, 20, 1));
 }
 
+TEST_CASE("retry_policy: a bucket whose mount is gone is waited for longer") {
+  CHECK(retry_policy{}.next(errc::unavailable, 19, 1));
+  CHECK_FALSE(retry_policy{}.next(errc::unavailable, 20, 1));
+}
+
 TEST_CASE("retry_policy: what another try cannot cure is not tried again") {
   for (auto code : {errc::input_not_media, errc::input_changed, errc::invalid_argument,
                     errc::cancelled, errc::internal, errc::no_slot})

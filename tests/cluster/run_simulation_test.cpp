@@ -263,7 +263,7 @@ private:
         REQUIRE(ahead_.shards.at(item.shard).state == shard_state::done);
     for (const auto& s : ahead_.shards) {
       auto counted = std::count_if(s.attempts.begin(), s.attempts.end(), [](const auto& a) {
-        return a.failure && a.failure->code != errc::unavailable;
+        return a.failure && a.failure->code != errc::cancelled;
       });
       REQUIRE(counted <= 4 * limits::shard_attempts_max);
       REQUIRE(s.attempts.size() == s.epoch);
