@@ -42,6 +42,13 @@ result<std::string> fetch(node_services& services, const run_record& run,
   return read_all(file.get(), image_bytes_max, name + "/" + key);
 }
 
+/// As its author wrote it; our own name of it says nothing to him.
+std::string place_of(const plan_asset& asset) {
+  if (!asset.object || !asset.object->cos)
+    return "of a template";
+  return fmt::format("{}:{}", asset.object->cos->bucket, asset.object->cos->object);
+}
+
 result<packet_index> read_index(const node_services& services, const std::string& sha256) {
   std::ifstream in{services.artifacts->path_of(sha256), std::ios::binary};
   std::stringstream bytes;
@@ -58,8 +65,8 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
   for (const auto& asset : required_assets(run, *templates)) {
     auto bytes = fetch(services, run, asset);
     if (!bytes)
-      return fail(errc::invalid_argument, "watermark image {}: {}", asset.name,
-                  bytes.error().message);
+      return fail_field(errc::invalid_argument, "WatermarkSet", "the watermark image {}: {}",
+                        place_of(asset), bytes.error().message);
     FM_TRY(auto sha, services.artifacts->put(*bytes));
     services.pins.pin(run.id, sha);
     assets[asset.name] = std::move(sha);
