@@ -66,7 +66,9 @@ void daemon_process::launch(const std::vector<std::string>& arguments) {
 
 void daemon_process::start(const std::vector<std::string>& arguments) {
   launch(arguments);
-  auto is_ready = [&] { return log().find("framemilld: ready", log_seen_) != std::string::npos; };
+  auto is_ready = [&] {
+    return log().find("framemilld: ready", log_seen_) != std::string::npos;
+  };
   REQUIRE_MESSAGE(eventually([&] { return is_ready() || !process_->is_running(); }, 60s),
                   "framemilld does not get ready");
   REQUIRE_MESSAGE(is_ready(), "framemilld ended before it was ready:\n" << log());
@@ -120,7 +122,9 @@ std::vector<pid_t> daemon_process::children() const {
   return descendants(process_->pid(), "framemill-media");
 }
 
-std::vector<pid_t> daemon_process::orphans() const { return users_of(options_.data_dir + "/scratch"); }
+std::vector<pid_t> daemon_process::orphans() const {
+  return users_of(options_.data_dir + "/scratch");
+}
 
 std::vector<std::string> daemon_process::scratch() const {
   std::vector<std::string> out;

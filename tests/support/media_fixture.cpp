@@ -25,13 +25,19 @@ const temp_dir& clips() {
 }
 
 void encode(const clip_options& o, const std::string& path) {
-  std::vector<std::string> words{"ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i",
+  std::vector<std::string> words{"ffmpeg",
+                                 "-v",
+                                 "error",
+                                 "-y",
+                                 "-f",
+                                 "lavfi",
+                                 "-i",
                                  fmt::format("testsrc2=size={}x{}:rate={}:duration={}", o.width,
                                              o.height, o.fps, o.seconds)};
   if (o.audio == clip_audio::sine)
-    words.insert(words.end(), {"-f", "lavfi", "-i",
-                               fmt::format("sine=frequency=440:sample_rate=44100:duration={}",
-                                           o.seconds)});
+    words.insert(words.end(),
+                 {"-f", "lavfi", "-i",
+                  fmt::format("sine=frequency=440:sample_rate=44100:duration={}", o.seconds)});
   auto gop = std::to_string(std::max(1, static_cast<int>(o.keyframe_seconds * o.fps)));
   words.insert(words.end(), {"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", gop,
                              "-keyint_min", gop, "-sc_threshold", "0", "-pix_fmt", "yuv420p",
@@ -62,8 +68,8 @@ std::optional<std::string> real_clip(const std::string& name) {
 }
 
 json probe(const std::string& path) {
-  auto r = run({"ffprobe", "-v", "error", "-count_frames", "-show_streams", "-show_format", "-of",
-                "json", path});
+  auto r = run({"ffprobe", "-v", "error", "-count_frames", "-show_streams", "-show_format",
+                "-of", "json", path});
   auto document = parse_json(r.output);
   return document ? *document : json{};
 }

@@ -24,8 +24,9 @@ namespace {
 
 file_handle memory_file(const std::string& content = {}) {
   file_handle f{::memfd_create("framemill-test", MFD_CLOEXEC)};
-  if (!f || ::write(f.get(), content.data(), content.size())
-                != static_cast<ssize_t>(content.size()))
+  if (!f
+      || ::write(f.get(), content.data(), content.size())
+             != static_cast<ssize_t>(content.size()))
     throw std::runtime_error{"memfd_create failed"};
   ::lseek(f.get(), 0, SEEK_SET);
   return f;
@@ -41,8 +42,8 @@ file_handle log_at(const std::string& path) {
 std::string content_of(const file_handle& f) {
   std::string text;
   char buffer[65536];
-  for (ssize_t n; (n = ::pread(f.get(), buffer, sizeof buffer,
-                               static_cast<off_t>(text.size()))) > 0;)
+  for (ssize_t n;
+       (n = ::pread(f.get(), buffer, sizeof buffer, static_cast<off_t>(text.size()))) > 0;)
     text.append(buffer, static_cast<std::size_t>(n));
   return text;
 }
@@ -86,8 +87,7 @@ process::process(process_options o)
   for (auto& word : o.words)
     arguments.push_back(word.data());
   arguments.push_back(nullptr);
-  auto status =
-      posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(), environ);
+  auto status = posix_spawnp(&pid_, arguments[0], &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (status != 0)
     throw std::runtime_error{o.words[0] + ": " + std::strerror(status)};
@@ -98,7 +98,8 @@ process::~process() {
   if (end_)
     return;
   ::kill(pid_, SIGKILL);
-  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {}
+  while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+  }
 }
 
 bool process::is_running() { return !wait(std::chrono::milliseconds{0}); }
@@ -115,7 +116,8 @@ std::optional<process_end> process::wait(std::chrono::milliseconds limit) {
   if (::poll(&ended, 1, static_cast<int>(limit.count())) <= 0)
     return std::nullopt;
   int status = 0;
-  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {}
+  while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  }
   end_ = WIFSIGNALED(status) ? process_end{-1, WTERMSIG(status)}
                              : process_end{WEXITSTATUS(status), 0};
   return end_;

@@ -39,7 +39,8 @@ TEST_CASE("bad call: names that lead out of the bucket are refused") {
   CHECK(f.runs().empty());
 }
 
-TEST_CASE("bad call: unknown and mistyped parameters are refused by name, and nothing is made") {
+TEST_CASE(
+    "bad call: unknown and mistyped parameters are refused by name, and nothing is made") {
   node_fixture f;
   auto good = workflow("w", quick_mp4());
   auto unknown = good, mistyped = good, climbing = good;

@@ -56,8 +56,10 @@ std::vector<bad_file> bad_files(const temp_dir& dir) {
       {"cut.mp4", whole.substr(0, whole.size() / 2), "input_incomplete", "moov"},
       {"hls.mp4", "#EXTM3U\n#EXTINF:4,\n" + secret + "\n#EXT-X-ENDLIST\n", "input_refused",
        "playlist"},
-      {"web.mp4", "#EXTM3U\n#EXTINF:4,\nhttp://127.0.0.1:1/a.ts\n", "input_refused", "playlist"},
-      {"concat.mp4", "ffconcat version 1.0\nfile " + secret + "\n", "input_refused", "playlist"},
+      {"web.mp4", "#EXTM3U\n#EXTINF:4,\nhttp://127.0.0.1:1/a.ts\n", "input_refused",
+       "playlist"},
+      {"concat.mp4", "ffconcat version 1.0\nfile " + secret + "\n", "input_refused",
+       "playlist"},
       {"huge.mp4", avi_claiming(100'000, 100'000, dir), "input_refused", "100000x100000"},
       {"wide.mp4", avi_claiming(40'000, 48, dir), "input_refused", "40000x48"},
   };
@@ -102,13 +104,16 @@ TEST_CASE("bad input: what is no whole media file fails once, with a sentence th
   check_quiet(f);
 }
 
-TEST_CASE("bad input: a tail that is missing is said, and what is there is kept or refused whole") {
+TEST_CASE(
+    "bad input: a tail that is missing is said, and what is there is kept or refused whole") {
   node_fixture f;
   (void)f.add_workflow(workflow("w", quick_mp4()));
   auto whole = make_clip();
   auto streamed = f.dir / "streamed.mp4";
   REQUIRE(run({"ffmpeg", "-v", "error", "-i", whole, "-c", "copy", "-movflags", "+faststart",
-               streamed}).end.exit_code == 0);
+               streamed})
+              .end.exit_code
+          == 0);
   auto bytes = file_content(streamed);
 
   write_file(f.media + "/in/tail.mp4", bytes.substr(0, bytes.size() * 2 / 3));
@@ -128,8 +133,11 @@ TEST_CASE("bad input: a tail that is missing is said, and what is there is kept 
 TEST_CASE("bad input: odd names are processed under those names") {
   node_fixture f;
   (void)f.add_workflow(workflow("w", quick_mp4("{inputName}.out.{format}")));
-  std::vector<std::string> stems{"with spaces  twice", "quote ' and \" and ` and $(x)",
-                                 "film \xF0\x9F\x8E\xAC \xE7\x89\x87", "-v", "%s%n{format}",
+  std::vector<std::string> stems{"with spaces  twice",
+                                 "quote ' and \" and ` and $(x)",
+                                 "film \xF0\x9F\x8E\xAC \xE7\x89\x87",
+                                 "-v",
+                                 "%s%n{format}",
                                  std::string(240, 'x')};
 
   for (const auto& stem : stems)
@@ -147,7 +155,8 @@ TEST_CASE("bad input: odd names are processed under those names") {
 TEST_CASE("bad input: a name of 255 bytes runs, and an output name beyond 255 is said") {
   node_fixture f;
   auto tasks = quick_mp4("short.{format}");
-  tasks["TranscodeTaskSet"].push_back(quick_mp4("{inputName}_too_long.{format}")["TranscodeTaskSet"][0]);
+  tasks["TranscodeTaskSet"].push_back(
+      quick_mp4("{inputName}_too_long.{format}")["TranscodeTaskSet"][0]);
   (void)f.add_workflow(workflow("w", tasks));
   auto name = std::string(251, 'n') + ".mp4";
 
@@ -162,7 +171,8 @@ TEST_CASE("bad input: a name of 255 bytes runs, and an output name beyond 255 is
   check_quiet(f);
 }
 
-TEST_CASE("bad input: names with control characters and links are ignored, and the books say why") {
+TEST_CASE(
+    "bad input: names with control characters and links are ignored, and the books say why") {
   node_fixture f;
   (void)f.add_workflow(workflow("w", quick_mp4()));
   auto outside = f.dir / "outside";
@@ -180,7 +190,8 @@ TEST_CASE("bad input: names with control characters and links are ignored, and t
   CHECK(eventually([&] { return ignored_because(f, "").size() >= 3; }));
   CHECK(f.runs().size() == 1);
   CHECK(f.command({"run", "submit", "media:in/link.mp4", "--workflow", "1"}).exit_code != 0);
-  CHECK(f.command({"run", "submit", "media:in/linked/a.mp4", "--workflow", "1"}).exit_code != 0);
+  CHECK(f.command({"run", "submit", "media:in/linked/a.mp4", "--workflow", "1"}).exit_code
+        != 0);
   check_quiet(f);
 }
 
@@ -201,7 +212,8 @@ TEST_CASE("bad input: a file that may not be read fails as unreadable") {
   CHECK(failure_message(run).find("locked.mp4") != std::string::npos);
 }
 
-TEST_CASE("bad input: sources without sound or without pictures do what is possible, and say so") {
+TEST_CASE(
+    "bad input: sources without sound or without pictures do what is possible, and say so") {
   node_fixture f;
   auto tasks = quick_mp4();
   tasks["TranscodeTaskSet"].push_back({{"Definition", 1110}});
@@ -210,7 +222,9 @@ TEST_CASE("bad input: sources without sound or without pictures do what is possi
   auto sound = f.media + "/in/sound.part";
   f.drop(make_clip({.audio = clip_audio::none}), "in/silent.mp4");
   REQUIRE(run({"ffmpeg", "-v", "error", "-i", make_clip(), "-vn", "-c:a", "copy", "-f", "mp4",
-               sound}).end.exit_code == 0);
+               sound})
+              .end.exit_code
+          == 0);
   fs::rename(sound, f.media + "/in/sound.mp4");
 
   auto silent = f.finish("in/silent.mp4");

@@ -47,7 +47,8 @@ public:
   void fill() const {
     std::ofstream file{filler(), std::ios::binary};
     const std::string block(4096, 'x');
-    while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {}
+    while (file.write(block.data(), static_cast<std::streamsize>(block.size())).flush()) {
+    }
   }
   void make_room() const { fs::remove(filler()); }
 
@@ -92,7 +93,8 @@ TEST_CASE("bad place: a read-only output bucket fails the run and names the plac
   auto run = f.finish("in/a.mp4");
 
   CHECK(state_of(run) == "failed");
-  CHECK_MESSAGE(failure_message(run).find("results") != std::string::npos, failure_message(run));
+  CHECK_MESSAGE(failure_message(run).find("results") != std::string::npos,
+                failure_message(run));
   CHECK_MESSAGE(failure_message(run).find("Read-only") != std::string::npos,
                 failure_message(run));
   check_quiet(f);
@@ -123,11 +125,12 @@ TEST_CASE("bad place: a full data directory loses nothing, and room lets everyth
   small_disk disk{place / "disk", "24m"};
   if (!disk.made())
     return;
-  daemon_process node{{.data_dir = place / "disk/data", .buckets = {{"media", place / "media"}}}};
+  daemon_process node{
+      {.data_dir = place / "disk/data", .buckets = {{"media", place / "media"}}}};
   node.start();
   cli command{node.data_dir()};
-  auto created = command({"workflow", "create", "--file", "-"},
-                         workflow("w", quick_mp4()).dump());
+  auto created =
+      command({"workflow", "create", "--file", "-"}, workflow("w", quick_mp4()).dump());
   REQUIRE_MESSAGE(created.exit_code == 0, created.complaint);
   auto id = std::to_string(created.last()["WorkflowId"].get<int>());
   REQUIRE(command({"workflow", "enable", id}).exit_code == 0);
@@ -242,8 +245,9 @@ TEST_CASE("bad place: a bucket that is no directory is refused by name") {
 TEST_CASE("bad place: without inotify watches the bucket is scanned, and says so") {
   // The limit is that of a user namespace, so that nobody else feels it.
   std::vector<std::string> few_watches{
-      "unshare", "--user", "--map-root-user", "sh", "-c",
-      "echo 1 > /proc/sys/user/max_inotify_watches && exec \"$@\"", "sh"};
+      "unshare", "--user", "--map-root-user",
+      "sh",      "-c",     "echo 1 > /proc/sys/user/max_inotify_watches && exec \"$@\"",
+      "sh"};
   auto probe_words = few_watches;
   probe_words.push_back("true");
   if (run(probe_words).end.exit_code != 0) {

@@ -74,16 +74,19 @@ TEST_CASE("child: one that hangs is killed and its shard is tried again") {
   check_one_success(f);
 }
 
-TEST_CASE("child: one that crashes every time fails the run, with its log and how to repeat it") {
+TEST_CASE(
+    "child: one that crashes every time fails the run, with its log and how to repeat it") {
   node_fixture f;
   begin_sharded_run(f);
   auto watching = process{f.command.command({"run", "watch", "media:in/long.mp4"})};
 
-  CHECK(eventually([&] {
-    for (auto child : f.node.children())
-      ::kill(child, SIGSEGV);
-    return !watching.is_running();
-  }, 60s));
+  CHECK(eventually(
+      [&] {
+        for (auto child : f.node.children())
+          ::kill(child, SIGSEGV);
+        return !watching.is_running();
+      },
+      60s));
   auto run = f.show(f.runs()[0]["Id"]);
 
   CHECK(state_of(run) == "failed");
@@ -94,7 +97,8 @@ TEST_CASE("child: one that crashes every time fails the run, with its log and ho
   check_quiet(f);
   auto page = f.command.plain({"run", "show", "media:in/long.mp4"}).output;
   for (auto part : {"worker_crashed", "under-test", "--reproduce"})
-    CHECK_MESSAGE(page.find(part) != std::string::npos, std::string{part} << " is not in:\n" << page);
+    CHECK_MESSAGE(page.find(part) != std::string::npos, std::string{part} << " is not in:\n"
+                                                                          << page);
 }
 
 TEST_CASE("child: none survives an orderly stop of the daemon, and the run goes on after it") {
@@ -127,8 +131,10 @@ TEST_CASE("child: it sees neither the network nor the host's files") {
   CHECK(network.find("eth") == std::string::npos);
   for (std::string right : {"CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"}) {
     CAPTURE(right);
-    CHECK(eventually([&] { // it gives up its rights first of all, but after it began
-      return file_content("/proc/" + child + "/status").find(right) != std::string::npos;
-    }, 2s));
+    CHECK(eventually(
+        [&] { // it gives up its rights first of all, but after it began
+          return file_content("/proc/" + child + "/status").find(right) != std::string::npos;
+        },
+        2s));
   }
 }

@@ -82,14 +82,14 @@ TEST_CASE("control: ProcessMedia runs activities of its own on an object") {
   node_fixture f;
   f.drop(make_clip(), "elsewhere/a.mp4");
 
-  auto answer = f.mps()(
-      "ProcessMedia",
-      {{"InputInfo",
-        {{"Type", "COS"},
-         {"CosInputInfo",
-          {{"Bucket", "media"}, {"Region", "local"}, {"Object", "/elsewhere/a.mp4"}}}}},
-       {"OutputDir", "/out/"},
-       {"MediaProcessTask", quick_mp4()}});
+  auto answer =
+      f.mps()("ProcessMedia",
+              {{"InputInfo",
+                {{"Type", "COS"},
+                 {"CosInputInfo",
+                  {{"Bucket", "media"}, {"Region", "local"}, {"Object", "/elsewhere/a.mp4"}}}}},
+               {"OutputDir", "/out/"},
+               {"MediaProcessTask", quick_mp4()}});
 
   REQUIRE_MESSAGE(answer.contains("TaskId"), answer.dump());
   auto watched = f.command({"run", "watch", answer["TaskId"].get<std::string>()});
@@ -105,7 +105,8 @@ TEST_CASE("control: a run is submitted by hand, and explained before it is run")
                 .get<std::uint64_t>();
   f.drop(make_long_clip(), "in/a.mp4");
 
-  auto plan = f.ask({"workflow", "explain", "media:in/a.mp4", "--workflow", std::to_string(id)});
+  auto plan =
+      f.ask({"workflow", "explain", "media:in/a.mp4", "--workflow", std::to_string(id)});
   auto watched = f.command(
       {"run", "submit", "media:in/a.mp4", "--workflow", std::to_string(id), "--watch"});
 

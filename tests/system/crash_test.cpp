@@ -232,7 +232,8 @@ TEST_CASE("crash: intermediate results that are lost or damaged meanwhile are ma
   }
 }
 
-TEST_CASE("crash: a source that is deleted while the daemon is down fails its run, with a sentence") {
+TEST_CASE(
+    "crash: a source that is deleted while the daemon is down fails its run, with a sentence") {
   node_fixture f{{}, node_fixture::begin::stopped};
   die_at(f, "shard.done.written:2");
   fs::remove(f.media + "/in/long.mp4");

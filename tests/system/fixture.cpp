@@ -21,8 +21,8 @@ daemon_options completed(daemon_options o, const std::string& data_dir,
 }
 
 json video(std::string preset, int crf) {
-  return {{"Codec", "h264"}, {"Fps", 25},     {"Bitrate", 0},
-          {"Mode", "VCRF"},  {"Vcrf", crf},   {"EncoderPreset", std::move(preset)},
+  return {{"Codec", "h264"}, {"Fps", 25},   {"Bitrate", 0},
+          {"Mode", "VCRF"},  {"Vcrf", crf}, {"EncoderPreset", std::move(preset)},
           {"Gop", 25}};
 }
 
@@ -122,13 +122,13 @@ std::map<std::string, std::string> node_fixture::content(const std::string& pref
 }
 
 json workflow(const std::string& name, json tasks) {
-  return {{"WorkflowName", name},
-          {"Trigger",
-           {{"Type", "CosFileUpload"},
-            {"CosFileUploadTrigger",
-             {{"Bucket", "media"}, {"Region", "local"}, {"Dir", "/in/"}}}}},
-          {"OutputDir", "/out/"},
-          {"MediaProcessTask", std::move(tasks)}};
+  return {
+      {"WorkflowName", name},
+      {"Trigger",
+       {{"Type", "CosFileUpload"},
+        {"CosFileUploadTrigger", {{"Bucket", "media"}, {"Region", "local"}, {"Dir", "/in/"}}}}},
+      {"OutputDir", "/out/"},
+      {"MediaProcessTask", std::move(tasks)}};
 }
 
 json quick_mp4(const std::string& path) {

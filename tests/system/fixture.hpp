@@ -34,7 +34,7 @@ struct node_fixture {
   [[nodiscard]] json finish_run(std::uint64_t run) const;
   [[nodiscard]] json show(std::uint64_t run) const;
 
-  [[nodiscard]] std::vector<json> runs() const;   ///< newest first
+  [[nodiscard]] std::vector<json> runs() const; ///< newest first
   [[nodiscard]] std::vector<json> events(std::uint64_t run) const;
   [[nodiscard]] json object(const std::string& key) const; ///< of the ledger; null = none
   [[nodiscard]] bool object_is(const std::string& key, const std::string& state) const;

@@ -13,12 +13,13 @@ namespace {
 json one_of_each() {
   json still{{"Definition", 10}};
   json animation{{"Definition", 20000}, {"StartTimeOffset", 1}, {"EndTimeOffset", 3}};
-  json tasks{
-      {"TranscodeTaskSet", {{{"Definition", 100030}}, {{"Definition", 100210}}, {{"Definition", 1110}}}},
-      {"SnapshotByTimeOffsetTaskSet", {{{"Definition", 10}, {"ExtTimeOffsetSet", {"1s", "50%"}}}}},
-      {"SampleSnapshotTaskSet", {still}},
-      {"ImageSpriteTaskSet", {still}},
-      {"AnimatedGraphicTaskSet", {animation, animation}}};
+  json tasks{{"TranscodeTaskSet",
+              {{{"Definition", 100030}}, {{"Definition", 100210}}, {{"Definition", 1110}}}},
+             {"SnapshotByTimeOffsetTaskSet",
+              {{{"Definition", 10}, {"ExtTimeOffsetSet", {"1s", "50%"}}}}},
+             {"SampleSnapshotTaskSet", {still}},
+             {"ImageSpriteTaskSet", {still}},
+             {"AnimatedGraphicTaskSet", {animation, animation}}};
   tasks["AnimatedGraphicTaskSet"][1]["Definition"] = 20001;
   return tasks;
 }
@@ -57,7 +58,8 @@ std::size_t position(const std::vector<json>& events, const std::string& type,
 
 TEST_CASE("system: HLS in fragmented MP4 plays from its first segment to its last") {
   node_fixture f;
-  json segments{{"Codec", "h264"}, {"Fps", 0}, {"Bitrate", 0}, {"HlsTime", 2}, {"SegmentType", 7}};
+  json segments{
+      {"Codec", "h264"}, {"Fps", 0}, {"Bitrate", 0}, {"HlsTime", 2}, {"SegmentType", 7}};
   json sound{{"Codec", "aac"}, {"Bitrate", 128}, {"SampleRate", 44100}};
   json raw{{"Container", "hls"}, {"VideoTemplate", segments}, {"AudioTemplate", sound}};
   (void)f.add_workflow(workflow(
@@ -88,7 +90,8 @@ TEST_CASE("system: a clip dropped into a bucket becomes everything that its work
   check_picture(out("clip_snapshotByTimeOffset_10_0.jpg"), "mjpeg", 640, 360);
   check_picture(out("clip_snapshotByTimeOffset_10_1.jpg"), "mjpeg", 640, 360);
   for (int i = 0; i < 10; ++i)
-    check_picture(out("clip_sampleSnapshot_10_" + std::to_string(i) + ".jpg"), "mjpeg", 640, 360);
+    check_picture(out("clip_sampleSnapshot_10_" + std::to_string(i) + ".jpg"), "mjpeg", 640,
+                  360);
   check_picture(out("clip_imageSprite_10_0.jpg"), "mjpeg", 1420, 800);
   auto cues = file_content(out("clip_imageSprite_10.vtt"));
   CHECK(cues.starts_with("WEBVTT"));
@@ -101,7 +104,8 @@ TEST_CASE("system: a clip dropped into a bucket becomes everything that its work
   CHECK(f.audit()["Failed"].empty());
 }
 
-TEST_CASE("system: what a run publishes is what it says that it published, in the order of its events") {
+TEST_CASE("system: what a run publishes is what it says that it published, in the order of its "
+          "events") {
   node_fixture f;
   (void)f.add_workflow(workflow("some", quick_everything()));
 
@@ -178,8 +182,9 @@ TEST_CASE("system: health and metrics are answered without credentials") {
 
 TEST_CASE("system: real clips become playable files of the same length") {
   std::vector<std::string> names;
-  for (std::string name : {"video/movie-hello.mp4", "video/realshort.mp4", "formats/lego_webm.webm",
-                           "phone/internal_emulator_transformer_output_180_rotated.mp4"})
+  for (std::string name :
+       {"video/movie-hello.mp4", "video/realshort.mp4", "formats/lego_webm.webm",
+        "phone/internal_emulator_transformer_output_180_rotated.mp4"})
     if (real_clip(name))
       names.push_back(name);
   if (names.empty()) {

@@ -14,9 +14,9 @@ namespace {
 /// Where `npm install` put Tencent's SDK; "" = nowhere.
 std::string node_modules() {
   const auto* told = std::getenv("FRAMEMILL_SDK_DIR");
-  for (auto place : {std::string{told != nullptr ? told : ""},
-                     std::string{FRAMEMILL_BIN_DIR "/../sdk"},
-                     std::string{FRAMEMILL_SOURCE_DIR "/tests/sdk"}})
+  for (auto place :
+       {std::string{told != nullptr ? told : ""}, std::string{FRAMEMILL_BIN_DIR "/../sdk"},
+        std::string{FRAMEMILL_SOURCE_DIR "/tests/sdk"}})
     if (fs::exists(place + "/node_modules/tencentcloud-sdk-nodejs-mps"))
       return place + "/node_modules";
   return {};
@@ -24,7 +24,8 @@ std::string node_modules() {
 
 } // namespace
 
-TEST_CASE("sdk: Tencent's own Node SDK drives a real node, with only endpoint and protocol changed") {
+TEST_CASE(
+    "sdk: Tencent's own Node SDK drives a real node, with only endpoint and protocol changed") {
   auto modules = node_modules();
   if (modules.empty()) {
     MESSAGE("skipped: the SDK is not installed; FRAMEMILL_SDK_DIR names its directory");

@@ -88,7 +88,8 @@ TEST_CASE("trigger: new sub-directories are looked into") {
   check_quiet(f);
 }
 
-TEST_CASE("trigger: part files, hidden files, other types and other directories start nothing") {
+TEST_CASE(
+    "trigger: part files, hidden files, other types and other directories start nothing") {
   node_fixture f;
   (void)f.add_workflow(workflow("w", quick_mp4()));
 
@@ -119,7 +120,8 @@ TEST_CASE("trigger: a file that arrived while the daemon was down is found") {
   check_one_success(f);
 }
 
-TEST_CASE("trigger: an overwritten object gets a run of its own, and the old one is cancelled") {
+TEST_CASE(
+    "trigger: an overwritten object gets a run of its own, and the old one is cancelled") {
   node_fixture f;
   (void)f.add_workflow(workflow("w", slow_mp4()));
   f.drop(make_clip({.seconds = 20, .width = 640, .height = 360}), "in/a.mp4");
@@ -198,7 +200,8 @@ TEST_CASE("trigger: a disabled workflow does nothing, and enabling it does not r
   check_one_success(f);
 }
 
-TEST_CASE("trigger: ten thousand files at once are all booked, and those that are due all run") {
+TEST_CASE(
+    "trigger: ten thousand files at once are all booked, and those that are due all run") {
   constexpr int beside = 9'500, due = 500;
   node_fixture f;
   (void)f.add_workflow(workflow("w", quick_mp4()));
