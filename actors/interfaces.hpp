@@ -101,6 +101,9 @@ struct offer_again {
 struct publish_again {
   std::uint32_t job = 0;
 };
+struct plan_again {
+  bool trust_index = true;
+};
 
 // ---- to TASK WORKER --------------------------------------------------------------
 
@@ -221,6 +224,7 @@ FM_LOCAL_MESSAGE(cancel_run)
 FM_LOCAL_MESSAGE(committed)
 FM_LOCAL_MESSAGE(offer_again)
 FM_LOCAL_MESSAGE(publish_again)
+FM_LOCAL_MESSAGE(plan_again)
 FM_LOCAL_MESSAGE(assignment)
 FM_LOCAL_MESSAGE(give_back)
 FM_LOCAL_MESSAGE(stop_attempt)

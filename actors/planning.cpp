@@ -64,9 +64,11 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
   std::map<std::string, std::string> assets;
   for (const auto& asset : required_assets(run, *templates)) {
     auto bytes = fetch(services, run, asset);
-    if (!bytes)
-      return fail_field(errc::invalid_argument, "WatermarkSet", "the watermark image {}: {}",
-                        place_of(asset), bytes.error().message);
+    if (!bytes) {
+      auto lasting = retry_of(bytes.error().code) == retry_class::never;
+      return fail_field(lasting ? errc::invalid_argument : bytes.error().code, "WatermarkSet",
+                        "the watermark image {}: {}", place_of(asset), bytes.error().message);
+    }
     FM_TRY(auto sha, services.artifacts->put(*bytes));
     services.pins.pin(run.id, sha);
     assets[asset.name] = std::move(sha);

@@ -192,8 +192,14 @@ void act_on(const context& c, const plan_run& a) {
     if (f.name == "index")
       index = f.sha256;
   auto plan = plan_for(*c.services, c.machine().run(), index, a.trust_index);
-  if (!plan)
+  if (!plan) {
+    // A watermark's bucket may be away for a while, or the disk full.
+    auto delay = retry_policy{}.next(plan.error().code, ++c.state().plan_attempts,
+                                     c.machine().run().id.value);
+    if (delay)
+      return c.self->delayed_send(c.self, *delay, plan_again{a.trust_index});
     return apply(c, c.machine().plan_failed(c.now(), plan.error()));
+  }
   apply(c, c.machine().planned(c.now(), std::move(plan->shards), std::move(plan->jobs),
                                std::move(plan->warnings)));
 }
@@ -323,6 +329,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
         if (c.machine().jobs()[m.job].state == job_state::publishing)
           act_on(c, publish_job{m.job});
       },
+      [=](const plan_again& m) { act_on(c, plan_run{m.trust_index}); },
       [=](const offer_again& m) {
         const auto& shard = c.machine().shards()[m.shard];
         if (shard.state == shard_state::ready && shard.epoch == m.epoch)

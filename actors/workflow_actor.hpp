@@ -41,6 +41,7 @@ struct workflow_state {
   std::map<worker_key, lease> granted;   ///< until the step that takes or declines it is durable
   std::map<std::uint32_t, lease> leases; ///< by shard: what its worker was told to do
   std::set<caf::actor_addr> watched;     ///< workers of leases, once each
+  int plan_attempts = 0;
   std::map<std::uint32_t, int> publish_attempts;  ///< by job
   std::vector<gateway::reply<void>> when_cancelled;
   timestamp last_shown;
