@@ -64,30 +64,25 @@ void journal::commit(changes c, done_fn done) {
     e.id = {++last_event_};
   auto batch = to_batch(c);
   auto events = std::make_shared<std::vector<event_record>>(std::move(c.events));
-  store_.commit(std::move(batch), [this, events, done = std::move(done)](result<void> r) {
+  store_.commit(std::move(batch), [told = audience_, events,
+                                   done = std::move(done)](result<void> r) {
     if (r)
-      tell(*events);
+      told->tell(*events);
     done(std::move(r));
   });
 }
 
-void journal::tell(const std::vector<event_record>& events) {
+void journal::audience::tell(const std::vector<event_record>& events) {
   if (events.empty())
     return;
-  std::lock_guard lock{followers_mutex_};
-  for (auto i = followers_.begin(); i != followers_.end();) {
-    auto f = i->lock();
-    if (!f) {
-      i = followers_.erase(i);
-      continue;
-    }
+  std::lock_guard lock{mutex};
+  followers.remove_if([](const auto& f) { return f->ended; });
+  for (const auto& f : followers)
     for (const auto& e : events)
-      if (e.id > f->last) {
+      if (!f->ended && e.id > f->last) {
         f->last = e.id;
         f->on_event(e);
       }
-    ++i;
-  }
 }
 
 void journal::catch_up(follower& f) {
@@ -104,10 +99,13 @@ void journal::catch_up(follower& f) {
 std::shared_ptr<void> journal::follow(event_id after, event_fn on_event) {
   auto f = std::make_shared<follower>(follower{after, std::move(on_event)});
   catch_up(*f); // the long way, without holding anybody up
-  std::lock_guard lock{followers_mutex_};
+  std::lock_guard lock{audience_->mutex};
   catch_up(*f); // what was committed meanwhile
-  followers_.push_back(f);
-  return f;
+  audience_->followers.push_back(f);
+  return {f.get(), [told = audience_, f](void*) {
+            std::lock_guard ending{told->mutex};
+            f->ended = true;
+          }};
 }
 
 } // namespace framemill

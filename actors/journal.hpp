@@ -26,8 +26,9 @@ public:
   void commit(changes c, done_fn done);
 
   /// Calls `on_event` for every event after `after`, the stored ones first
-  /// (before this returns), then live ones on the store's thread. Ends when the
-  /// returned token is dropped.
+  /// (before this returns), then live ones on the store's thread, one at a time.
+  /// Ends when the returned token is dropped: after that no call is under way.
+  /// `on_event` must not block.
   [[nodiscard]] std::shared_ptr<void> follow(event_id after, event_fn on_event);
 
   [[nodiscard]] const state_store& store() const { return store_; }
@@ -36,17 +37,24 @@ private:
   struct follower {
     event_id last;
     event_fn on_event;
+    bool ended = false; ///< its token was dropped
+  };
+  /// Outlives the journal while the store still answers: a commit may be told
+  /// of when nobody holds the journal any more. Recursive, because a follower
+  /// may drop a token from within.
+  struct audience {
+    std::recursive_mutex mutex;
+    std::list<std::shared_ptr<follower>> followers;
+    void tell(const std::vector<event_record>& events);
   };
 
   journal(state_store& store, std::uint64_t last_event);
-  void tell(const std::vector<event_record>& events);
   void catch_up(follower& f);
 
   state_store& store_;
   std::mutex commit_mutex_; ///< numbers are given in the order of commits
   std::uint64_t last_event_;
-  std::mutex followers_mutex_;
-  std::list<std::weak_ptr<follower>> followers_;
+  std::shared_ptr<audience> audience_ = std::make_shared<audience>();
 };
 
 } // namespace framemill
