@@ -1,5 +1,6 @@
 #include "actors/bucket_watcher.hpp"
 
+#include "actors/manners.hpp"
 #include "core/limits.hpp"
 #include "storage/records.hpp"
 
@@ -161,7 +162,7 @@ caf::behavior bucket_watcher(self_ptr self, node_services* services, bucket* wat
   s.hints = watch_local_bucket(watched->location(), [me](std::vector<bucket_hints::hint> h) {
     caf::anon_send(me, change_hints{std::move(h)});
   });
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "BUCKET WATCHER");
   self->send(self, scan_tick{});
   return {
       [=](const change_hints& m) { take_hints(c, m.hints); },

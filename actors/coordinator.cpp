@@ -2,6 +2,7 @@
 
 #include "actors/bucket_watcher.hpp"
 #include "actors/fail_points.hpp"
+#include "actors/manners.hpp"
 #include "actors/workflow_actor.hpp"
 #include "core/limits.hpp"
 #include "core/object_path.hpp"
@@ -337,7 +338,7 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
   s.services = services;
   s.scheduler = std::move(scheduler);
   s.publisher = std::move(publisher);
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "COORDINATOR");
   self->set_down_handler([=](const caf::down_msg& down) { on_run_down(self->state, down); });
   if (auto r = load_definitions(*services->store, s.definitions); !r) {
     spdlog::critical("COORDINATOR: {}", r.error().message);

@@ -1,5 +1,6 @@
 #include "actors/inspector.hpp"
 
+#include "actors/manners.hpp"
 #include "core/limits.hpp"
 
 #include <caf/all.hpp>
@@ -28,7 +29,7 @@ result<inspection> judge(attempt_outcome& outcome) {
 caf::behavior inspector(caf::event_based_actor* self, node_services* services, run_id id,
                         object_ref object, caf::actor scheduler,
                         std::function<void(result<inspection>)> done) {
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "INSPECTOR");
   auto me = caf::actor_cast<caf::actor>(self);
   shard_offer offer;
   offer.id = {id, 0};

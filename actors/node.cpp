@@ -2,6 +2,7 @@
 
 #include "actors/actor_gateway.hpp"
 #include "actors/coordinator.hpp"
+#include "actors/manners.hpp"
 #include "actors/publisher.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/task_worker.hpp"
@@ -154,7 +155,7 @@ caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::acto
       self->delayed_send(self, std::chrono::seconds{1}, start_worker{slot.mapped()});
     }
   });
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "SUPERVISOR");
   for (int i = 0; i < services->config.slots; ++i)
     self->send(self, start_worker{i});
   return {

@@ -1,6 +1,7 @@
 #include "actors/publisher.hpp"
 
 #include "actors/fail_points.hpp"
+#include "actors/manners.hpp"
 #include "core/object_path.hpp"
 #include "storage/records.hpp"
 
@@ -169,7 +170,7 @@ result<std::vector<published_file>> publish(node_services& services,
 } // namespace
 
 caf::behavior publisher(caf::event_based_actor* self, node_services* services) {
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "PUBLISHER");
   return {
       [=](publish_order& order) {
         auto files = publish(*services, order);

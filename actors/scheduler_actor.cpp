@@ -1,5 +1,7 @@
 #include "actors/scheduler_actor.hpp"
 
+#include "actors/manners.hpp"
+
 #include <caf/all.hpp>
 
 namespace framemill {
@@ -60,7 +62,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
       forget(self, down.source);
     grant(self, services);
   });
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "SCHEDULER");
   return {
       [=](worker_joined& m) {
         self->monitor(m.worker);

@@ -1,5 +1,6 @@
 #include "actors/task_worker.hpp"
 
+#include "actors/manners.hpp"
 #include "core/codec.hpp"
 #include "core/limits.hpp"
 
@@ -179,7 +180,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
                           caf::actor scheduler) {
   self->state.slot = slot;
   self->state.scheduler = scheduler;
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "TASK WORKER");
   self->send(scheduler, worker_joined{slot, caf::actor_cast<caf::actor>(self)});
   return {
       [=](assignment& a) {

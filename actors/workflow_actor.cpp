@@ -1,6 +1,7 @@
 #include "actors/workflow_actor.hpp"
 
 #include "actors/fail_points.hpp"
+#include "actors/manners.hpp"
 #include "actors/planning.hpp"
 #include "storage/records.hpp"
 
@@ -279,7 +280,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   self->state.scheduler = places.scheduler;
   self->state.publisher = places.publisher;
   self->state.coordinator = places.coordinator;
-  self->set_default_handler(caf::drop);
+  tolerate_strangers(self, "WORKFLOW");
   self->set_exception_handler([run](std::exception_ptr& p) -> caf::error {
     try {
       std::rethrow_exception(p);
