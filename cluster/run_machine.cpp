@@ -262,7 +262,10 @@ run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t ind
                      && run_.plan_revision == 0 && shard.role != shard_role::probe;
     if (e.code == errc::corrupt && !untrusted)
       redo_needs(w, shard, e, now);
-    if (untrusted)
+    if (e.code == errc::input_changed) {
+      set(w, shard, shard_state::failed);
+      end_all(w, run_state::cancelled, e, now); // the newer content gets a run of its own
+    } else if (untrusted)
       replan(w, e, now);
     else if (!is_terminal(shard.state))
       retry_or_fail(w, shard, e, now);
@@ -321,6 +324,8 @@ run_machine::step run_machine::publish_failed(timestamp now, std::uint32_t index
       unpublish(w, jobs_[index], now); // the second plan makes it anew
     else if (e.code == errc::corrupt)
       redo_shards(w, jobs_[index], e, now);
+    else if (e.code == errc::input_changed)
+      end_all(w, run_state::cancelled, std::move(e), now);
     else
       fail_job(w, jobs_[index], std::move(e), now);
     settle(w, now);

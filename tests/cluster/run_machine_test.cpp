@@ -113,7 +113,7 @@ TEST_CASE("run_machine: all goes well") {
 }
 
 TEST_CASE("run_machine: a failed probe fails the run with its error") {
-  for (auto code : {errc::input_not_media, errc::input_changed, errc::input_refused}) {
+  for (auto code : {errc::input_not_media, errc::input_damaged, errc::input_refused}) {
     driven_run r;
     r.start();
     r.grant(0);
@@ -126,6 +126,19 @@ TEST_CASE("run_machine: a failed probe fails the run with its error") {
     CHECK(class_of(r.m.run().failure->code) == failure_class::input);
     CHECK(all_of<finish_run>(r.last).size() == 1);
   }
+}
+
+TEST_CASE("run_machine: a run whose object was replaced is cancelled, whoever notices") {
+  driven_run r;
+  r.start();
+  r.grant(0);
+
+  r.fail(0, errc::input_changed);
+
+  CHECK(r.run() == run_state::cancelled);
+  REQUIRE(r.m.run().failure);
+  CHECK(r.m.run().failure->code == errc::input_changed);
+  CHECK(all_of<finish_run>(r.last).size() == 1);
 }
 
 TEST_CASE("run_machine: a probe that crashed is tried again") {
