@@ -129,8 +129,9 @@ public:
 
 /// The system as the API sees it: what can be asked of the COORDINATOR, free
 /// of actors. Thread-safe. Replies run on an actor's thread and must not
-/// block; a mutation is durable when its reply comes. Every call answers
-/// within 30 s (errc::timed_out).
+/// block; a mutation is durable when its reply comes. Questions that a child
+/// answers (probe, explain) fail with errc::timed_out after
+/// limits::answer_time_max; the others have no deadline of their own.
 class gateway {
 public:
   template <class T>

@@ -54,11 +54,7 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
         assignment a;
         a.shard = {id, 0};
         a.epoch = 1;
-        a.request.source_name = object.key;
-        a.request.source_bytes = static_cast<std::int64_t>(object.generation.size);
-        a.request.steps.push_back(probe_step{});
-        a.request.keep = {"index*"};
-        a.request.memory_bytes_max = limits::probe_memory_bytes_max;
+        a.request = probe_request(object);
         a.memory_bytes = a.request.memory_bytes_max;
         a.source = object;
         a.reply_to = me;

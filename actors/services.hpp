@@ -59,7 +59,7 @@ private:
 struct node_counters {
   std::atomic<std::uint64_t> runs_created{0}, runs_succeeded{0}, runs_failed{0},
       runs_cancelled{0}, attempts{0}, attempts_failed{0}, outputs_published{0},
-      bytes_published{0}, objects_settled{0}, frames_encoded{0};
+      bytes_published{0}, objects_settled{0};
 };
 
 /// What all actors of a node share; outlives them. Everything in it is

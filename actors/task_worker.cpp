@@ -170,10 +170,6 @@ void execute(self_ptr self, node_services* services, assignment a) {
   self->delayed_send(self, std::chrono::seconds{1}, check_liveness{s.serial});
 }
 
-bool moved(const watermark& from, const watermark& to) {
-  return !(from == to);
-}
-
 } // namespace
 
 caf::behavior task_worker(self_ptr self, node_services* services, worker_slot slot,
@@ -210,7 +206,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
         if (m.child != s.serial || !s.job)
           return;
         if (const auto* mark = std::get_if<watermark>(m.message.get())) {
-          if (!s.outcome.last_watermark || moved(*s.outcome.last_watermark, *mark))
+          if (s.outcome.last_watermark != *mark)
             s.last_move = services->clock.now();
           s.outcome.last_watermark = *mark;
           if (services->clock.now() - s.last_told < tell_every)

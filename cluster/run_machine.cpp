@@ -64,11 +64,7 @@ shard_record probe_shard(const run_record& run) {
   shard_record s;
   s.id = {run.id, 0};
   s.role = shard_role::probe;
-  s.request.source_name = run.object.key;
-  s.request.source_bytes = static_cast<std::int64_t>(run.object.generation.size);
-  s.request.steps.push_back(probe_step{});
-  s.request.keep = {"index*"};
-  s.request.memory_bytes_max = limits::probe_memory_bytes_max;
+  s.request = probe_request(run.object);
   s.cost = 0.1;
   return s;
 }
@@ -89,6 +85,16 @@ void grow_memory(shard_record& shard) {
 }
 
 } // namespace
+
+media_request probe_request(const object_ref& object) {
+  media_request r;
+  r.source_name = object.key;
+  r.source_bytes = static_cast<std::int64_t>(object.generation.size);
+  r.steps.push_back(probe_step{});
+  r.keep = {"index*"};
+  r.memory_bytes_max = limits::probe_memory_bytes_max;
+  return r;
+}
 
 run_machine::run_machine(run_record run, std::vector<job_record> jobs,
                          std::vector<shard_record> shards, retry_policy policy)

@@ -32,6 +32,10 @@ struct attempt_outcome {
   media_result result; ///< meaningful without a failure
 };
 
+/// Looks at an object: the first shard of every run, and what a question about
+/// an object asks the child.
+[[nodiscard]] media_request probe_request(const object_ref& object);
+
 /// The life of one run: every decision about it is made here, and nothing else
 /// is. Pure; owned by the run's WORKFLOW actor. Each event returns what to
 /// write and what to do *after* that is durable; the state is already ahead, so
