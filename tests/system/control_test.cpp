@@ -63,9 +63,16 @@ TEST_CASE("control: MPS's ManageTask aborts a task that waits, and refuses one t
     f.drop(source, "in/" + std::to_string(i) + ".mp4");
   json waiting, processing;
   REQUIRE(eventually([&] {
-    for (const auto& run : f.runs())
-      (run["State"] == "waiting" ? waiting : processing) = run["TaskId"];
-    return f.runs().size() == 70 && waiting.is_string() && processing.is_string();
+    // Newest first: the newest that waits is the last to be admitted, the
+    // oldest one was admitted first.
+    const auto all = f.runs();
+    waiting = processing = json();
+    for (const auto& run : all)
+      if (run["State"] != "waiting")
+        processing = run["TaskId"];
+      else if (waiting.is_null())
+        waiting = run["TaskId"];
+    return all.size() == 70 && waiting.is_string() && processing.is_string();
   }));
   auto mps = f.mps();
 
