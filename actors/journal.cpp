@@ -39,6 +39,12 @@ write_batch to_batch(const changes& c) {
     batch.put(family::sessions, key, keys::of(run));
   for (const auto& [name, value] : c.counters)
     batch.put(family::meta, "counter/" + name, keys::number(value));
+  for (const auto& n : c.nodes)
+    put_record(batch, family::nodes, n.name, n);
+  for (const auto& t : c.join_tokens)
+    put_record(batch, family::meta, keys::join_token(t.id), t);
+  for (const auto& id : c.erased_join_tokens)
+    batch.erase(family::meta, keys::join_token(id));
   for (const auto& e : c.events)
     put_record(batch, family::events, keys::of(e.id), e);
   return batch;

@@ -30,6 +30,16 @@ struct attempt_outcome {
   std::vector<std::string> log;
   std::optional<watermark> last_watermark;
   media_result result; ///< meaningful without a failure
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Epoch", s.epoch);
+    v("Failure", s.failure);
+    v("Exit", s.exit);
+    v("Log", s.log);
+    v("LastWatermark", s.last_watermark);
+    v("Result", s.result);
+  }
+  bool operator==(const attempt_outcome&) const = default;
 };
 
 /// Looks at an object: the first shard of every run, and what a question about

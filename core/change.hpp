@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/node.hpp"
 #include "core/run.hpp"
 #include "core/workflow.hpp"
 
@@ -24,6 +25,9 @@ struct changes {
   std::vector<std::pair<std::string, run_id>> run_keys;
   std::vector<std::pair<std::string, run_id>> sessions;
   std::vector<std::pair<std::string, std::uint64_t>> counters; ///< in `meta`
+  std::vector<node_record> nodes;
+  std::vector<join_token_record> join_tokens;
+  std::vector<std::string> erased_join_tokens; ///< ids
   std::vector<event_record> events;   ///< ids are given by the journal
 };
 

@@ -17,6 +17,7 @@ std::string object(std::string_view bucket, std::string_view key) {
   out += key;
   return out;
 }
+std::string join_token(std::string_view id) { return "join-token/" + std::string{id}; }
 std::string of(template_family f, std::uint64_t definition) {
   return fmt::format("{}/{:016x}", to_string(f), definition);
 }

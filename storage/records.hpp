@@ -22,6 +22,7 @@ namespace keys {
 [[nodiscard]] std::string prefix(run_id run);                   ///< of its jobs or shards
 [[nodiscard]] std::string object(std::string_view bucket, std::string_view key);
 [[nodiscard]] std::string of(template_family f, std::uint64_t definition);
+[[nodiscard]] std::string join_token(std::string_view id);      ///< in `meta`
 } // namespace keys
 
 template <class T>

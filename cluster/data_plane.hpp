@@ -1,0 +1,94 @@
+#pragma once
+
+#include "cluster/transport.hpp"
+#include "core/object.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace framemill {
+
+// Bulk between nodes on sockets of its own, so that it never delays a beat:
+// ranges of objects to workers, artifacts to and fro. The side that wants bytes
+// asks for each chunk, and has at most `credit` chunks on their way (credit-
+// based flow control); so a slow reader slows only itself, a cut is resumed at
+// the next chunk, and the server keeps no state of a transfer but open files.
+// Every chunk carries the hash of its bytes; artifacts are checked by their
+// SHA-256 as a whole besides.
+
+/// Files as the serving node finds them. Called on the server's threads.
+struct data_source {
+  /// Read-only descriptor, owned by the caller. errc::input_changed when the
+  /// object is of another generation.
+  std::function<result<int>(const object_ref&)> open_object;
+  /// errc::not_found when it is not here.
+  std::function<result<int>(const std::string& sha256)> open_artifact;
+  /// A delivered artifact, whole and verified, at `path`; takes it over.
+  std::function<result<void>(const std::string& path, const std::string& sha256)> adopt_artifact;
+  std::string incoming_directory; ///< for what is being delivered; same file system
+};
+
+class data_server {
+public:
+  struct options {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 0;
+    key_pair keys;
+    std::function<hub::options::verdict(std::string_view public_key)> admit;
+    data_source source;
+  };
+  [[nodiscard]] static result<std::unique_ptr<data_server>> open(options o);
+  virtual ~data_server() = default;
+  [[nodiscard]] virtual std::uint16_t port() const = 0;
+};
+
+/// One client of a data server; used by one thread at a time, except `cancel`.
+/// Calls block; they go on by themselves after a cut, and give up with
+/// errc::unavailable when no byte came for `patience`.
+class data_client {
+public:
+  struct options {
+    std::string host;
+    std::uint16_t port = 0;
+    std::string server_key;
+    key_pair keys;
+    int credit = 8;                      ///< chunks on their way
+    std::size_t chunk_bytes = 256 << 10;
+    std::chrono::milliseconds patience{15'000};
+  };
+  [[nodiscard]] static result<std::unique_ptr<data_client>> open(options o);
+  virtual ~data_client() = default;
+
+  /// Bytes [offset, offset + size) of an object, fewer at its end.
+  [[nodiscard]] virtual result<std::string> read(const object_ref& object, std::uint64_t offset,
+                                                 std::uint64_t size) = 0;
+  /// Writes the artifact to `path` (made new), verified.
+  [[nodiscard]] virtual result<void> fetch(const std::string& sha256,
+                                           const std::string& path) = 0;
+  /// Gives the file to the server's store; having it already is success.
+  [[nodiscard]] virtual result<void> deliver(const std::string& path,
+                                             const std::string& sha256) = 0;
+  /// Ends the call in progress and all later ones with errc::cancelled. Any
+  /// thread.
+  virtual void cancel() = 0;
+};
+
+/// Gives a child its source by ranges: one end of a socket becomes the child's
+/// fd 3, a thread serves the other from a data client, reading ahead and
+/// keeping a few chunks, so that only what the child asks for (and little more)
+/// travels. Ends when the child closes its end or this is destroyed.
+class range_server {
+public:
+  [[nodiscard]] static result<std::unique_ptr<range_server>>
+  start(data_client::options from, object_ref object);
+  virtual ~range_server() = default;
+  /// The child's end, once.
+  [[nodiscard]] virtual int take_child_end() = 0;
+  /// Why the child's reads failed, when they did.
+  [[nodiscard]] virtual std::optional<error> failure() const = 0;
+  [[nodiscard]] virtual std::uint64_t bytes_read() const = 0;
+};
+
+} // namespace framemill
