@@ -5,6 +5,7 @@
 #include "actors/manners.hpp"
 #include "actors/publisher.hpp"
 #include "actors/scheduler_actor.hpp"
+#include "actors/supply.hpp"
 #include "actors/task_worker.hpp"
 #include "storage/records.hpp"
 
@@ -162,7 +163,8 @@ caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::acto
       [=](const start_worker& m) {
         auto& s = self->state;
         worker_slot slot{++s.last_key, services->config.name};
-        auto worker = self->spawn<caf::detached>(task_worker, services, slot, scheduler);
+        auto worker = self->spawn<caf::detached>(task_worker, services, slot, scheduler,
+                                                 std::shared_ptr{make_local_supply(*services)});
         s.worker_of[worker.address()] = m.slot;
         self->monitor(worker);
       },

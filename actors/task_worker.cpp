@@ -27,8 +27,7 @@ std::string directory_of(const std::string& root, const assignment& a) {
 }
 
 /// A fresh scratch directory with `in/` (handed artifacts) and `out/`.
-result<void> prepare_scratch(const node_services& services, const assignment& a,
-                             const std::string& scratch) {
+result<void> prepare_scratch(supply& from, const assignment& a, const std::string& scratch) {
   std::error_code ec;
   fs::remove_all(scratch, ec);
   fs::create_directories(scratch + "/in", ec);
@@ -37,30 +36,32 @@ result<void> prepare_scratch(const node_services& services, const assignment& a,
   if (ec)
     return fail_errno(ec.value(), "create " + scratch);
   for (const auto& f : a.inputs)
-    FM_CHECK(services.artifacts->link_to(f.sha256, scratch + "/in/" + f.name));
+    FM_CHECK(from.hand(f.sha256, scratch + "/in/" + f.name));
   return {};
 }
 
-result<file_handle> open_source(const node_services& services, const assignment& a) {
-  if (!a.source)
-    return file_handle{};
-  FM_TRY(auto* bucket, services.find_bucket(a.source->bucket));
-  auto file = bucket->open(*a.source);
-  if (file || file.error().code == errc::input_changed
-      || file.error().code == errc::unavailable) // the bucket is gone, not the object
-    return file;
-  return fail(errc::input_unreadable, "{}/{} cannot be opened: {}", a.source->bucket,
-              a.source->key, file.error().message);
+/// Trouble with the way to the object is not trouble with the object.
+bool is_of_the_way(errc code) {
+  return code == errc::input_changed || code == errc::unavailable || code == errc::timed_out;
 }
 
-/// Takes the result files into the artifact store.
-result<void> adopt_results(node_services& services, const assignment& a,
-                           const std::string& scratch, const media_result& r) {
+result<opened_source> open_source(supply& from, const assignment& a) {
+  if (!a.source)
+    return opened_source{};
+  auto source = from.open(*a.source);
+  if (source || is_of_the_way(source.error().code))
+    return source;
+  return fail(errc::input_unreadable, "{}/{} cannot be opened: {}", a.source->bucket,
+              a.source->key, source.error().message);
+}
+
+/// Gives the result files to whoever reads them next.
+result<void> deliver_results(supply& to, const assignment& a, const std::string& scratch,
+                             const media_result& r) {
   for (const auto& f : r.files) {
     if (f.name.find('/') != std::string::npos || f.name.starts_with("."))
       return fail(errc::internal, "result named `{}`", f.name);
-    services.pins.pin(a.shard.run, f.sha256);
-    FM_CHECK(services.artifacts->adopt(scratch + "/out/" + f.name, f.sha256));
+    FM_CHECK(to.deliver(a.shard.run, scratch + "/out/" + f.name, f.sha256));
   }
   return {};
 }
@@ -79,8 +80,13 @@ std::optional<error> failure_of(const task_worker_state& s, const child_exit& ho
     return error{errc::worker_hung, "no watermark moved within the limit; the child was killed", {}};
   if (how.stopped)
     return error{errc::cancelled, "stopped by request", {}};
-  if (s.has_result)
-    return s.outcome.result.failure;
+  auto told = s.has_result ? s.outcome.result.failure : std::nullopt;
+  if (s.has_result && !told)
+    return std::nullopt;
+  if (auto e = s.source.failure())
+    return e; // what the child made of it is no news
+  if (told)
+    return told;
   if (how.signal == SIGKILL)
     return error{errc::worker_killed, "the child was killed by signal 9", {}};
   if (how.signal != 0)
@@ -123,6 +129,7 @@ void finish(self_ptr self, node_services* services) {
     if (s.outcome.failure->code != errc::cancelled)
       keep_for_reproduction(*services, *a, s.scratch);
   }
+  s.source = {};
   std::error_code ec;
   fs::remove_all(s.scratch, ec);
   self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome)});
@@ -156,14 +163,15 @@ void execute(self_ptr self, node_services* services, assignment a) {
   s.log.clear();
   s.last_move = services->clock.now();
   s.scratch = directory_of(services->scratch_root, *s.job);
-  if (auto r = prepare_scratch(*services, *s.job, s.scratch); !r)
+  if (auto r = prepare_scratch(*s.supply, *s.job, s.scratch); !r)
     return fail_before_start(self, services, r.error());
-  auto source = open_source(*services, *s.job);
+  auto source = open_source(*s.supply, *s.job);
   if (!source)
     return fail_before_start(self, services, source.error());
+  s.source = std::move(*source);
   child_spec spec;
   spec.scratch = s.scratch;
-  spec.source = std::move(*source);
+  spec.source = std::move(s.source.file);
   spec.request = s.job->request;
   spec.memory_bytes_max = s.job->memory_bytes;
   s.child = services->children->spawn(std::move(spec), listener_for(self, ++s.serial));
@@ -173,9 +181,10 @@ void execute(self_ptr self, node_services* services, assignment a) {
 } // namespace
 
 caf::behavior task_worker(self_ptr self, node_services* services, worker_slot slot,
-                          caf::actor scheduler) {
+                          caf::actor scheduler, std::shared_ptr<supply> supply) {
   self->state.slot = slot;
   self->state.scheduler = scheduler;
+  self->state.supply = std::move(supply);
   tolerate_strangers(self, "TASK WORKER");
   self->send(scheduler, worker_joined{slot, caf::actor_cast<caf::actor>(self)});
   return {
@@ -233,7 +242,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
         s.outcome.exit = m.how.text();
         s.outcome.failure = failure_of(s, m.how, s.job->memory_bytes);
         if (!s.outcome.failure)
-          if (auto r = adopt_results(*services, *s.job, s.scratch, s.outcome.result); !r)
+          if (auto r = deliver_results(*s.supply, *s.job, s.scratch, s.outcome.result); !r)
             s.outcome.failure = r.error();
         finish(self, services);
       },

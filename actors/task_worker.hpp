@@ -2,6 +2,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/services.hpp"
+#include "actors/supply.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/stateful_actor.hpp>
@@ -18,7 +19,9 @@ struct task_worker_state {
   static inline const char* name = "task-worker";
 
   worker_slot slot;
-  caf::actor scheduler;
+  caf::actor scheduler;            ///< on a worker node: its NODE AGENT
+  std::shared_ptr<framemill::supply> supply;
+  opened_source source;            ///< of the child
   std::optional<assignment> job;   ///< what it works on
   std::string scratch;
   child_key child = 0;
@@ -33,6 +36,7 @@ struct task_worker_state {
 
 [[nodiscard]] caf::behavior task_worker(caf::stateful_actor<task_worker_state>* self,
                                         node_services* services, worker_slot slot,
-                                        caf::actor scheduler);
+                                        caf::actor scheduler,
+                                        std::shared_ptr<framemill::supply> supply);
 
 } // namespace framemill
