@@ -1,13 +1,16 @@
 #pragma once
 
+#include "actors/cluster_view.hpp"
 #include "core/run.hpp"
 #include "media/plan/plan.hpp"
 #include "storage/bucket.hpp"
 #include "storage/state_store.hpp"
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -118,6 +121,14 @@ struct metric {
   bool counter = false;        ///< else a gauge
   std::map<std::string, std::string> labels;
   double value = 0;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Name", s.name);
+    v("Help", s.help);
+    v("Counter", s.counter);
+    v("Labels", s.labels);
+    v("Value", s.value);
+  }
 };
 
 /// A live event feed: durable events from a sequence on, then as they are
@@ -173,6 +184,47 @@ public:
   virtual void node(reply<node_status> done) = 0;
   virtual void metrics(reply<std::vector<metric>> done) = 0;
 
+  // The cluster. A node without one answers errc::unsupported; not_found names
+  // the node or the run.
+  /// By name; removed ones are left out.
+  virtual void nodes(reply<std::vector<node_view>> done) { done(no_cluster()); }
+  virtual void cluster(reply<cluster_status> done) { done(no_cluster()); }
+  /// `drain_deadline` goes with `draining` only: what still runs then is stopped.
+  /// `removed` is not a mode to set: see remove_node.
+  virtual void set_node_mode(std::string, node_mode, std::string /*reason*/,
+                             std::optional<timestamp> /*drain_deadline*/, reply<void> done) {
+    done(no_cluster());
+  }
+  virtual void label_node(std::string, std::map<std::string, std::string> /*set*/,
+                          std::vector<std::string> /*removed*/, reply<void> done) {
+    done(no_cluster());
+  }
+  /// Its key is refused from now on.
+  virtual void remove_node(std::string, reply<void> done) { done(no_cluster()); }
+  virtual void make_join_token(std::int32_t /*uses*/, std::chrono::seconds /*ttl*/,
+                               reply<join_offer> done) {
+    done(no_cluster());
+  }
+  /// A word to one node (`node_order` of cluster/protocol.hpp): "self-test",
+  /// "fault list", "fault arm", "fault disarm". Answers what the node says.
+  virtual void order_node(std::string, std::string /*what*/,
+                          std::vector<std::string> /*arguments*/, reply<std::string> done) {
+    done(no_cluster());
+  }
+
+  /// Why a run waits, is slow or failed, from the predicates that decided.
+  virtual void explain_run(run_id, reply<run_explanation> done) { done(no_cluster()); }
+  /// Starts a run whose input is quarantined anew; answers the new run. Errors:
+  /// conflict when it is not quarantined.
+  virtual void release_run(run_id, reply<run_id> done) { done(no_cluster()); }
+  /// The join certificate of one job, as JSON text. not_found: the job has none.
+  virtual void certificate(run_id, std::uint32_t /*job*/, reply<std::string> done) {
+    done(no_cluster());
+  }
+  /// A consistent copy of the durable state into `directory` of the
+  /// coordinator's machine, which must be absent or empty.
+  virtual void backup(std::string /*directory*/, reply<void> done) { done(no_cluster()); }
+
   /// Durable records, for reading only.
   [[nodiscard]] virtual const state_store& store() const = 0;
 
@@ -184,6 +236,11 @@ public:
     std::function<void(const run_progress&)> on_progress;
   };
   [[nodiscard]] virtual std::unique_ptr<event_feed> follow(feed_options options) = 0;
+
+protected:
+  [[nodiscard]] static failure no_cluster() {
+    return fail(errc::unsupported, "this node has no cluster");
+  }
 };
 
 } // namespace framemill
