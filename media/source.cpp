@@ -1,6 +1,7 @@
 #include "media/source.hpp"
 
 #include "core/limits.hpp"
+#include "core/range_message.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -66,6 +67,51 @@ std::int64_t seek_bytes(void* opaque, std::int64_t offset, int whence) {
 
 int refuse_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {
   return AVERROR(EPERM);
+}
+
+/// The whole of `size` bytes, in as many calls as it takes. False with errno.
+template <class Call, class Byte>
+bool transfer(Call call, int fd, Byte* bytes, std::size_t size) {
+  while (size > 0) {
+    auto n = call(fd, bytes, size);
+    if (n == 0)
+      errno = EPIPE; // the daemon has gone
+    if (n == 0 || (n < 0 && errno != EINTR))
+      return false;
+    if (n > 0)
+      bytes += n, size -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+/// As pread, from a socket. read and write: the sandbox has no sendto.
+ssize_t ask_range(int fd, void* to, range_ask ask) {
+  const auto question = to_wire(ask);
+  unsigned char head[4];
+  if (!transfer(::write, fd, question.data(), question.size())
+      || !transfer(::read, fd, head, sizeof head))
+    return -1;
+  const auto count = static_cast<std::int32_t>(from_little_endian<4>(head));
+  if (count < 0 || static_cast<std::uint32_t>(count) > ask.size) {
+    errno = count < 0 && count != INT32_MIN ? -count : EPROTO;
+    return -1;
+  }
+  auto bytes = static_cast<unsigned char*>(to);
+  return transfer(::read, fd, bytes, static_cast<std::size_t>(count)) ? count : -1;
+}
+
+/// The source as the daemon handed it over.
+result<byte_stream::piece> piece_of(int fd) {
+  struct stat s {};
+  if (::fstat(fd, &s) != 0)
+    return fail_errno(errno, "the source");
+  if (!S_ISSOCK(s.st_mode))
+    return byte_stream::piece{"", fd, s.st_size};
+  unsigned char size[8];
+  if (auto n = ask_range(fd, size, source_size_ask); n != sizeof size)
+    return fail_errno(n < 0 ? errno : EPROTO, "the size of the source");
+  return byte_stream::piece{"", fd, static_cast<std::int64_t>(from_little_endian<8>(size)),
+                            byte_stream::access::socket};
 }
 
 bool matches(const AVInputFormat& f, const char* list) {
@@ -215,8 +261,11 @@ int byte_stream::read(std::uint8_t* to, int size) {
       std::upper_bound(begins_.begin(), begins_.end(), position_) - begins_.begin() - 1);
   auto fd = descriptor_of(i);
   auto offset = position_ - begins_[i];
-  auto n = ::pread(fd, to, static_cast<std::size_t>(std::min<std::int64_t>(
-                               size, pieces_[i].size - offset)), offset);
+  auto wanted = std::min<std::int64_t>(size, pieces_[i].size - offset);
+  auto n = pieces_[i].how == access::socket
+               ? ask_range(fd, to, {static_cast<std::uint64_t>(offset),
+                                    static_cast<std::uint32_t>(wanted)})
+               : ::pread(fd, to, static_cast<std::size_t>(wanted), offset);
   if (n < 0)
     return -(failed_ = errno);
   position_ += n;
@@ -230,12 +279,10 @@ int byte_stream::read(std::uint8_t* to, int size) {
 result<source> source::open(work& w) {
   if (!w.has_source())
     return fail(errc::internal, "the request has no source");
-  struct stat s {};
-  if (::fstat(w.source_fd(), &s) != 0)
-    return fail_errno(errno, "the source");
+  FM_TRY(auto piece, piece_of(w.source_fd()));
   source out;
   out.bytes_ = std::make_unique<byte_stream>(
-      std::vector<byte_stream::piece>{{"", w.source_fd(), s.st_size}},
+      std::vector<byte_stream::piece>{std::move(piece)},
       [&p = w.progress()](std::int64_t n) { p.read(n); });
   FM_CHECK(out.open_format(w.request().source_name));
   return out;

@@ -11,14 +11,17 @@
 namespace framemill {
 
 /// Bytes as one stream: a file descriptor, or several files one after another
-/// (the segments of an HLS output). Reads with pread; never opens anything but
+/// (the segments of an HLS output). Reads with pread, or asks for ranges when
+/// the descriptor is a socket (core/range_message.hpp); never opens anything but
 /// the paths it was given.
 class byte_stream {
 public:
+  enum class access : std::uint8_t { file, socket };
   struct piece {
     std::string path; ///< "" = the descriptor
     int fd = -1;
     std::int64_t size = 0;
+    access how = access::file;
   };
   explicit byte_stream(std::vector<piece> pieces,
                        std::function<void(std::int64_t)> on_read = {});
