@@ -6,6 +6,9 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,10 +21,31 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Of this process; goes with it.
-const temp_dir& clips() {
-  static const temp_dir directory;
-  return directory;
+/// The clips of this process; they go with it, unless its last test failed. That
+/// is after doctest's own end: nothing of it may be used any more.
+struct clip_directory {
+  fs::path path;
+
+  clip_directory() {
+    std::string name = fs::temp_directory_path() / "framemill-clips-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::runtime_error{"mkdtemp failed: " + name};
+    path = name;
+  }
+  clip_directory(const clip_directory&) = delete;
+  clip_directory& operator=(const clip_directory&) = delete;
+  ~clip_directory() {
+    std::error_code ignored;
+    if (failure_listener::has_failed)
+      std::fprintf(stderr, "kept: %s\n", path.c_str());
+    else
+      fs::remove_all(path, ignored);
+  }
+};
+
+const fs::path& clips() {
+  static const clip_directory directory;
+  return directory.path;
 }
 
 void encode(const clip_options& o, const std::string& path) {
