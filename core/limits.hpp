@@ -47,6 +47,13 @@ inline constexpr std::size_t attempt_log_lines_max = 200;
 inline constexpr auto answer_time_max = 30s; ///< of a question about media
 inline constexpr std::int64_t probe_memory_bytes_max = 2LL << 30; ///< resident
 
+// Nodes
+inline constexpr std::size_t node_name_chars_max = 63;
+inline constexpr int node_slots_max = 1024;
+inline constexpr std::size_t node_facts_bytes_max = 256u << 10; ///< encoded
+inline constexpr std::size_t node_labels_max = 64;
+inline constexpr std::size_t label_value_bytes_max = 255;
+
 // Queues
 inline constexpr std::size_t live_runs_max = 64;     ///< WORKFLOW actors at once
 inline constexpr std::size_t ingest_batch_max = 512; ///< objects in one commit

@@ -70,6 +70,7 @@ struct node_record {
   std::string public_key;  ///< CURVE, Z85: 40 characters; its identity
   node_mode mode = node_mode::active;
   std::string mode_reason;
+  bool in_doubt = false;   ///< cordoned by us, not by an operator's word
   std::optional<timestamp> drain_deadline; ///< what still runs then is stopped
   std::map<std::string, std::string> labels;
   node_facts facts;        ///< as last told
@@ -81,6 +82,7 @@ struct node_record {
     v("PublicKey", s.public_key);
     v("Mode", s.mode);
     v("ModeReason", s.mode_reason);
+    v("InDoubt", s.in_doubt);
     v("DrainDeadline", s.drain_deadline);
     v("Labels", s.labels);
     v("Facts", s.facts);

@@ -58,13 +58,15 @@ struct attempt_record {
   std::uint32_t epoch = 0;
   std::string node;
   timestamp started;
-  timestamp finished;
+  timestamp finished;     ///< 0 = it may still be at it
   std::optional<error> failure;
   std::string exit;       ///< "exit 0", "signal 9 (Killed)"
   std::vector<std::string> log; ///< last lines of the child's stderr
   std::optional<watermark> last_watermark;
   double cpu_seconds = 0;
   std::int64_t peak_rss_bytes = 0;
+  std::string fingerprint; ///< of the node's libav* and encoders
+  bool hedge = false;      ///< begun while an older attempt was still at it
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Epoch", s.epoch);
@@ -77,6 +79,8 @@ struct attempt_record {
     v("LastWatermark", s.last_watermark);
     v("CpuSeconds", s.cpu_seconds);
     v("PeakRssBytes", s.peak_rss_bytes);
+    v("Fingerprint", s.fingerprint);
+    v("Hedge", s.hedge);
   }
   bool operator==(const attempt_record&) const = default;
 };
@@ -110,6 +114,7 @@ struct shard_record {
   std::vector<attempt_record> attempts;
   std::vector<result_file> files;   ///< when done; sha256 names the artifact
   std::vector<std::string> warnings;
+  std::uint32_t made_by = 0; ///< epoch of the attempt that made `files`; 0 = not known
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
@@ -125,6 +130,7 @@ struct shard_record {
     v("Attempts", s.attempts);
     v("Files", s.files);
     v("Warnings", s.warnings);
+    v("MadeBy", s.made_by);
   }
   bool operator==(const shard_record&) const = default;
 };
@@ -199,6 +205,7 @@ struct run_record {
   std::uint32_t plan_revision = 0; ///< +1 when the run is planned anew
   std::string session_id;
   std::string session_context;
+  std::string fingerprint; ///< of all nodes that encode for it; "" = none has yet
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
@@ -221,6 +228,7 @@ struct run_record {
     v("PlanRevision", s.plan_revision);
     v("SessionId", s.session_id);
     v("SessionContext", s.session_context);
+    v("Fingerprint", s.fingerprint);
   }
   bool operator==(const run_record&) const = default;
 };
@@ -269,13 +277,15 @@ struct event_record {
   event_id id;
   timestamp time;
   std::string type;    ///< run.created, run.state, job.state, shard.done,
-                       ///< shard.failed, output.published, object.settled, …
+                       ///< shard.failed, output.published, object.settled,
+                       ///< node.joined, node.lost, …
   run_id run;
   std::string bucket;
   std::string key;
   std::optional<std::uint32_t> job;
   std::string state;   ///< the new one
   std::string message;
+  std::string node;    ///< of node.* events
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
@@ -287,6 +297,7 @@ struct event_record {
     v("Job", s.job);
     v("State", s.state);
     v("Message", s.message);
+    v("Node", s.node);
   }
   bool operator==(const event_record&) const = default;
 };
