@@ -1,7 +1,9 @@
 #include "cluster/run_machine.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
-#include <set>
+#include <map>
 
 namespace framemill {
 
@@ -13,6 +15,7 @@ public:
   void touch(const shard_record& shard) { shards_.insert(shard.id.index); }
   void touch_run() { run_ = true; }
   void act(run_action a) { actions_.push_back(std::move(a)); }
+  [[nodiscard]] timestamp now() const { return now_; }
 
   void tell(std::string type, std::string state, std::string message = {},
             std::optional<std::uint32_t> job = {}) {
@@ -78,6 +81,58 @@ int counted_attempts(const shard_record& shard) {
       }));
 }
 
+bool is_unfinished(const attempt_record& a) { return !a.finished; }
+
+/// Of a leased shard.
+bool has_live_attempt(const shard_record& shard) {
+  return std::any_of(shard.attempts.begin(), shard.attempts.end(), is_unfinished);
+}
+
+bool is_held_on(const shard_record& shard, const std::string& node) {
+  return std::any_of(shard.attempts.begin(), shard.attempts.end(),
+                     [&](const auto& a) { return is_unfinished(a) && a.node == node; });
+}
+
+bool was_hedged(const shard_record& shard) {
+  return std::any_of(shard.attempts.begin(), shard.attempts.end(),
+                     [](const auto& a) { return a.hedge; });
+}
+
+attempt_record* find_attempt(shard_record& shard, std::uint32_t epoch) {
+  auto found = std::find_if(shard.attempts.begin(), shard.attempts.end(),
+                            [&](const auto& a) { return a.epoch == epoch; });
+  return found == shard.attempts.end() ? nullptr : &*found;
+}
+
+/// We end it; what it says itself may still come, late.
+void close(attempt_record& attempt, timestamp now, std::string why) {
+  attempt.finished = now;
+  attempt.failure = error{errc::cancelled, std::move(why), {}};
+}
+
+void note(attempt_record& attempt, const attempt_outcome& outcome) {
+  attempt.exit = outcome.exit;
+  attempt.last_watermark = outcome.last_watermark;
+  attempt.cpu_seconds = outcome.result.cpu_seconds;
+  attempt.peak_rss_bytes = outcome.result.peak_rss_bytes;
+}
+
+std::map<std::string, std::string> hashes_of(const std::vector<result_file>& files) {
+  std::map<std::string, std::string> out;
+  for (const auto& f : files)
+    out[f.name] = f.sha256;
+  return out;
+}
+
+/// "node a and node b"; for people.
+std::string nodes_it_failed_on(const shard_record& shard) {
+  std::set<std::string> nodes;
+  for (const auto& a : shard.attempts)
+    if (a.failure && a.failure->code != errc::cancelled)
+      nodes.insert("node " + a.node);
+  return nodes.empty() ? "no node yet" : fmt::format("{}", fmt::join(nodes, " and "));
+}
+
 /// Learned: reserve more, and let the child have more.
 void grow_memory(shard_record& shard) {
   shard.memory_bytes *= 2;
@@ -94,6 +149,20 @@ media_request probe_request(const object_ref& object) {
   r.keep = {"index*"};
   r.memory_bytes_max = limits::probe_memory_bytes_max;
   return r;
+}
+
+bool encodes(shard_role role) noexcept {
+  return role == shard_role::decode || role == shard_role::audio || role == shard_role::whole;
+}
+
+std::vector<std::string> nodes_to_avoid(const shard_record& shard) {
+  std::set<std::string> out;
+  for (const auto& a : shard.attempts) {
+    auto works = shard.state == shard_state::leased && is_unfinished(a);
+    if (works || (a.failure && retry_of(a.failure->code) == retry_class::elsewhere))
+      out.insert(a.node);
+  }
+  return {out.begin(), out.end()};
 }
 
 run_machine::run_machine(run_record run, std::vector<job_record> jobs,
@@ -128,6 +197,8 @@ void run_machine::set(writer& w, job_record& job, job_state to, timestamp now) {
 
 void run_machine::set(writer& w, shard_record& shard, shard_state to) {
   require(shard.state, to);
+  if (hedge_offers_.erase(shard.id.index) > 0)
+    w.act(withdraw_shard{shard.id.index}); // of a lease that ends here
   shard.state = to;
   w.touch(shard);
 }
@@ -135,8 +206,8 @@ void run_machine::set(writer& w, shard_record& shard, shard_state to) {
 // ---- Events -------------------------------------------------------------------
 
 run_machine::step
-run_machine::start(timestamp now,
-                   const std::function<bool(std::string_view)>& has_artifact) {
+run_machine::start(timestamp now, const artifact_question& has_artifact,
+                   const attempt_question& may_live_on) {
   writer w{*this, now};
   if (finished()) {
     w.act(finish_run{});
@@ -152,8 +223,9 @@ run_machine::start(timestamp now,
     w.act(offer_shard{0});
     return std::move(w).finish();
   }
-  break_leases(w, now);
+  break_leases(w, may_live_on);
   redo_lost(w, has_artifact);
+  await_leases(w);
   for (auto& shard : shards_)
     if (shard.state == shard_state::ready)
       offer(w, shard);
@@ -221,80 +293,52 @@ run_machine::step run_machine::plan_failed(timestamp now, error e) {
 }
 
 run_machine::step run_machine::granted(timestamp now, std::uint32_t index,
-                                       std::uint64_t worker, std::string node) {
+                                       std::uint64_t worker, std::string node,
+                                       std::string fingerprint) {
   writer w{*this, now};
-  if (index >= shards_.size() || shards_[index].state != shard_state::ready
-      || !needs_done(shards_[index])) {
+  if (!wants_worker(index)) {
     w.act(decline_worker{worker});
     return std::move(w).finish();
   }
   auto& shard = shards_[index];
-  set(w, shard, shard_state::leased);
-  ++shard.epoch;
+  auto hedges = shard.state == shard_state::leased;
+  if (is_other_build(shard, fingerprint)) {
+    w.act(decline_worker{worker});
+    w.act(offer_shard{index, {}, hedges}); // offered before the run had a fingerprint
+    return std::move(w).finish();
+  }
+  hedge_offers_.erase(index);
+  if (hedges && is_held_on(shard, node)) {
+    w.act(decline_worker{worker}); // slow there already
+    return std::move(w).finish();
+  }
   attempt_record attempt;
-  attempt.epoch = shard.epoch;
   attempt.node = std::move(node);
-  attempt.started = now;
-  shard.attempts.push_back(std::move(attempt));
-  for (auto j : shard.jobs)
-    if (jobs_[j].state == job_state::waiting)
-      set(w, jobs_[j], job_state::processing, now);
-  w.act(start_shard{index, worker});
+  attempt.fingerprint = std::move(fingerprint);
+  attempt.hedge = hedges;
+  lease(w, shard, std::move(attempt), worker, now);
   return std::move(w).finish();
 }
 
 run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t index,
                                                 attempt_outcome outcome) {
   writer w{*this, now};
-  if (index >= shards_.size() || shards_[index].state != shard_state::leased
-      || shards_[index].epoch != outcome.epoch) {
-    if (index < shards_.size() && shards_[index].state != shard_state::cancelled)
-      w.tell("shard.refused", "late",
-             fmt::format("shard {} epoch {}: not the current lease", index, outcome.epoch));
+  if (!is_live(index, outcome.epoch)) {
+    note_late(w, index, outcome);
     return std::move(w).finish();
   }
   auto& shard = shards_[index];
-  auto& attempt = shard.attempts.back();
+  auto& attempt = *find_attempt(shard, outcome.epoch);
   attempt.finished = now;
-  attempt.exit = std::move(outcome.exit);
-  attempt.log = std::move(outcome.log);
-  attempt.last_watermark = outcome.last_watermark;
-  attempt.cpu_seconds = outcome.result.cpu_seconds;
-  attempt.peak_rss_bytes = outcome.result.peak_rss_bytes;
+  note(attempt, outcome);
   attempt.failure = outcome.failure ? outcome.failure : outcome.result.failure;
+  w.touch(shard);
   if (attempt.failure) {
+    attempt.log = std::move(outcome.log); // of interest only when it failed
     auto e = *attempt.failure;
-    auto untrusted = e.code == errc::input_damaged && run_.state == run_state::processing
-                     && run_.plan_revision == 0 && shard.role != shard_role::probe;
-    if (e.code == errc::corrupt && !untrusted)
-      redo_needs(w, shard, e, now);
-    if (e.code == errc::input_changed) {
-      set(w, shard, shard_state::failed);
-      end_all(w, run_state::cancelled, e, now); // the newer content gets a run of its own
-    } else if (untrusted)
-      replan(w, e, now);
-    else if (!is_terminal(shard.state))
-      retry_or_fail(w, shard, e, now);
+    attempt_failed(w, shard, e, now);
   } else {
-    attempt.log.clear(); // of interest only when it failed
-    shard.files = std::move(outcome.result.files);
-    shard.warnings = std::move(outcome.result.warnings);
-    set(w, shard, shard_state::done);
-    w.tell("shard.done", "done", fmt::format("shard {} ({})", index, to_string(shard.role)));
-    if (shard.role == shard_role::probe) {
-      run_.media = std::move(outcome.result.probe);
-      w.touch_run();
-      if (run_.state == run_state::probing)
-        w.act(plan_run{run_.plan_revision == 0});
-    }
-    offer_readers(w, index);
-    for (auto j : shard.jobs)
-      for (const auto& warning : shard.warnings)
-        if (auto& all = jobs_[j].warnings;
-            std::find(all.begin(), all.end(), warning) == all.end()) {
-          all.push_back(warning);
-          w.touch(jobs_[j]);
-        }
+    attempt_succeeded(w, shard, std::move(outcome));
   }
   settle(w, now);
   return std::move(w).finish();
@@ -306,6 +350,50 @@ run_machine::step run_machine::lease_broken(timestamp now, std::uint32_t index,
   outcome.epoch = epoch;
   outcome.failure = std::move(e);
   return attempt_finished(now, index, std::move(outcome));
+}
+
+run_machine::step run_machine::hedge(timestamp now, std::uint32_t index) {
+  writer w{*this, now};
+  if (index < shards_.size() && shards_[index].state == shard_state::leased
+      && !was_hedged(shards_[index]) && hedge_offers_.insert(index).second)
+    w.act(offer_shard{index, {}, true});
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::fingerprint_lost(timestamp now) {
+  writer w{*this, now};
+  auto publishes = [](const auto& job) { return job.state == job_state::publishing; };
+  if (finished() || run_.fingerprint.empty()
+      || std::any_of(jobs_.begin(), jobs_.end(), publishes))
+    return std::move(w).finish();
+  run_.warnings.push_back(fmt::format(
+      "encoded anew: no node is left with the encoder build {}", run_.fingerprint));
+  w.tell("run.fingerprint", "lost", run_.warnings.back());
+  run_.fingerprint.clear();
+  w.touch_run();
+  for (auto& shard : shards_)
+    if (run_.state == run_state::processing && shard.role != shard_role::probe
+        && is_wanted(shard))
+      make_anew(w, shard);
+  for (const auto& shard : shards_)
+    if (shard.state == shard_state::ready)
+      offer(w, shard); // replaces offers that carry the old fingerprint
+  return std::move(w).finish();
+}
+
+run_machine::step run_machine::quarantine(timestamp now, std::uint32_t index,
+                                          std::string report) {
+  writer w{*this, now};
+  if (finished() || index >= shards_.size())
+    return std::move(w).finish();
+  auto told = fmt::format(
+      "{}/{} is quarantined: what worked on shard {} of it failed on {}; "
+      "`framemill run release {}` tries it again: {}",
+      run_.object.bucket, run_.object.key, index, nodes_it_failed_on(shards_[index]),
+      run_.id.value, report);
+  w.tell("input.quarantined", "quarantined", told);
+  end_all(w, run_state::failed, error{errc::input_quarantined, std::move(told), {}}, now);
+  return std::move(w).finish();
 }
 
 run_machine::step run_machine::published(timestamp now, std::uint32_t index,
@@ -357,20 +445,170 @@ run_machine::step run_machine::fail_all(timestamp now, error e) {
 
 // ---- Consequences ---------------------------------------------------------------
 
-void run_machine::break_leases(writer& w, timestamp now) {
-  for (auto& shard : shards_)
-    if (shard.state == shard_state::leased) {
-      auto& attempt = shard.attempts.back();
-      attempt.failure = error{errc::cancelled, "the daemon stopped while this ran", {}};
-      attempt.finished = now;
+void run_machine::lease(writer& w, shard_record& shard, attempt_record attempt,
+                        std::uint64_t worker, timestamp now) {
+  if (encodes(shard.role) && run_.fingerprint.empty() && !attempt.fingerprint.empty()) {
+    run_.fingerprint = attempt.fingerprint;
+    w.touch_run();
+  }
+  if (shard.state != shard_state::leased)
+    set(w, shard, shard_state::leased);
+  attempt.epoch = ++shard.epoch;
+  attempt.started = now;
+  shard.attempts.push_back(std::move(attempt));
+  w.touch(shard);
+  for (auto j : shard.jobs)
+    if (jobs_[j].state == job_state::waiting)
+      set(w, jobs_[j], job_state::processing, now);
+  w.act(start_shard{shard.id.index, worker, shard.epoch});
+}
+
+void run_machine::attempt_failed(writer& w, shard_record& shard, const error& e,
+                                 timestamp now) {
+  auto index = shard.id.index;
+  auto untrusted = e.code == errc::input_damaged && run_.state == run_state::processing
+                   && run_.plan_revision == 0 && shard.role != shard_role::probe;
+  if (e.code == errc::input_changed) {
+    stop_attempts(w, shard, e.message);
+    set(w, shard, shard_state::failed);
+    end_all(w, run_state::cancelled, e, now); // the newer content gets a run of its own
+  } else if (has_live_attempt(shard)) {
+    w.tell("shard.retry", "leased",
+           fmt::format("shard {}: {}; another attempt is at it", index, e.message));
+  } else if (untrusted) {
+    replan(w, e, now);
+  } else {
+    if (e.code == errc::corrupt)
+      redo_needs(w, shard, e, now);
+    if (!is_terminal(shard.state))
+      retry_or_fail(w, shard, e, now);
+  }
+}
+
+void run_machine::attempt_succeeded(writer& w, shard_record& shard, attempt_outcome outcome) {
+  stop_attempts(w, shard, fmt::format("superseded: epoch {} was first", outcome.epoch));
+  if (const auto* before = find_attempt(shard, shard.made_by))
+    compare(w, shard, *before, *find_attempt(shard, outcome.epoch), outcome.result.files);
+  shard.files = std::move(outcome.result.files);
+  shard.warnings = std::move(outcome.result.warnings);
+  shard.made_by = outcome.epoch;
+  set(w, shard, shard_state::done);
+  w.tell("shard.done", "done",
+         fmt::format("shard {} ({})", shard.id.index, to_string(shard.role)));
+  if (shard.role == shard_role::probe) {
+    run_.media = std::move(outcome.result.probe);
+    w.touch_run();
+    if (run_.state == run_state::probing)
+      w.act(plan_run{run_.plan_revision == 0});
+  }
+  offer_readers(w, shard.id.index);
+  pass_on_warnings(w, shard);
+}
+
+/// An outcome that changes nothing: kept for people, and to see whether two
+/// attempts made the same bytes.
+void run_machine::note_late(writer& w, std::uint32_t index, const attempt_outcome& outcome) {
+  if (index >= shards_.size() || shards_[index].state == shard_state::cancelled)
+    return;
+  auto& shard = shards_[index];
+  w.tell("shard.refused", "late",
+         fmt::format("shard {} epoch {}: not the current lease", index, outcome.epoch));
+  auto* attempt = find_attempt(shard, outcome.epoch);
+  // Only what *we* ended is without an exit.
+  if (finished() || !attempt || !attempt->exit.empty() || outcome.exit.empty())
+    return;
+  note(*attempt, outcome);
+  w.touch(shard);
+  auto succeeded = !outcome.failure && !outcome.result.failure;
+  const auto* maker = find_attempt(shard, shard.made_by);
+  if (succeeded && shard.state == shard_state::done && maker)
+    compare(w, shard, *maker, *attempt, outcome.result.files);
+}
+
+/// Equal requests give equal bytes wherever the encoder's build is equal: that
+/// is what lets any attempt stand in for any other. `files` are `attempt`'s.
+void run_machine::compare(writer& w, const shard_record& shard, const attempt_record& maker,
+                          const attempt_record& attempt,
+                          const std::vector<result_file>& files) {
+  if (maker.fingerprint != attempt.fingerprint || shard.files.empty())
+    return;
+  auto mine = hashes_of(shard.files), others = hashes_of(files);
+  for (const auto& [name, sha256] : mine) {
+    const auto other = others.find(name);
+    auto theirs = other == others.end() ? "nothing" : other->second;
+    if (theirs == sha256)
+      continue;
+    w.tell("shard.differs", "differs",
+           fmt::format("shard {}: {} is {} by node {} (epoch {}), {} by node {} (epoch {})",
+                       shard.id.index, name, sha256, maker.node, maker.epoch, theirs,
+                       attempt.node, attempt.epoch));
+    return;
+  }
+}
+
+void run_machine::pass_on_warnings(writer& w, const shard_record& shard) {
+  for (auto j : shard.jobs)
+    for (const auto& warning : shard.warnings)
+      if (auto& all = jobs_[j].warnings;
+          std::find(all.begin(), all.end(), warning) == all.end()) {
+        all.push_back(warning);
+        w.touch(jobs_[j]);
+      }
+}
+
+void run_machine::stop_attempts(writer& w, shard_record& shard, std::string why) {
+  for (auto& attempt : shard.attempts)
+    if (is_live(shard.id.index, attempt.epoch)) {
+      w.act(stop_shard{shard.id.index, attempt.epoch});
+      close(attempt, w.now(), why);
+      w.touch(shard);
+    }
+}
+
+void run_machine::break_leases(writer& w, const attempt_question& may_live_on) {
+  for (auto& shard : shards_) {
+    if (shard.state != shard_state::leased)
+      continue;
+    for (auto& attempt : shard.attempts)
+      if (!attempt.finished && !(may_live_on && may_live_on(attempt))) {
+        close(attempt, w.now(), "the daemon stopped while this ran");
+        w.touch(shard);
+      }
+    if (!has_live_attempt(shard))
+      set(w, shard, shard_state::ready);
+  }
+}
+
+/// What lives on without its inputs cannot end well: it begins anew after them.
+void run_machine::await_leases(writer& w) {
+  for (auto& shard : shards_) {
+    if (shard.state != shard_state::leased)
+      continue;
+    if (!needs_done(shard)) {
+      stop_attempts(w, shard, "its inputs were lost");
       set(w, shard, shard_state::ready);
     }
+    for (const auto& attempt : shard.attempts)
+      if (is_live(shard.id.index, attempt.epoch))
+        w.act(await_lease{shard.id.index, attempt.epoch});
+  }
+}
+
+/// Back to where nothing is made of it yet; nobody is offered it here.
+void run_machine::make_anew(writer& w, shard_record& shard) {
+  if (shard.state == shard_state::ready)
+    w.act(withdraw_shard{shard.id.index});
+  if (shard.state != shard_state::leased && shard.state != shard_state::done)
+    return;
+  stop_attempts(w, shard, "no node of its encoder build is left");
+  shard.files.clear();
+  shard.made_by = 0;
+  set(w, shard, shard_state::ready);
 }
 
 /// Finished shards that somebody still has to read, and whose files are gone.
 /// Readers come after what they read, so that one pass backwards finds all.
-void run_machine::redo_lost(writer& w,
-                            const std::function<bool(std::string_view)>& has_artifact) {
+void run_machine::redo_lost(writer& w, const artifact_question& has_artifact) {
   std::set<std::uint32_t> read;
   if (run_.state == run_state::probing)
     read.insert(0); // by the planner
@@ -405,10 +643,9 @@ void run_machine::offer_readers(writer& w, std::uint32_t index) {
 }
 
 void run_machine::drop(writer& w, shard_record& shard) {
-  if (shard.state == shard_state::leased)
-    w.act(stop_shard{shard.id.index});
-  else
+  if (shard.state != shard_state::leased)
     w.act(withdraw_shard{shard.id.index});
+  stop_attempts(w, shard, "not wanted any more");
   set(w, shard, shard_state::cancelled);
 }
 
@@ -470,7 +707,10 @@ void run_machine::redo_needs(writer& w, const shard_record& reader, const error&
 void run_machine::redo(writer& w, shard_record& shard, const error& e, timestamp now) {
   if (shard.state != shard_state::done)
     return;
-  shard.attempts.back().failure = e; // uses up budget, so this cannot go on for ever
+  auto* maker = find_attempt(shard, shard.made_by);
+  if (!maker) // of records that were written before there was more than one live attempt
+    maker = &shard.attempts.back();
+  maker->failure = e; // uses up budget, so this cannot go on for ever
   set(w, shard, shard_state::ready);
   if (counted_attempts(shard) < policy_.attempts_max)
     offer(w, shard);
@@ -550,6 +790,26 @@ void run_machine::end(writer& w, run_state to, timestamp now) {
       drop(w, shard);
   set(w, to, now);
   w.act(finish_run{});
+}
+
+bool run_machine::is_live(std::uint32_t index, std::uint32_t epoch) const {
+  if (index >= shards_.size() || shards_[index].state != shard_state::leased)
+    return false;
+  const auto& all = shards_[index].attempts;
+  return std::any_of(all.begin(), all.end(), [&](const auto& a) {
+    return a.epoch == epoch && is_unfinished(a);
+  });
+}
+
+bool run_machine::wants_worker(std::uint32_t index) const {
+  if (index >= shards_.size() || !needs_done(shards_[index]))
+    return false;
+  return shards_[index].state == shard_state::ready || hedge_offers_.contains(index);
+}
+
+bool run_machine::is_other_build(const shard_record& shard,
+                                 const std::string& fingerprint) const {
+  return encodes(shard.role) && !run_.fingerprint.empty() && fingerprint != run_.fingerprint;
 }
 
 bool run_machine::needs_done(const shard_record& shard) const {

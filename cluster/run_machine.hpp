@@ -4,6 +4,7 @@
 #include "core/change.hpp"
 
 #include <functional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -11,16 +12,27 @@
 namespace framemill {
 
 // What a RUN wants done once a transition is durable.
-struct offer_shard { std::uint32_t shard; std::chrono::milliseconds delay{0}; };
-struct start_shard { std::uint32_t shard; std::uint64_t worker; };  ///< send it to its worker
+/// Wants a slot. `hedge`: a second one, beside the attempt that is at it.
+struct offer_shard {
+  std::uint32_t shard;
+  std::chrono::milliseconds delay{0};
+  bool hedge = false;
+};
+/// Send that attempt to its worker, if it is still wanted (`is_live`).
+struct start_shard { std::uint32_t shard; std::uint64_t worker; std::uint32_t epoch; };
 struct decline_worker { std::uint64_t worker; };  ///< not needed after all
-struct stop_shard { std::uint32_t shard; };       ///< kill the child, free the worker
+/// Kill the child, free the worker.
+struct stop_shard { std::uint32_t shard; std::uint32_t epoch; };
 struct withdraw_shard { std::uint32_t shard; };   ///< take back the offer
+/// The attempt was given to another machine by a former life of ours and may be
+/// going on there: find it; answer with its outcome or `lease_broken`.
+struct await_lease { std::uint32_t shard; std::uint32_t epoch; };
 struct plan_run { bool trust_index; };            ///< answer with `planned` or `plan_failed`
 struct publish_job { std::uint32_t job; };        ///< answer with `published` or `publish_failed`
 struct finish_run {};                             ///< nothing is left: clean up and stop
 using run_action = std::variant<offer_shard, start_shard, decline_worker, stop_shard,
-                                withdraw_shard, plan_run, publish_job, finish_run>;
+                                withdraw_shard, plan_run, publish_job, finish_run,
+                                await_lease>;
 
 /// The outcome of one attempt, as its TASK WORKER saw it.
 struct attempt_outcome {
@@ -46,6 +58,14 @@ struct attempt_outcome {
 /// an object asks the child.
 [[nodiscard]] media_request probe_request(const object_ref& object);
 
+/// Does its output depend on the encoder's build? Such shards of one run are
+/// only given to nodes of one fingerprint.
+[[nodiscard]] bool encodes(shard_role role) noexcept;
+
+/// Where not to try this shard next while another node is eligible: where it
+/// failed in a way that another node may not, and where it is being worked on.
+[[nodiscard]] std::vector<std::string> nodes_to_avoid(const shard_record& shard);
+
 /// The life of one run: every decision about it is made here, and nothing else
 /// is. Pure; owned by the run's WORKFLOW actor. Each event returns what to
 /// write and what to do *after* that is durable; the state is already ahead, so
@@ -58,6 +78,9 @@ struct attempt_outcome {
 ///
 /// A job is published as soon as its own shards are done; the run ends when
 /// every job has ended.
+///
+/// A leased shard has one live attempt, or two when it is hedged. The first
+/// verified success wins; an outcome of any other epoch is refused.
 class run_machine {
 public:
   struct step {
@@ -65,25 +88,39 @@ public:
     std::vector<run_action> actions;
   };
 
+  using artifact_question = std::function<bool(std::string_view sha256)>;
+  using attempt_question = std::function<bool(const attempt_record&)>;
+
   /// From the store. `jobs` and `shards` are empty for a run not yet started.
   run_machine(run_record run, std::vector<job_record> jobs, std::vector<shard_record> shards,
               retry_policy policy = {});
 
-  /// Begins a waiting run, or goes on with a live one: leases of a former life
-  /// are over, finished shards whose artifacts `has_artifact` are kept.
-  [[nodiscard]] step start(timestamp now,
-                           const std::function<bool(std::string_view sha256)>& has_artifact);
+  /// Begins a waiting run, or goes on with a live one: finished shards whose
+  /// artifacts `has_artifact` are kept; of the leases of a former life those
+  /// that `may_live_on` are awaited, the others are over. Empty: none lives on.
+  [[nodiscard]] step start(timestamp now, const artifact_question& has_artifact,
+                           const attempt_question& may_live_on = {});
   [[nodiscard]] step planned(timestamp now, std::vector<shard_record> shards,
                              std::vector<job_record> jobs, std::vector<std::string> warnings);
   [[nodiscard]] step plan_failed(timestamp now, error e);
-  /// A worker is reserved for the shard: leases it under the next epoch.
+  /// A worker is reserved for the shard: leases it under the next epoch. The
+  /// first that encodes fixes the run's fingerprint; one of another declines.
   [[nodiscard]] step granted(timestamp now, std::uint32_t shard, std::uint64_t worker,
-                             std::string node);
+                             std::string node, std::string fingerprint = {});
   [[nodiscard]] step attempt_finished(timestamp now, std::uint32_t shard,
                                       attempt_outcome outcome);
   /// The worker died with its lease; nothing more is known.
   [[nodiscard]] step lease_broken(timestamp now, std::uint32_t shard, std::uint32_t epoch,
                                   error e);
+  /// Wants a second attempt beside the one that is at it; once per shard.
+  [[nodiscard]] step hedge(timestamp now, std::uint32_t shard);
+  /// No node of the run's fingerprint will come back: what was encoded for
+  /// unfinished jobs is made anew under another. While a job is being published
+  /// nothing is done: tell it again.
+  [[nodiscard]] step fingerprint_lost(timestamp now);
+  /// The input brings down whatever works on it: the run fails, its error names
+  /// the nodes and holds `report`. A retry of the run is another run, and free.
+  [[nodiscard]] step quarantine(timestamp now, std::uint32_t shard, std::string report);
   [[nodiscard]] step published(timestamp now, std::uint32_t job,
                                std::vector<published_file> files);
   [[nodiscard]] step publish_failed(timestamp now, std::uint32_t job, error e);
@@ -96,6 +133,8 @@ public:
   [[nodiscard]] const std::vector<job_record>& jobs() const { return jobs_; }
   [[nodiscard]] const std::vector<shard_record>& shards() const { return shards_; }
   [[nodiscard]] bool finished() const { return is_terminal(run_.state); }
+  /// Is that attempt wanted and not known to have ended?
+  [[nodiscard]] bool is_live(std::uint32_t shard, std::uint32_t epoch) const;
 
 private:
   class writer; ///< collects what a step changed, each record once
@@ -112,8 +151,19 @@ private:
   void drop_unwanted(writer& w);
   void retry_or_fail(writer& w, shard_record& shard, const error& e, timestamp now);
   void replan(writer& w, const error& e, timestamp now);
-  void break_leases(writer& w, timestamp now);
-  void redo_lost(writer& w, const std::function<bool(std::string_view)>& has_artifact);
+  void break_leases(writer& w, const attempt_question& may_live_on);
+  void await_leases(writer& w);
+  void redo_lost(writer& w, const artifact_question& has_artifact);
+  void lease(writer& w, shard_record& shard, attempt_record attempt, std::uint64_t worker,
+             timestamp now);
+  void attempt_failed(writer& w, shard_record& shard, const error& e, timestamp now);
+  void attempt_succeeded(writer& w, shard_record& shard, attempt_outcome outcome);
+  void note_late(writer& w, std::uint32_t index, const attempt_outcome& outcome);
+  void compare(writer& w, const shard_record& shard, const attempt_record& maker,
+               const attempt_record& attempt, const std::vector<result_file>& files);
+  void stop_attempts(writer& w, shard_record& shard, std::string why);
+  void make_anew(writer& w, shard_record& shard);
+  void pass_on_warnings(writer& w, const shard_record& shard);
   void offer(writer& w, const shard_record& shard, std::chrono::milliseconds delay = {});
   void offer_readers(writer& w, std::uint32_t index);
   void drop(writer& w, shard_record& shard);
@@ -124,11 +174,15 @@ private:
   [[nodiscard]] bool needs_done(const shard_record& shard) const;
   [[nodiscard]] bool shards_of_job_done(const job_record& job) const;
   [[nodiscard]] bool is_wanted(const shard_record& shard) const;
+  [[nodiscard]] bool wants_worker(std::uint32_t index) const;
+  [[nodiscard]] bool is_other_build(const shard_record& shard,
+                                    const std::string& fingerprint) const;
 
   run_record run_;
   std::vector<job_record> jobs_;
   std::vector<shard_record> shards_;
   retry_policy policy_;
+  std::set<std::uint32_t> hedge_offers_; ///< shards offered a second time
 };
 
 } // namespace framemill

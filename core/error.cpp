@@ -37,6 +37,7 @@ constexpr row table[] = {
     {errc::input_damaged, "input_damaged", never, input},
     {errc::input_refused, "input_refused", never, input},
     {errc::input_changed, "input_changed", never, input},
+    {errc::input_quarantined, "input_quarantined", never, input},
     {errc::no_space, "no_space", elsewhere, resource},
     {errc::no_memory, "no_memory", elsewhere, resource},
     {errc::no_watches, "no_watches", here, resource},

@@ -51,6 +51,7 @@ enum class errc : std::uint16_t {
   input_damaged = 205,     ///< decodes not to the frames that were planned
   input_refused = 206,     ///< beyond a safety limit, or a forbidden format
   input_changed = 207,     ///< not the generation that the run was made for
+  input_quarantined = 208, ///< it brings down whatever works on it
   // 3xx: the machine is short of something
   no_space = 300,          ///< disk full
   no_memory = 301,         ///< memory limit reached

@@ -66,6 +66,7 @@ inline attempt_outcome failure_of(std::uint32_t epoch, errc code) {
   attempt_outcome o;
   o.epoch = epoch;
   o.failure = error{code, "it failed", {}};
+  o.exit = "exit 1";
   return o;
 }
 

@@ -315,6 +315,7 @@ private:
   void act(const offer_shard& a) { offers_.insert(a.shard); }
   void act(const withdraw_shard& a) { offers_.erase(a.shard); }
   void act(const decline_worker&) {}
+  void act(const await_lease&) {}
   void act(const start_shard& a) {
     const auto& shard = machine_->shards()[a.shard];
     if (shard.state != shard_state::leased)
@@ -394,7 +395,10 @@ private:
     const auto& actions =
         take([&] { return machine_->attempt_finished(now(), shard, outcome); });
     REQUIRE(actions.empty());
-    REQUIRE(before.shards == ahead_.shards);
+    for (std::size_t i = 0; i < before.shards.size(); ++i) {
+      REQUIRE(before.shards[i].state == ahead_.shards[i].state);
+      REQUIRE(before.shards[i].files == ahead_.shards[i].files);
+    }
   }
 
   void end_publication(bool fails) {
