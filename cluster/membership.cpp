@@ -440,7 +440,10 @@ membership::step membership::load(timestamp now, const std::string& name, int bu
 membership::step membership::doubt(timestamp now, const std::string& name, std::string reason) {
   step out;
   auto record = enrolled(name);
-  if (!record || (*record)->mode != node_mode::active)
+  if (!record)
+    return out;
+  const bool known = (*record)->in_doubt && (*record)->mode_reason == reason;
+  if (known || ((*record)->mode != node_mode::active && !(*record)->in_doubt))
     return out;
   (*record)->in_doubt = true;
   change_mode(out, now, **record, node_mode::cordoned, std::move(reason));

@@ -105,7 +105,8 @@ public:
   [[nodiscard]] step load(timestamp now, const std::string& name, int busy);
 
   // ---- doubt (blame, self-test) --------------------------------------------------------
-  /// Cordons an active node; an operator's word of any kind stands above it.
+  /// Cordons an active node, or tells a new reason for doubting it still; an
+  /// operator's word of any kind stands above it.
   [[nodiscard]] step doubt(timestamp now, const std::string& name, std::string reason);
   /// Takes back what `doubt` did, and nothing else.
   [[nodiscard]] step trust(timestamp now, const std::string& name);

@@ -621,6 +621,9 @@ TEST_CASE("membership: doubt is lifted by trust, an operator's word is not") {
 
   CHECK(has<node_changed>(m.doubt(at(1s), "n1", "3 inputs failed")));
   CHECK(seen(m).record.mode == node_mode::cordoned);
+  CHECK(is_empty(m.doubt(at(1s), "n1", "3 inputs failed")));
+  CHECK(has<node_changed>(m.doubt(at(1s), "n1", "self-test failed")));
+  CHECK(seen(m).record.mode_reason == "self-test failed");
   CHECK(has<node_changed>(m.trust(at(2s), "n1")));
   CHECK(m.takes_work("n1"));
 
