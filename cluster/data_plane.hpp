@@ -3,9 +3,11 @@
 #include "cluster/transport.hpp"
 #include "core/object.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace framemill {
@@ -36,6 +38,8 @@ public:
     std::string host = "127.0.0.1";
     std::uint16_t port = 0;
     key_pair keys;
+    /// Asked for each handshake, and for each request, so that a removed key is
+    /// refused at once. On one thread of the server's; must not block.
     std::function<hub::options::verdict(std::string_view public_key)> admit;
     data_source source;
   };
@@ -46,7 +50,8 @@ public:
 
 /// One client of a data server; used by one thread at a time, except `cancel`.
 /// Calls block; they go on by themselves after a cut, and give up with
-/// errc::unavailable when no byte came for `patience`.
+/// errc::unavailable when no byte came for `patience`, with errc::unauthorized
+/// when the server refuses our key, with errc::corrupt when bytes stay damaged.
 class data_client {
 public:
   struct options {
@@ -54,8 +59,8 @@ public:
     std::uint16_t port = 0;
     std::string server_key;
     key_pair keys;
-    int credit = 8;                      ///< chunks on their way
-    std::size_t chunk_bytes = 256 << 10;
+    int credit = 8;                      ///< chunks on their way, at most 16
+    std::size_t chunk_bytes = 256 << 10; ///< at most 1 MiB
     std::chrono::milliseconds patience{15'000};
   };
   [[nodiscard]] static result<std::unique_ptr<data_client>> open(options o);
@@ -73,6 +78,8 @@ public:
   /// Ends the call in progress and all later ones with errc::cancelled. Any
   /// thread.
   virtual void cancel() = 0;
+  /// Chunks that came damaged and were asked for, or put, again.
+  [[nodiscard]] virtual std::uint64_t chunks_repeated() const = 0;
 };
 
 /// Gives a child its source by ranges: one end of a socket becomes the child's
