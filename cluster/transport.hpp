@@ -15,8 +15,9 @@ namespace framemill {
 // coordinator) and links (one on each node). What the frames mean is
 // cluster/protocol.hpp's; who may speak is decided here, by key. Frames of one
 // connection arrive in order or not at all; a broken connection is told at
-// once. The ZeroMQ implementation (ROUTER, DEALER, CURVE, ZAP) is the only file
-// that knows ZeroMQ; tests use the same one on loopback.
+// once. Only cluster/zmq_*.cpp, keys.cpp and join_token.cpp know ZeroMQ (ROUTER,
+// DEALER, CURVE, ZAP); tests use the same on loopback. Doors are not closed from
+// within their own callbacks, which must not block.
 
 /// A CURVE key pair in Z85, 40 characters each.
 struct key_pair {
@@ -24,8 +25,9 @@ struct key_pair {
   std::string secret_key;
 };
 [[nodiscard]] key_pair make_key_pair();
-/// From `path` (mode 0600; made when it is not there). A file that others can
-/// read is refused.
+/// From `path` (mode 0600; made when it is not there, in a directory that is). A
+/// file that others can read is refused: errc::unauthorized; a damaged one:
+/// errc::corrupt.
 [[nodiscard]] result<key_pair> load_or_make_keys(const std::string& path);
 
 /// One connection of a node. Keys are never used again.
@@ -39,14 +41,15 @@ class hub {
 public:
   struct listener {
     std::function<void(connection_key, std::string public_key, std::string frame)> on_frame;
-    std::function<void(connection_key)> on_gone; ///< once per connection that was heard of
+    std::function<void(connection_key)> on_gone; ///< last; once per connection heard of
   };
   struct options {
     std::string host = "127.0.0.1";
     std::uint16_t port = 0; ///< 0 = any
     key_pair keys;
-    /// Asked for each handshake, on the ZAP thread. "no" breaks it at once and
-    /// for good; "not yet" lets the node try again.
+    /// Asked for each handshake and again at a connection's first frame, on the
+    /// hub's thread. "no" is told to the node, which asks again rarely; "not yet"
+    /// looks to it like no answer.
     enum class verdict : std::uint8_t { yes, no, not_yet };
     std::function<verdict(std::string_view public_key)> admit;
     std::size_t queue_frames_max = 4096; ///< per peer
@@ -55,8 +58,10 @@ public:
   virtual ~hub() = default;
 
   [[nodiscard]] virtual std::uint16_t port() const = 0;
+  /// To a connection that is gone: nothing happens.
   virtual void send(connection_key to, std::string frame) = 0;
-  /// Breaks the connection; `on_gone` follows.
+  /// Lets what was sent before leave (200 ms at most), then breaks the
+  /// connection. Nothing more is heard of it but `on_gone`, which follows at once.
   virtual void drop(connection_key c) = 0;
 };
 
@@ -67,6 +72,8 @@ public:
   struct listener {
     std::function<void()> on_up;   ///< say hello
     std::function<void(std::string frame)> on_frame;
+    /// The connection broke, or (without `on_up` before) could not be made; the
+    /// same reason is told once.
     std::function<void(std::string why)> on_down;
   };
   struct options {
@@ -79,14 +86,16 @@ public:
   [[nodiscard]] static result<std::unique_ptr<link>> open(options o, listener l);
   virtual ~link() = default;
 
-  /// False: there is no connection, or its queue is full; nothing was kept.
+  /// False: there is no connection, its queue is full, or the frame is beyond
+  /// `control_frame_bytes_max`; nothing was kept.
   virtual bool send(std::string frame) = 0;
   /// Breaks the connection and makes a new one.
   virtual void reconnect() = 0;
 };
 
 /// Where strangers may ask to be enrolled: any key is let in, but only
-/// `on_request` hears it. Owns one thread.
+/// `on_request` hears it, one frame of at most 64 KiB per connection, which
+/// lasts 10 s at most. Owns one thread.
 class enrolment_desk {
 public:
   /// Answers once, from any thread.
@@ -104,7 +113,8 @@ public:
 
 /// One question to an enrolment desk; blocks at most `patience`.
 /// errc::unavailable when nobody answers.
-[[nodiscard]] result<std::string> ask_enrolment_desk(const link::options& where, std::string frame,
+[[nodiscard]] result<std::string> ask_enrolment_desk(const link::options& where,
+                                                     std::string frame,
                                                      std::chrono::milliseconds patience);
 
 /// What an operator hands to a new machine: `fmj1.<id>.<secret>.<server key>`,

@@ -6,8 +6,8 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <memory>
-#include <system_error>
 #include <vector>
 
 namespace framemill::wire {
@@ -21,6 +21,9 @@ constexpr int heartbeat_patience_ms = 5000;
 // A handshake is three round trips. A DOORKEEPER's "not yet" is silent, so this
 // is also how soon such a client gives up and comes again.
 constexpr int handshake_patience_ms = 2000;
+// RFC 26: a frame travels in a MESSAGE command (8), with its nonce (8), flags
+// (1) and authentication tag (16); ZeroMQ's maximum counts them.
+constexpr std::int64_t curve_overhead_bytes = 33;
 
 bool is_ipv6_literal(std::string_view host) { return host.find(':') != std::string_view::npos; }
 
@@ -115,7 +118,8 @@ std::string address_text(std::string_view host, std::uint16_t port) {
 
 void harden(zmq::socket_t& socket, std::size_t frame_bytes_max, int queue_frames) {
   socket.set(zmq::sockopt::linger, 0);
-  socket.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(frame_bytes_max));
+  socket.set(zmq::sockopt::maxmsgsize,
+             static_cast<std::int64_t>(frame_bytes_max) + curve_overhead_bytes);
   socket.set(zmq::sockopt::sndhwm, queue_frames);
   socket.set(zmq::sockopt::rcvhwm, queue_frames);
   socket.set(zmq::sockopt::handshake_ivl, handshake_patience_ms);
@@ -167,7 +171,7 @@ void doorkeeper::answer_all() {
     if (is_curve_knock(parts))
       a = judge_(z85_of_key(parts[key]));
     const auto status = status_of(a.answer);
-    const auto id = parts.size() > request ? parts[request].to_string_view() : std::string_view{};
+    const auto id = parts.size() > request ? parts[request].to_string_view() : "";
     send_parts(socket_, {"1.0", id, status.code, status.text, a.user_id, ""});
   }
 }
@@ -175,6 +179,32 @@ void doorkeeper::answer_all() {
 std::string user_id_of(zmq::message_t& frame) {
   const char* id = ::zmq_msg_gets(frame.handle(), "User-Id");
   return id != nullptr ? id : "";
+}
+
+monitor::monitor(zmq::context_t& context, zmq::socket_t& watched, int kinds)
+    : watched_{watched}, socket_{context, zmq::socket_type::pair} {
+  socket_.set(zmq::sockopt::linger, 0);
+  // A full queue would stop the I/O thread, and with it everybody.
+  socket_.set(zmq::sockopt::rcvhwm, 0);
+  const auto name = fmt::format("inproc://events-{}", static_cast<const void*>(this));
+  if (::zmq_socket_monitor(watched.handle(), name.c_str(), kinds) != 0)
+    throw zmq::error_t{};
+  socket_.connect(name);
+}
+
+monitor::~monitor() {
+  // Not the other way round: the I/O thread blocks on events nobody reads.
+  ::zmq_socket_monitor(watched_.handle(), nullptr, 0);
+}
+
+std::optional<monitor::event> monitor::next() {
+  const auto parts = receive_parts(socket_);
+  if (parts.empty() || parts[0].size() != sizeof(std::uint16_t) + sizeof(std::uint32_t))
+    return std::nullopt;
+  event e;
+  std::memcpy(&e.kind, parts[0].data(), sizeof e.kind);
+  std::memcpy(&e.value, parts[0].data<char>() + sizeof e.kind, sizeof e.value);
+  return e;
 }
 
 waker::waker() : fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {

@@ -4,6 +4,8 @@
 
 #include <zmq.hpp>
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -72,6 +74,29 @@ private:
 
 /// The DOORKEEPER's word about who sent this (body) frame; "" when there is none.
 [[nodiscard]] std::string user_id_of(zmq::message_t& frame);
+
+/// What happens to the connections of a socket, in order, told by ZeroMQ's I/O
+/// thread. Make it before bind or connect; let it go before the socket.
+class monitor {
+public:
+  struct event {
+    std::uint16_t kind = 0;  ///< ZMQ_EVENT_…
+    std::uint32_t value = 0; ///< mostly the descriptor
+  };
+  monitor(zmq::context_t& context, zmq::socket_t& watched, int kinds);
+  monitor(const monitor&) = delete;
+  monitor& operator=(const monitor&) = delete;
+  ~monitor();
+
+  /// Readable when something happened.
+  [[nodiscard]] zmq::socket_t& socket() { return socket_; }
+  /// The next event, if there is one; never blocks.
+  [[nodiscard]] std::optional<event> next();
+
+private:
+  zmq::socket_t& watched_;
+  zmq::socket_t socket_;
+};
 
 /// Wakes a thread that polls `fd()`; from any thread.
 class waker {
