@@ -9,17 +9,17 @@ namespace {
 
 constexpr auto open_end = std::numeric_limits<std::int64_t>::max();
 
-double fraction_of(const shard_record& shard, const std::map<std::uint32_t, watermark>& live,
-                   double source_seconds) {
-  if (shard.state == shard_state::done)
-    return 1;
-  auto entry = live.find(shard.id.index);
-  if (shard.state != shard_state::leased || entry == live.end())
-    return 0;
-  const auto& mark = entry->second;
+double fraction_at(const watermark& mark, const shard_record& shard, double source_seconds) {
   if (auto planned = planned_frames(shard.request); planned > 0)
     return std::min(1.0, static_cast<double>(mark.frames_encoded) / static_cast<double>(planned));
   return source_seconds > 0 ? std::min(1.0, mark.source_seconds / source_seconds) : 0;
+}
+
+/// `mark`: of the attempt that is at it; null when none has spoken.
+double fraction_of(const shard_record& shard, const watermark* mark, double source_seconds) {
+  if (shard.state == shard_state::done)
+    return 1;
+  return mark ? fraction_at(*mark, shard, source_seconds) : 0;
 }
 
 std::string phase_of(const run_record& run, const std::vector<job_record>& jobs,
@@ -59,13 +59,40 @@ std::int64_t planned_frames(const media_request& request) {
   return frames;
 }
 
-void progress_meter::moved(timestamp now, std::uint32_t shard, const watermark& w) {
+void progress_meter::moved(timestamp now, std::uint32_t shard, const watermark& w,
+                           std::uint32_t epoch) {
   if (!first_move_ && (w.frames_encoded > 0 || w.source_seconds > 0))
     first_move_ = now;
-  live_[shard] = w;
+  live_[shard][epoch] = w;
 }
 
-void progress_meter::ended(std::uint32_t shard) { live_.erase(shard); }
+void progress_meter::ended(std::uint32_t shard, std::uint32_t epoch) {
+  auto entry = live_.find(shard);
+  if (entry == live_.end())
+    return;
+  entry->second.erase(epoch);
+  if (entry->second.empty())
+    live_.erase(entry);
+}
+
+const watermark* progress_meter::furthest(const shard_record& shard) const {
+  auto entry = live_.find(shard.id.index);
+  if (shard.state != shard_state::leased || entry == live_.end())
+    return nullptr;
+  auto further = [](const auto& a, const auto& b) {
+    return std::pair{a.second.frames_encoded, a.second.source_seconds}
+           < std::pair{b.second.frames_encoded, b.second.source_seconds};
+  };
+  return &std::max_element(entry->second.begin(), entry->second.end(), further)->second;
+}
+
+double progress_meter::fraction(const run_record& run, const shard_record& shard,
+                                std::uint32_t epoch) const {
+  auto entry = live_.find(shard.id.index);
+  if (entry == live_.end() || !entry->second.contains(epoch))
+    return 0;
+  return fraction_at(entry->second.at(epoch), shard, run.media ? run.media->duration : 0);
+}
 
 run_progress progress_meter::measure(timestamp now, const run_record& run,
                                      const std::vector<job_record>& jobs,
@@ -80,7 +107,8 @@ run_progress progress_meter::measure(timestamp now, const run_record& run,
   for (const auto& shard : shards) {
     if (shard.state == shard_state::cancelled || shard.role == shard_role::probe)
       continue;
-    auto part = fraction_of(shard, live_, seconds);
+    const auto* mark = furthest(shard);
+    auto part = fraction_of(shard, mark, seconds);
     total += shard.cost;
     done += shard.cost * part;
     if (shard.role == shard_role::decode || shard.role == shard_role::whole) {
@@ -93,9 +121,8 @@ run_progress progress_meter::measure(timestamp now, const run_record& run,
         per_job[j].second += shard.cost;
       }
     out.frames_planned += planned_frames(shard.request);
-    if (auto mark = live_.find(shard.id.index);
-        shard.state == shard_state::leased && mark != live_.end())
-      out.frames_encoded += mark->second.frames_encoded;
+    if (mark)
+      out.frames_encoded += mark->frames_encoded;
     else if (shard.state == shard_state::done)
       out.frames_encoded += planned_frames(shard.request);
   }

@@ -12,18 +12,24 @@ namespace framemill {
 /// has moved.
 class progress_meter {
 public:
-  /// A watermark of the current attempt of a shard.
-  void moved(timestamp now, std::uint32_t shard, const watermark& w);
+  /// A watermark of a live attempt of a shard; of two, the further one counts.
+  void moved(timestamp now, std::uint32_t shard, const watermark& w, std::uint32_t epoch = 0);
   /// The attempt ended; its partial work no longer counts (but what was shown
   /// stays: progress never goes back).
-  void ended(std::uint32_t shard);
+  void ended(std::uint32_t shard, std::uint32_t epoch = 0);
 
+  /// How far the attempt is, 0..1; 0 also when it has not spoken yet.
+  [[nodiscard]] double fraction(const run_record& run, const shard_record& shard,
+                                std::uint32_t epoch) const;
   [[nodiscard]] run_progress measure(timestamp now, const run_record& run,
                                      const std::vector<job_record>& jobs,
                                      const std::vector<shard_record>& shards);
 
 private:
-  std::map<std::uint32_t, watermark> live_;
+  using marks = std::map<std::uint32_t, watermark>; ///< by epoch
+  [[nodiscard]] const watermark* furthest(const shard_record& shard) const;
+
+  std::map<std::uint32_t, marks> live_; ///< by shard
   timestamp first_move_;
   double shown_ = 0;
   std::vector<double> jobs_shown_;

@@ -360,7 +360,8 @@ run_machine::step run_machine::hedge(timestamp now, std::uint32_t index) {
   return std::move(w).finish();
 }
 
-run_machine::step run_machine::fingerprint_lost(timestamp now) {
+run_machine::step run_machine::fingerprint_lost(timestamp now,
+                                                const artifact_question& has_artifact) {
   writer w{*this, now};
   auto publishes = [](const auto& job) { return job.state == job_state::publishing; };
   if (finished() || run_.fingerprint.empty()
@@ -375,6 +376,7 @@ run_machine::step run_machine::fingerprint_lost(timestamp now) {
     if (run_.state == run_state::processing && shard.role != shard_role::probe
         && is_wanted(shard))
       make_anew(w, shard);
+  redo_lost(w, has_artifact);
   for (const auto& shard : shards_)
     if (shard.state == shard_state::ready)
       offer(w, shard); // replaces offers that carry the old fingerprint
@@ -525,12 +527,13 @@ void run_machine::note_late(writer& w, std::uint32_t index, const attempt_outcom
     compare(w, shard, *maker, *attempt, outcome.result.files);
 }
 
-/// Equal requests give equal bytes wherever the encoder's build is equal: that
-/// is what lets any attempt stand in for any other. `files` are `attempt`'s.
+/// Equal requests are encoded to equal bytes wherever the encoder's build is
+/// equal: that is what lets any attempt stand in for any other. `files` are
+/// `attempt`'s. (What a join makes follows from its inputs, which have hashes.)
 void run_machine::compare(writer& w, const shard_record& shard, const attempt_record& maker,
                           const attempt_record& attempt,
                           const std::vector<result_file>& files) {
-  if (maker.fingerprint != attempt.fingerprint || shard.files.empty())
+  if (!encodes(shard.role) || maker.fingerprint != attempt.fingerprint)
     return;
   auto mine = hashes_of(shard.files), others = hashes_of(files);
   for (const auto& [name, sha256] : mine) {

@@ -115,9 +115,9 @@ public:
   /// Wants a second attempt beside the one that is at it; once per shard.
   [[nodiscard]] step hedge(timestamp now, std::uint32_t shard);
   /// No node of the run's fingerprint will come back: what was encoded for
-  /// unfinished jobs is made anew under another. While a job is being published
-  /// nothing is done: tell it again.
-  [[nodiscard]] step fingerprint_lost(timestamp now);
+  /// unfinished jobs is made anew under another, and so is what that reads and
+  /// was let go. While a job is being published nothing is done: tell it again.
+  [[nodiscard]] step fingerprint_lost(timestamp now, const artifact_question& has_artifact);
   /// The input brings down whatever works on it: the run fails, its error names
   /// the nodes and holds `report`. A retry of the run is another run, and free.
   [[nodiscard]] step quarantine(timestamp now, std::uint32_t shard, std::string report);

@@ -4,13 +4,16 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <random>
 #include <set>
 
-// One run under random traffic: grants, results, failures of every kind, stale
-// and repeated messages, crashes that lose what was not written, artifacts that
+// One run on several nodes under random traffic: grants, results, failures of
+// every kind, stale and repeated messages, crashes that lose what was not
+// written and leave the attempts of other machines going on, nodes that die or
+// come back with another build, second attempts beside slow ones, artifacts that
 // vanish, publications that fail. Checked after every step; see check_*().
 
 using namespace framemill;
@@ -74,6 +77,9 @@ class simulation {
 public:
   explicit simulation(std::uint64_t seed) : random_(seed) {
     durable_.run = waiting_run();
+    for (auto& n : nodes_)
+      n = build_of_choice();
+    is_deterministic_ = !one_in(8);
     begin_life();
   }
 
@@ -95,16 +101,17 @@ public:
   }
 
   [[nodiscard]] const run_record& outcome() const { return durable_.run; }
+  struct sights { int hedged = 0, adopted = 0, superseded = 0, rebuilt = 0, differed = 0; };
+  [[nodiscard]] const sights& seen() const { return seen_; }
 
 private:
   struct pending_step {
     changes record;
     std::vector<run_action> actions;
   };
-  struct attempt {
-    std::uint32_t epoch = 0;
-    std::uint64_t worker = 0;
-  };
+  /// An attempt somebody works on: (shard, epoch) → node.
+  using lease_key = std::pair<std::uint32_t, std::uint32_t>;
+  static constexpr std::size_t own_node = 0; ///< dies with the coordinator
   using late_message = std::pair<std::uint32_t, attempt_outcome>;
 
   // ---- Random choices ---------------------------------------------------------
@@ -137,6 +144,9 @@ private:
                                      errc::busy};
     return codes[below(std::size(codes))];
   }
+
+  std::string build_of_choice() { return one_in(4) ? "build b" : "build a"; }
+  static std::string name_of(std::size_t node) { return "node " + std::to_string(node); }
 
   plan random_plan(bool trust_index) {
     plan p;
@@ -179,18 +189,24 @@ private:
   void begin_life() {
     pending_.clear();
     offers_.clear();
-    running_.clear();
+    lost_.clear();
     publishing_.clear();
+    std::erase_if(running_, [](const auto& r) { return r.second == own_node; });
     finishes_ = finishes_told_ = 0;
     ahead_ = durable_;
     machine_.emplace(durable_.run, durable_.jobs, durable_.shards);
     meter_ = {};
     shown_ = 0;
     take([&] {
-      return machine_->start(now(), [&](std::string_view sha256) {
-        return artifacts_.contains(std::string{sha256});
-      });
+      return machine_->start(
+          now(),
+          has_artifact(),
+          [&](const attempt_record& a) { return a.node != name_of(own_node); });
     });
+  }
+
+  run_machine::artifact_question has_artifact() const {
+    return [this](std::string_view sha256) { return artifacts_.contains(std::string{sha256}); };
   }
 
   void crash() {
@@ -250,6 +266,11 @@ private:
       REQUIRE(ahead_.shards[i].epoch >= before.shards[i].epoch);
       REQUIRE(ahead_.shards[i].epoch <= before.shards[i].epoch + 1);
     }
+    for (const auto& e : step.record.events)
+      if (e.type == "shard.differs") {
+        ++seen_.differed;
+        REQUIRE_FALSE(is_deterministic_);
+      }
     if (is_terminal(before.run.state)) {
       REQUIRE(step.record.runs.empty());
       REQUIRE(step.record.jobs.empty());
@@ -258,15 +279,18 @@ private:
   }
 
   void check_states(const run_machine::step& step) {
-    for (const auto& p : all_of<publish_job>(step))
+    for (const auto& p : all_of<publish_job>(step)) {
       for (const auto& item : ahead_.jobs.at(p.job).items)
         REQUIRE(ahead_.shards.at(item.shard).state == shard_state::done);
+      check_builds(p.job);
+    }
     for (const auto& s : ahead_.shards) {
       auto counted = std::count_if(s.attempts.begin(), s.attempts.end(), [](const auto& a) {
         return a.failure && a.failure->code != errc::cancelled;
       });
       REQUIRE(counted <= 4 * limits::shard_attempts_max);
       REQUIRE(s.attempts.size() == s.epoch);
+      check_attempts(s);
       // A file found corrupt after its inputs were let go is two faults at once.
       if (s.state == shard_state::leased && !was_corrupt_)
         REQUIRE(has_inputs(s));
@@ -281,6 +305,34 @@ private:
     for (const auto& s : ahead_.shards)
       REQUIRE(is_terminal(s.state));
     REQUIRE(ahead_.run.failure.has_value() != succeeded);
+  }
+
+  /// A lease is one live attempt, or two of different nodes.
+  void check_attempts(const shard_record& s) {
+    std::set<std::string> at_it;
+    std::ptrdiff_t live = 0, hedges = 0;
+    for (const auto& a : s.attempts) {
+      hedges += a.hedge;
+      if (a.finished)
+        continue;
+      ++live;
+      at_it.insert(a.node);
+      REQUIRE((!encodes(s.role) || a.fingerprint == ahead_.run.fingerprint));
+    }
+    auto most = std::min<std::ptrdiff_t>(2, hedges + 1);
+    REQUIRE(hedges <= 1);
+    REQUIRE((s.state == shard_state::leased ? live >= 1 && live <= most : live == 0));
+    REQUIRE(std::ssize(at_it) == live);
+  }
+
+  /// What goes into one output was encoded by one build.
+  void check_builds(std::uint32_t job) {
+    std::set<std::string> builds;
+    for (const auto& s : ahead_.shards)
+      if (encodes(s.role) && s.state == shard_state::done
+          && std::count(s.jobs.begin(), s.jobs.end(), job) > 0)
+        builds.insert(s.attempts.at(s.made_by - 1).fingerprint);
+    REQUIRE(builds.size() <= 1);
   }
 
   bool has_inputs(const shard_record& s) const {
@@ -313,22 +365,25 @@ private:
   }
 
   void act(const offer_shard& a) { offers_.insert(a.shard); }
+  void act(const await_lease& a) {
+    ++seen_.adopted;
+    if (!running_.contains({a.shard, a.epoch}))
+      lost_.insert({a.shard, a.epoch}); // MEMBERSHIP will say so
+  }
   void act(const withdraw_shard& a) { offers_.erase(a.shard); }
   void act(const decline_worker&) {}
-  void act(const await_lease&) {}
   void act(const start_shard& a) {
-    const auto& shard = machine_->shards()[a.shard];
-    if (shard.state != shard_state::leased)
-      return;                                  // stopped meanwhile
-    REQUIRE_FALSE(running_.contains(a.shard)); // one live lease
-    REQUIRE(shard.epoch > started_[a.shard]);  // never again the same epoch
-    started_[a.shard] = shard.epoch;
-    running_[a.shard] = {shard.epoch, a.worker};
+    if (!machine_->is_live(a.shard, a.epoch))
+      return;                                 // stopped meanwhile
+    REQUIRE(a.epoch > started_[a.shard]);     // never again the same epoch
+    started_[a.shard] = a.epoch;
+    running_[{a.shard, a.epoch}] = a.worker % nodes_.size();
   }
   void act(const stop_shard& a) {
-    auto stopped = running_.extract(a.shard);
-    if (!stopped.empty())
-      late_.emplace_back(a.shard, failure_of(stopped.mapped().epoch, errc::cancelled));
+    if (one_in(4))
+      return; // too late: it ends by itself
+    if (running_.erase({a.shard, a.epoch}) > 0)
+      late_.emplace_back(a.shard, failure_of(a.epoch, errc::cancelled));
   }
   void act(const plan_run& a) {
     if (machine_->run().state != run_state::probing)
@@ -352,44 +407,122 @@ private:
 
   // ---- The world ----------------------------------------------------------------------
 
-  void grant(std::uint32_t shard) {
+  /// The number of the worker says which node it is on.
+  std::uint64_t worker_on(std::size_t node) {
+    workers_ += nodes_.size();
+    return workers_ + node;
+  }
+
+  void grant(std::uint32_t shard) { grant(shard, below(nodes_.size())); }
+
+  void grant(std::uint32_t shard, std::size_t node) {
     offers_.erase(shard);
-    auto worker = ++workers_;
-    const auto& actions = take([&] { return machine_->granted(now(), shard, worker, "node"); });
-    REQUIRE(actions.size() == 1); // the worker is used or given back
-    if (const auto* start = std::get_if<start_shard>(&actions[0])) {
+    auto worker = worker_on(node);
+    auto was = shard < ahead_.shards.size() ? ahead_.shards[shard].state : shard_state::blocked;
+    const auto& actions = take([&] {
+      return machine_->granted(now(), shard, worker, name_of(node), nodes_[node]);
+    });
+    if (const auto* start = std::get_if<start_shard>(&actions.at(0))) {
+      REQUIRE(actions.size() == 1);
       REQUIRE(start->worker == worker);
-      meter_.moved(now(), shard, {});
-    } else {
-      REQUIRE(std::get<decline_worker>(actions[0]).worker == worker);
+      seen_.hedged += was == shard_state::leased;
+      meter_.moved(now(), shard, {}, start->epoch);
+      return;
+    }
+    REQUIRE(std::get<decline_worker>(actions[0]).worker == worker);
+    REQUIRE(actions.size() <= 2); // offered again when only the build is wrong
+    if (actions.size() == 2) {
+      REQUIRE(std::get<offer_shard>(actions[1]).shard == shard);
+      REQUIRE(nodes_[node] != ahead_.run.fingerprint);
     }
   }
 
+  /// The bytes follow from the request, its inputs and the encoder's build.
+  std::string artifact_of(const shard_record& s, const std::string& build) {
+    auto out = "artifact " + std::to_string(s.id.index) + " by " + build;
+    if (!encodes(s.role))
+      for (auto need : s.needs)
+        for (const auto& f : ahead_.shards.at(need).files)
+          out += " of (" + f.sha256 + ")";
+    if (!is_deterministic_)
+      out += " #" + std::to_string(++artifacts_made_);
+    return out;
+  }
+
   void end_attempt(bool fails) {
-    auto [shard, a] = pick(running_);
-    running_.erase(shard);
-    if (fails && one_in(4)) {
-      auto e = error{errc::worker_killed, "the worker died", {}};
-      take([&] { return machine_->lease_broken(now(), shard, a.epoch, e); });
-      return;
+    auto [key, node] = pick(running_);
+    auto [shard, epoch] = key;
+    running_.erase(key);
+    const auto& record = ahead_.shards.at(shard);
+    auto is_late = !machine_->is_live(shard, epoch);
+    if (fails && !is_late && one_in(4))
+      return break_lease(key);
+    auto outcome = failure_of(epoch, any_failure());
+    if (!has_inputs(record)) {
+      outcome = failure_of(epoch, errc::not_found);
+    } else if (!fails) {
+      auto sha256 = artifact_of(record, record.attempts.at(epoch - 1).fingerprint);
+      artifacts_.insert(sha256);
+      outcome = success(epoch, sha256);
     }
-    auto sha256 = "artifact " + std::to_string(++artifacts_made_);
-    artifacts_.insert(sha256);
-    auto outcome = fails ? failure_of(a.epoch, any_failure()) : success(a.epoch, sha256);
-    if (!has_inputs(ahead_.shards.at(shard)))
-      outcome = failure_of(a.epoch, errc::not_found);
-    meter_.ended(shard);
-    if (one_in(5))
+    meter_.ended(shard, epoch);
+    if (is_late || one_in(5))
       late_.emplace_back(shard, outcome); // comes twice
+    if (is_late)
+      return;
+    seen_.superseded += !fails && record.attempts.back().epoch != epoch;
     take([&] { return machine_->attempt_finished(now(), shard, outcome); });
+  }
+
+  void break_lease(lease_key key) {
+    auto e = error{errc::worker_killed, "the worker died", {}};
+    take([&] { return machine_->lease_broken(now(), key.first, key.second, e); });
+  }
+
+  void find_lost() {
+    auto key = pick(lost_);
+    lost_.erase(key);
+    if (!running_.contains(key))
+      break_lease(key);
+  }
+
+  /// Cut off: its attempts may go on, and tell too late. It comes back with
+  /// another build, at times.
+  void lose_node() {
+    auto node = 1 + below(nodes_.size() - 1);
+    std::vector<lease_key> held;
+    for (const auto& [key, on] : running_)
+      if (on == node)
+        held.push_back(key);
+    for (auto key : held) {
+      if (one_in(2))
+        running_.erase(key);
+      break_lease(key);
+    }
+    if (one_in(2))
+      nodes_[node] = build_of_choice();
+  }
+
+  void hedge() {
+    auto shard = static_cast<std::uint32_t>(below(ahead_.shards.size()));
+    const auto& actions = take([&] { return machine_->hedge(now(), shard); });
+    for (const auto& a : actions) {
+      REQUIRE(std::get<offer_shard>(a).hedge);
+      REQUIRE(ahead_.shards[shard].state == shard_state::leased);
+    }
+  }
+
+  void lose_fingerprint() {
+    auto before = ahead_;
+    take([&] { return machine_->fingerprint_lost(now(), has_artifact()); });
+    for (const auto& j : before.jobs)
+      REQUIRE(j.state == ahead_.jobs[j.index].state);
+    seen_.rebuilt += before.run.fingerprint != ahead_.run.fingerprint;
   }
 
   void tell_late() {
     auto [shard, outcome] = pick(late_);
-    auto is_current = shard < machine_->shards().size()
-                      && machine_->shards()[shard].epoch == outcome.epoch
-                      && machine_->shards()[shard].state == shard_state::leased;
-    if (is_current)
+    if (machine_->is_live(shard, outcome.epoch))
       return; // its own worker will tell
     auto before = ahead_;
     const auto& actions =
@@ -419,16 +552,17 @@ private:
   }
 
   void move_watermarks() {
-    for (const auto& [shard, a] : running_) {
+    for (const auto& [key, node] : running_) {
       watermark w;
       w.source_seconds = static_cast<double>(below(100));
-      meter_.moved(now(), shard, w);
+      if (machine_->is_live(key.first, key.second))
+        meter_.moved(now(), key.first, w, key.second);
     }
     check_progress();
   }
 
   void faulty_step() {
-    auto dice = below(100);
+    auto dice = below(112);
     if (dice < 35 && !pending_.empty())
       commit_one();
     else if (dice < 55 && !offers_.empty())
@@ -445,6 +579,16 @@ private:
       move_watermarks();
     else if (dice < 97)
       crash();
+    else if (dice >= 109 && !lost_.empty())
+      find_lost();
+    else if (dice >= 108)
+      lose_node();
+    else if (dice >= 102 && !ahead_.shards.empty())
+      hedge();
+    else if (dice == 101 && one_in(3))
+      lose_fingerprint();
+    else if (dice == 100 && one_in(20))
+      quarantine();
     else if (dice == 99 && one_in(10))
       cancel();
   }
@@ -456,16 +600,37 @@ private:
       take([&] { return machine_->fail_all(now(), {errc::input_changed, "replaced", {}}); });
   }
 
+  void quarantine() {
+    take([&] { return machine_->quarantine(now(), 0, "signal 11"); });
+    REQUIRE(is_terminal(ahead_.run.state));
+  }
+
+  /// To a node of the run's build; when there is none any more, under another.
+  void grant_fitting(std::uint32_t shard) {
+    const auto& build = ahead_.run.fingerprint;
+    auto fits = [&](std::size_t n) { return build.empty() || nodes_[n] == build; };
+    std::vector<std::size_t> eligible;
+    for (std::size_t n = 0; n < nodes_.size(); ++n)
+      if (fits(n) || !encodes(ahead_.shards.at(shard).role))
+        eligible.push_back(n);
+    if (eligible.empty())
+      lose_fingerprint();
+    else
+      grant(shard, pick(eligible));
+  }
+
   /// No faults: whatever is wanted is done.
   void quiet_step() {
     if (!pending_.empty())
       commit_one();
+    else if (!lost_.empty())
+      find_lost();
     else if (!running_.empty())
       end_attempt(false);
     else if (!publishing_.empty())
       end_publication(false);
     else if (!offers_.empty())
-      grant(pick(offers_));
+      grant_fitting(pick(offers_));
     else
       FAIL("the run hangs: nothing is left to do");
   }
@@ -477,7 +642,9 @@ private:
   std::vector<run_action> last_actions_;
 
   std::set<std::uint32_t> offers_;
-  std::map<std::uint32_t, attempt> running_;
+  std::array<std::string, 4> nodes_; ///< their encoder builds
+  std::map<lease_key, std::size_t> running_;
+  std::set<lease_key> lost_; ///< awaited, and nobody has them
   std::map<std::uint32_t, std::uint32_t> started_; ///< newest epoch a worker ever saw
   std::vector<late_message> late_;
   std::set<std::uint32_t> publishing_, is_published_;
@@ -489,6 +656,8 @@ private:
   progress_meter meter_;
   double shown_ = 0;
   int finishes_ = 0, finishes_told_ = 0; ///< of this life
+  sights seen_;
+  bool is_deterministic_ = true;
   bool is_quiet_ = false, was_corrupt_ = false;
 };
 
@@ -498,18 +667,31 @@ TEST_CASE("run_machine: a run keeps its word under random faults") {
   constexpr std::uint64_t seeds = 3'000;
   std::map<run_state, int> ends;
   int replanned = 0;
+  simulation::sights seen;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     INFO("replay: simulation{", seed, "}.run()");
     simulation s{seed};
     s.run();
     ++ends[s.outcome().state];
     replanned += s.outcome().plan_revision > 0;
+    seen.hedged += s.seen().hedged;
+    seen.adopted += s.seen().adopted;
+    seen.superseded += s.seen().superseded;
+    seen.rebuilt += s.seen().rebuilt;
+    seen.differed += s.seen().differed;
   }
   // The story was worth telling: all ends were met, and second plans too.
   CHECK(ends[run_state::succeeded] > 300);
   CHECK(ends[run_state::failed] > 300);
   CHECK(ends[run_state::cancelled] > 5);
   CHECK(replanned > 100);
+  CHECK(seen.hedged > 100);
+  CHECK(seen.adopted > 100);
+  CHECK(seen.superseded > 20);
+  CHECK(seen.rebuilt > 20);
+  CHECK(seen.differed > 0);
   MESSAGE("succeeded ", ends[run_state::succeeded], ", failed ", ends[run_state::failed],
           ", cancelled ", ends[run_state::cancelled], ", planned anew ", replanned);
+  MESSAGE("hedged ", seen.hedged, ", adopted ", seen.adopted, ", overtaken ", seen.superseded,
+          ", made anew under another build ", seen.rebuilt, ", differing ", seen.differed);
 }
