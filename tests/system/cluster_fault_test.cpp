@@ -1,0 +1,234 @@
+#include "tests/system/cluster_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <signal.h>
+#include <sys/mount.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+// Processes of a cluster die, freeze and run out of disk. What comes out is
+// what comes out of one node that nobody disturbs.
+
+using namespace framemill;
+using namespace framemill::test;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Attempts of a shard that ended well: one, or it was done twice.
+std::size_t successes_of(const json& run, std::uint32_t shard) {
+  std::size_t n = 0;
+  for (const auto& a : attempts_of(run))
+    n += a.shard == shard && a.failure.empty();
+  return n;
+}
+
+void check_done_once(const json& run) {
+  for (const auto& shard : run["Shards"])
+    CHECK_MESSAGE(successes_of(run, shard["Id"]["Index"]) == 1, shard["Attempts"].dump(1));
+}
+
+/// A file system of a few megabytes; none where mounting is not allowed.
+struct small_disk {
+  std::string path;
+  bool mounted = false;
+
+  small_disk(std::string where, const std::string& size) : path(std::move(where)) {
+    fs::create_directories(path);
+    mounted =
+        ::mount("framemill-test", path.c_str(), "tmpfs", 0, ("size=" + size).c_str()) == 0;
+  }
+  small_disk(const small_disk&) = delete;
+  small_disk& operator=(const small_disk&) = delete;
+  ~small_disk() {
+    if (mounted)
+      ::umount2(path.c_str(), MNT_DETACH);
+  }
+};
+
+} // namespace
+
+TEST_CASE("cluster fault: the shard of a killed worker runs elsewhere within a second") {
+  cluster_fixture f;
+  auto run = f.begin(paced_key);
+  auto victim = f.await_holder(run);
+
+  auto fault = now();
+  f.cluster.worker(victim.node).kill9();
+  auto ended = check_undisturbed(f, paced_key);
+
+  check_moved(ended, victim, fault, 1s);
+  check_done_once(ended);
+  CHECK(f.cluster.worker(victim.node).daemon.orphans().empty());
+  f.cluster.start(f.cluster.worker(victim.node)); // without a token
+  f.cluster.await_up(victim.node);
+  CHECK(f.runs().size() == 1);
+  check_quiet(f);
+}
+
+TEST_CASE(
+    "cluster fault: a frozen worker's shard runs elsewhere, and its late word is refused") {
+  cluster_fixture f;
+  auto run = f.begin(paced_key);
+  auto victim = f.await_holder(run);
+
+  auto fault = now();
+  f.cluster.worker(victim.node).freeze();
+  auto ended = check_undisturbed(f, paced_key);
+  auto events = f.events(run).size();
+  f.cluster.worker(victim.node).thaw();
+  f.cluster.await_up(victim.node);
+
+  check_moved(ended, victim, fault, 5s);
+  check_quiet(f); // the late child has ended
+  auto after = f.described(run);
+  check_done_once(after);
+  CHECK(f.events(run).size() == events);
+  CHECK(f.content("out/") == undisturbed(paced_key));
+  CHECK(f.runs().size() == 1);
+}
+
+TEST_CASE("cluster fault: a worker that thaws before its run ends does no harm") {
+  cluster_fixture f;
+  auto run = f.begin("in/pace-0.7.mp4");
+  auto victim = f.await_holder(run);
+
+  f.cluster.worker(victim.node).freeze();
+  f.cluster.await_away(victim.node);
+  f.cluster.worker(victim.node).thaw();
+  auto ended = check_undisturbed(f, "in/pace-0.7.mp4");
+
+  check_done_once(ended);
+  f.cluster.await_up(victim.node);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: all workers die at once, and new ones end the run") {
+  cluster_fixture f;
+  (void)f.begin(paced_key, 48, 4);
+
+  for (auto& w : f.cluster.workers())
+    w->signal(SIGKILL);
+  for (auto name : {"n1", "n2", "n3"})
+    f.cluster.start(f.cluster.add(name));
+  auto ended = check_undisturbed(f, paced_key, 48);
+
+  check_done_once(ended);
+  CHECK(decoding_nodes(ended).contains("n1"));
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: a child that is killed, again and again, costs only its attempt") {
+  cluster_fixture f;
+  auto run = f.begin(paced_key);
+
+  for (int round = 0; round < 2; ++round) {
+    auto victim = f.await_holder(run);
+    auto children = f.cluster.worker(victim.node).daemon.children();
+    for (auto child : children)
+      ::kill(child, SIGKILL);
+  }
+  auto ended = check_undisturbed(f, paced_key);
+
+  check_done_once(ended);
+  CHECK(failures_of(ended) >= 1);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: a worker whose disk is full hands its work to others") {
+  cluster_fixture f{1};
+  auto& full = f.cluster.add("full");
+  small_disk disk{full.daemon.data_dir(), "2m"};
+  if (!disk.mounted) {
+    MESSAGE("skipped: this machine lets us mount nothing");
+    return;
+  }
+  full.daemon.start(f.cluster.join_arguments(full, f.cluster.join_token()));
+  f.cluster.await_up("full");
+  std::ofstream{disk.path + "/ballast"} << std::string(4u << 20, 'x');
+
+  f.put(paced_key);
+  auto ended = f.finish(paced_key);
+
+  CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
+  check_done_once(ended);
+  for (const auto& a : attempts_of(ended))
+    if (a.node == "full")
+      CHECK(a.failure == "no_space");
+  f.cluster.worker("full").daemon.stop();
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: workers go on while the coordinator is dead, and nothing is redone") {
+  cluster_fixture f;
+  auto run = f.begin("in/pace-0.4.mp4");
+  auto before = f.holders(run).size();
+
+  f.node.kill9();
+  f.cluster.start_coordinator();
+  auto ended = check_undisturbed(f, "in/pace-0.4.mp4");
+
+  CHECK(before == 3);
+  for (const auto& a : attempts_of(ended))
+    if (a.role == "decode")
+      CHECK_MESSAGE(a.epoch == 1, "shard " << a.shard << " was done again on " << a.node);
+  CHECK(failures_of(ended) == 0);
+  CHECK(f.runs().size() == 1);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: results that came while the coordinator was dead are taken") {
+  cluster_fixture f;
+  auto run = f.begin(paced_key);
+  (void)f.holders(run);
+
+  f.node.kill9();
+  CHECK(eventually([&] {
+    for (auto& w : f.cluster.workers())
+      if (!w->daemon.children().empty())
+        return false;
+    return true;
+  }));
+  f.cluster.start_coordinator();
+  auto ended = check_undisturbed(f, paced_key);
+
+  for (const auto& a : attempts_of(ended))
+    CHECK_MESSAGE(a.epoch == 1, "shard " << a.shard << " was done again on " << a.node);
+  check_quiet(f);
+}
+
+TEST_CASE(
+    "cluster fault: whatever durable step the coordinator dies at, the run ends as ever") {
+  cluster_fixture f;
+  auto names = run({program("framemilld"), "--list-fail-points"}).output;
+  std::istringstream lines{names + "shard.leased.written:3\nshard.done.written:3\n"};
+  int number = 0;
+  for (std::string point; std::getline(lines, point);) {
+    if (point.starts_with("workflow.") || point.starts_with("run.cancelled"))
+      continue; // tests/system/crash_test.cpp has them: no worker takes part
+    CAPTURE(point);
+    auto key = "in/pace-0.0" + std::to_string(10 + number++) + ".mp4";
+    f.node.stop();
+    f.cluster.start_coordinator({"--fail-point", point});
+    for (auto& w : f.cluster.workers())
+      f.cluster.await_up(w->name);
+
+    f.put(key);
+    auto dies = eventually([&] { return !f.node.is_running(); }, 10s);
+    if (!dies)
+      continue; // nothing of this run passes there
+    f.cluster.start_coordinator();
+    auto ended = f.finish(key);
+
+    CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
+    check_done_once(ended);
+  }
+  const auto& reference = undisturbed(paced_key);
+  for (const auto& [name, hash] : f.content("out/"))
+    CHECK_MESSAGE(hash == reference.begin()->second, name);
+  check_quiet(f);
+}

@@ -1,0 +1,153 @@
+#include "tests/system/cluster_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+namespace framemill::test {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string paced = "media_program = \"" + program("paced_media") + "\"\n";
+
+std::string source_of(int seconds) {
+  return make_clip({.seconds = static_cast<double>(seconds), .width = 160, .height = 90});
+}
+
+} // namespace
+
+cluster_fixture::cluster_fixture(int workers, cluster_links links,
+                                 const std::string& worker_config)
+    : node_fixture({.config = paced}, node_fixture::begin::stopped),
+      cluster(node,
+              {.directory = dir / "workers", .config = paced + worker_config, .links = links}) {
+  cluster.start_coordinator();
+  (void)add_workflow(workflow("w", quick_mp4()));
+  cluster.grow_to(workers);
+}
+
+void cluster_fixture::put(const std::string& key, int seconds) const {
+  drop(source_of(seconds), key);
+}
+
+std::uint64_t cluster_fixture::begin(const std::string& key, int seconds, int leased) {
+  put(key, seconds);
+  std::uint64_t run = 0;
+  REQUIRE(eventually([&] {
+    auto answer = cluster.call("DescribeRuns", {{"Bucket", "media"}, {"KeyPrefix", key}});
+    auto found = answer.value("Runs", json::array());
+    run = found.empty() ? 0 : found[0]["Id"].get<std::uint64_t>();
+    return run != 0;
+  }));
+  REQUIRE_MESSAGE(eventually([&] { return holders(run).size() >= std::size_t(leased); }),
+                  described(run).dump(1));
+  return run;
+}
+
+std::vector<cluster_fixture::holder> cluster_fixture::holders(std::uint64_t run) const {
+  std::vector<holder> out;
+  for (const auto& shard : described(run).value("Shards", json::array()))
+    if (shard["Role"] == "decode" && shard["State"] == "leased")
+      out.push_back({shard["Attempts"].back()["Node"], shard["Id"]["Index"]});
+  return out;
+}
+
+cluster_fixture::holder cluster_fixture::await_holder(std::uint64_t run) const {
+  std::vector<holder> found;
+  REQUIRE(eventually([&] { return !(found = holders(run)).empty(); }));
+  return found.front();
+}
+
+json cluster_fixture::described(std::uint64_t run) const {
+  return cluster.call("DescribeRun", {{"RunId", run}});
+}
+
+const std::map<std::string, std::string>& undisturbed(const std::string& key, int seconds) {
+  static std::map<std::string, std::map<std::string, std::string>> known;
+  auto& files = known[key + " " + std::to_string(seconds)];
+  if (files.empty()) {
+    node_fixture f{{}, node_fixture::begin::stopped};
+    f.node.start({"--slots", "4"});
+    (void)f.add_workflow(workflow("w", quick_mp4()));
+    f.drop(source_of(seconds), key);
+    auto run = f.finish(key);
+    REQUIRE_MESSAGE(state_of(run) == "succeeded", run["Run"]["Failure"].dump());
+    files = f.content("out/");
+  }
+  return files;
+}
+
+std::vector<attempt> attempts_of(const json& run) {
+  std::vector<attempt> out;
+  for (const auto& shard : run["Shards"])
+    for (const auto& a : shard["Attempts"]) {
+      auto started = from_iso8601(a["Started"].get<std::string>());
+      REQUIRE(started.has_value());
+      out.push_back({shard["Id"]["Index"], shard["Role"], a["Node"], a["Epoch"], *started,
+                     a["Failure"].is_object() ? a["Failure"].value("Code", "?") : ""});
+    }
+  return out;
+}
+
+std::size_t failures_of(const json& run) {
+  auto all = attempts_of(run);
+  return static_cast<std::size_t>(
+      std::count_if(all.begin(), all.end(), [](const auto& a) { return !a.failure.empty(); }));
+}
+
+std::set<std::string> decoding_nodes(const json& run) {
+  std::set<std::string> out;
+  for (const auto& a : attempts_of(run))
+    if (a.role == "decode")
+      out.insert(a.node);
+  return out;
+}
+
+std::optional<microseconds> moved_after(const json& run, const cluster_fixture::holder& victim,
+                                        timestamp fault) {
+  for (const auto& a : attempts_of(run))
+    if (a.shard == victim.shard && a.node != victim.node && a.started >= fault)
+      return a.started - fault;
+  return std::nullopt;
+}
+
+void check_moved(const json& run, const cluster_fixture::holder& victim, timestamp fault,
+                 std::chrono::milliseconds limit) {
+  auto took = moved_after(run, victim, fault);
+  REQUIRE_MESSAGE(took.has_value(), run["Shards"][victim.shard].dump(1));
+  MESSAGE("shard " << victim.shard << " of " << victim.node << " ran elsewhere after "
+                   << took->count() / 1000 << " ms");
+  CHECK(*took <= limit);
+}
+
+timestamp now() { return system_clock{}.now(); }
+
+json check_undisturbed(const cluster_fixture& f, const std::string& key, int seconds) {
+  const auto& reference = undisturbed(key, seconds);
+  auto run = f.finish(key);
+  CHECK_MESSAGE(state_of(run) == "succeeded", run["Run"]["Failure"].dump());
+  std::map<std::string, std::string> made;
+  for (const auto& [name, expected] : reference)
+    if (auto path = f.media + "/" + name; std::filesystem::exists(path))
+      made[name] = sha256_of_file(path);
+  CHECK(made == reference);
+  return run;
+}
+
+void check_quiet(cluster_fixture& f) {
+  check_quiet(static_cast<const node_fixture&>(f));
+  for (auto& w : f.cluster.workers()) {
+    if (!w->daemon.is_running())
+      continue;
+    CAPTURE(w->name);
+    CHECK(eventually([&] { return w->daemon.scratch().empty(); }, 5s));
+    CHECK(eventually([&] { return w->daemon.children().empty(); }, 5s));
+    CHECK(w->daemon.orphans().empty());
+  }
+}
+
+} // namespace framemill::test
