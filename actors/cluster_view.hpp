@@ -21,8 +21,8 @@ struct running_attempt {
   std::uint32_t epoch = 0;
   shard_role role = shard_role::probe;
   std::string node;
-  std::string phase;       ///< of the child's last watermark; "" before the first
-  double fraction = 0;     ///< 0..1 of the shard
+  std::string phase;   ///< of the child's last watermark; "" before the first
+  double fraction = 0; ///< 0..1 of the shard
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Run", s.shard.run);
@@ -39,9 +39,9 @@ struct running_attempt {
 struct node_view {
   node_record record;
   node_presence presence = node_presence::away;
-  timestamp last_heard;    ///< of this life; 0 while away
+  timestamp last_heard; ///< of this life; 0 while away
   std::int32_t slots_busy = 0;
-  bool drained = false;    ///< draining, and nothing runs
+  bool drained = false; ///< draining, and nothing runs
   std::vector<running_attempt> running;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -56,8 +56,8 @@ struct node_view {
 
 /// Leave to enrol, told once: only a hash of the token is kept.
 struct join_offer {
-  std::string token;       ///< secret
-  std::string command;     ///< the line to type on the new machine
+  std::string token;   ///< secret
+  std::string command; ///< the line to type on the new machine
   timestamp expires;
   std::int32_t uses = 1;
   template <class Self, class V>
@@ -75,7 +75,7 @@ struct cluster_status {
   std::string coordinator; ///< its node's name
   std::string control_endpoint, enrolment_endpoint, data_endpoint; ///< host:port; "" = closed
   std::int64_t nodes_up = 0, nodes_away = 0;
-  std::int64_t nodes_cordoned = 0; ///< up, and takes no new work for whatever reason
+  std::int64_t nodes_cordoned = 0;        ///< up, and takes no new work for whatever reason
   std::int64_t slots = 0, slots_busy = 0; ///< of nodes that are up
   std::int64_t shards_ready = 0;
   std::int64_t runs_live = 0, runs_queued = 0;
@@ -109,7 +109,7 @@ struct cluster_status {
 struct node_verdict {
   std::string node;
   bool eligible = false;
-  std::string sentence;    ///< "cordoned: failed its self-test", "busy: 2 of 2 slots"
+  std::string sentence; ///< "cordoned: failed its self-test", "busy: 2 of 2 slots"
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Node", s.node);
@@ -123,8 +123,8 @@ struct shard_explanation {
   std::uint32_t shard = 0;
   shard_role role = shard_role::probe;
   shard_state state = shard_state::blocked;
-  std::string why;         ///< one sentence
-  std::string node;        ///< that holds its lease, or ""
+  std::string why;                 ///< one sentence
+  std::string node;                ///< that holds its lease, or ""
   std::int64_t queue_position = 0; ///< from 1; 0 = not queued
   timestamp expected_start;        ///< 0 = unknown
   std::vector<node_verdict> nodes; ///< of a queued one: every node
@@ -143,8 +143,8 @@ struct shard_explanation {
 
 /// A stretch of the chain that decided how long a run took.
 struct critical_step {
-  std::string what;        ///< "waited for a slot", "shard 3 (decode)", "publishing job 0"
-  std::string node;        ///< where, or ""
+  std::string what; ///< "waited for a slot", "shard 3 (decode)", "publishing job 0"
+  std::string node; ///< where, or ""
   timestamp begin, end;
   double seconds = 0;
   template <class Self, class V>
@@ -161,8 +161,8 @@ struct critical_step {
 struct run_explanation {
   run_id run;
   run_state state = run_state::waiting;
-  std::string why;                       ///< one sentence about the run as a whole
-  std::vector<shard_explanation> shards; ///< those that are not done
+  std::string why;                          ///< one sentence about the run as a whole
+  std::vector<shard_explanation> shards;    ///< those that are not done
   std::vector<critical_step> critical_path; ///< in order; empty while it lives
   template <class Self, class V>
   static void fields(Self& s, V& v) {

@@ -36,6 +36,8 @@ using action_table = std::map<std::string, action, std::less<>>;
 void add_workflow_actions(action_table& table);
 void add_task_actions(action_table& table);
 void add_template_actions(action_table& table);
+// The part of cluster_actions that is about nodes: node_actions.cpp.
+void add_node_actions(action_table& table);
 
 [[nodiscard]] inline tl::unexpected<api_error> refuse(const error& e,
                                                       std::span<const code_rule> rules = {}) {

@@ -42,10 +42,10 @@ result<void> check(const describe_runs& r) {
 }
 
 bool is_wanted(const describe_runs& r, const run_record& run) {
-  return (r.state.empty() || to_string(run.state) == r.state) &&
-         (!r.workflow || run.workflow == r.workflow) &&
-         (r.bucket.empty() || run.object.bucket == r.bucket) &&
-         run.object.key.starts_with(r.key_prefix);
+  return (r.state.empty() || to_string(run.state) == r.state)
+         && (!r.workflow || run.workflow == r.workflow)
+         && (r.bucket.empty() || run.object.bucket == r.bucket)
+         && run.object.key.starts_with(r.key_prefix);
 }
 
 json run_summary(const run_record& run, double fraction) {
@@ -244,6 +244,49 @@ void retry_run(const action_context& context, by_run request, api_reply done) {
   context.system.retry(*id, answer_with<run_id>(std::move(done), {}, new_run));
 }
 
+void release_run(const action_context& context, by_run request, api_reply done) {
+  auto id = run_of(request);
+  if (!id)
+    return done(refuse(id.error()));
+  context.system.release_run(*id, answer_with<run_id>(std::move(done), {}, new_run));
+}
+
+void explain_run(const action_context& context, by_run request, api_reply done) {
+  auto id = run_of(request);
+  if (!id)
+    return done(refuse(id.error()));
+  context.system.explain_run(
+      *id, answer_with<run_explanation>(std::move(done), {}, [](run_explanation e) {
+        return json{{"Explanation", to_json_value(e)}};
+      }));
+}
+
+struct by_job {
+  by_run of;
+  std::uint32_t job = 0;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    by_run::fields(s.of, v);
+    v("Job", s.job);
+  }
+};
+
+api_result certificate_json(const std::string& text) {
+  auto certificate = parse_json(text);
+  if (!certificate)
+    return refuse(
+        error{errc::corrupt, "the certificate is damaged: " + certificate.error().message, {}});
+  return json{{"Certificate", std::move(*certificate)}};
+}
+
+void describe_certificate(const action_context& context, by_job request, api_reply done) {
+  auto id = run_of(request.of);
+  if (!id)
+    return done(refuse(id.error()));
+  context.system.certificate(*id, request.job,
+                             answer_with<std::string>(std::move(done), {}, certificate_json));
+}
+
 // ---- SubmitRun, ExplainPlan -------------------------------------------------------------
 
 struct manual_start {
@@ -341,7 +384,7 @@ void describe_objects_action(const action_context& context, describe_objects req
   done(std::move(*answer));
 }
 
-// ---- Events and the node ------------------------------------------------------------------
+// ---- Events --------------------------------------------------------------------------------
 
 struct describe_events {
   event_id after;
@@ -379,27 +422,25 @@ void describe_events_action(const action_context& context, describe_events reque
   done(std::move(*answer));
 }
 
-void describe_node(const action_context& context, empty_request, api_reply done) {
-  context.system.node(answer_with<node_status>(std::move(done), {}, [](node_status node) {
-    return json{{"Node", to_json_value(node)}};
-  }));
-}
-
 } // namespace
 
 action_table cluster_actions() {
   using enum effect;
-  return {{"DescribeRuns", make_action(reads, list_runs)},
-          {"DescribeRun", make_action(reads, describe_run)},
-          {"SubmitRun", make_action(changes, submit_run)},
-          {"CancelRun", make_action(changes, cancel_run)},
-          {"RetryRun", make_action(changes, retry_run)},
-          {"ExplainPlan", make_action(reads, explain_plan)},
-          {"DescribeBuckets", make_action(reads, describe_buckets)},
-          {"AuditBucket", make_action(reads, audit)},
-          {"DescribeObjects", make_action(reads, describe_objects_action)},
-          {"DescribeEvents", make_action(reads, describe_events_action)},
-          {"DescribeNode", make_action(reads, describe_node)}};
+  action_table table{{"DescribeRuns", make_action(reads, list_runs)},
+                     {"DescribeRun", make_action(reads, describe_run)},
+                     {"SubmitRun", make_action(changes, submit_run)},
+                     {"CancelRun", make_action(changes, cancel_run)},
+                     {"RetryRun", make_action(changes, retry_run)},
+                     {"ReleaseRun", make_action(changes, release_run)},
+                     {"ExplainRun", make_action(reads, explain_run)},
+                     {"DescribeCertificate", make_action(reads, describe_certificate)},
+                     {"ExplainPlan", make_action(reads, explain_plan)},
+                     {"DescribeBuckets", make_action(reads, describe_buckets)},
+                     {"AuditBucket", make_action(reads, audit)},
+                     {"DescribeObjects", make_action(reads, describe_objects_action)},
+                     {"DescribeEvents", make_action(reads, describe_events_action)}};
+  add_node_actions(table);
+  return table;
 }
 
 } // namespace framemill

@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view mps_version = "2019-06-12";
 constexpr std::string_view cluster_version = "2026-11-01";
 constexpr std::size_t query_bytes_max = 32 * 1024; ///< MPS: of a GET
+constexpr std::size_t audit_bytes_max = 300;       ///< of a call's parameters
 
 http_response plain(unsigned status, std::string text) {
   return {status, "text/plain; charset=utf-8", {}, std::move(text)};
@@ -42,6 +43,12 @@ result<json> parameters_of(const http_request& r) {
     return fail(errc::malformed, "the body must be a JSON object, but is {}",
                 value.type_name());
   return value;
+}
+
+/// Parameters as one bounded line of a log.
+std::string brief(const json& parameters) {
+  auto text = parameters.dump(-1, ' ', true, json::error_handler_t::replace);
+  return text.size() <= audit_bytes_max ? text : text.substr(0, audit_bytes_max) + "…";
 }
 
 /// Answers one call in the envelope, and writes the audit line of a change.
@@ -164,6 +171,8 @@ void api_server::state::call(const http_request& request,
   auto parameters = parameters_of(request);
   if (!parameters)
     return respond(refuse(parameters.error()));
+  if (!respond.audit.empty() && request.header("X-TC-Version") == cluster_version)
+    respond.audit += " " + brief(*parameters); // MPS's may hold keys, ours hold none
   (*found)->run(context, *parameters, respond);
 }
 

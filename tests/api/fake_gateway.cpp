@@ -39,12 +39,14 @@ job_record finished_job(const run_record& run, std::uint32_t index, timestamp no
   job.started = job.finished = now;
   auto stem = split_key(run.object.key).stem;
   switch (run.spec.activities[index].kind) {
-  case activity_kind::transcode: job.outputs = {published(run, "media", stem + ".mp4")}; break;
-  case activity_kind::image_sprite:
-    job.outputs = {published(run, "sheet", stem + "_0.jpg"),
-                   published(run, "vtt", stem + ".vtt")};
-    break;
-  default: job.outputs = {published(run, "picture", stem + "_0.jpg")};
+    case activity_kind::transcode:
+      job.outputs = {published(run, "media", stem + ".mp4")};
+      break;
+    case activity_kind::image_sprite:
+      job.outputs = {published(run, "sheet", stem + "_0.jpg"),
+                     published(run, "vtt", stem + ".vtt")};
+      break;
+    default: job.outputs = {published(run, "picture", stem + "_0.jpg")};
   }
   return job;
 }
@@ -84,7 +86,13 @@ struct fake_gateway::feed final : event_feed {
   }
 };
 
-fake_gateway::fake_gateway(const clock& time) : time_(time), worker_([this] { work(); }) {}
+fake_gateway::fake_gateway(const clock& time) : time_(time) {
+  for (const auto* name : {"one", "two"})
+    nodes_[name].record.name = name;
+  nodes_["one"].presence = node_presence::up;
+  nodes_["one"].running = {{{run_id{7}, 3}, 2, shard_role::decode, "one", "encoding", 0.25}};
+  worker_ = std::thread{[this] { work(); }};
+}
 
 fake_gateway::~fake_gateway() {
   {
@@ -383,6 +391,143 @@ void fake_gateway::metrics(reply<std::vector<metric>> done) {
                               {{"state", "a\"b\\c\nd"}},
                               3}});
   });
+}
+
+void fake_gateway::nodes(reply<std::vector<node_view>> done) {
+  later([=, this] {
+    std::vector<node_view> all;
+    for (const auto& [name, node] : nodes_)
+      all.push_back(node);
+    done(std::move(all));
+  });
+}
+
+void fake_gateway::cluster(reply<cluster_status> done) {
+  later([=, this] {
+    cluster_status s;
+    s.id = "c1";
+    s.term = 3;
+    s.nodes_up = 1;
+    s.nodes_away = static_cast<std::int64_t>(nodes_.size()) - 1;
+    s.fingerprints = {{"libavcodec 59", {"one", "two"}}};
+    done(std::move(s));
+  });
+}
+
+void fake_gateway::change_node(std::string name, reply<void> done,
+                               std::function<void(node_record&)> change) {
+  later([=, this] {
+    auto found = nodes_.find(name);
+    if (found == nodes_.end())
+      return done(fail_field(errc::not_found, "Name", "there is no node named {}", name));
+    change(found->second.record);
+    done({});
+  });
+}
+
+void fake_gateway::set_node_mode(std::string name, node_mode mode, std::string reason,
+                                 std::optional<timestamp> drain_deadline, reply<void> done) {
+  change_node(std::move(name), std::move(done), [=](node_record& n) {
+    n.mode = mode;
+    n.mode_reason = reason;
+    n.drain_deadline = drain_deadline;
+  });
+}
+
+void fake_gateway::label_node(std::string name, std::map<std::string, std::string> set,
+                              std::vector<std::string> removed, reply<void> done) {
+  change_node(std::move(name), std::move(done), [=](node_record& n) {
+    for (const auto& [key, value] : set)
+      n.labels[key] = value;
+    for (const auto& key : removed)
+      n.labels.erase(key);
+  });
+}
+
+void fake_gateway::remove_node(std::string name, reply<void> done) {
+  change_node(
+      name,
+      [=, this](result<void> r) {
+        if (r)
+          nodes_.erase(name);
+        done(std::move(r));
+      },
+      [](node_record&) {});
+}
+
+void fake_gateway::make_join_token(std::int32_t uses, std::chrono::seconds ttl,
+                                   reply<join_offer> done) {
+  later([=, this] {
+    done(join_offer{"t.secret", "framemilld --role worker --join 127.0.0.1:7 --token t.secret",
+                    time_.now() + ttl, uses});
+  });
+}
+
+void fake_gateway::order_node(std::string name, std::string what,
+                              std::vector<std::string> arguments, reply<std::string> done) {
+  auto said = std::make_shared<std::string>(what);
+  for (const auto& argument : arguments)
+    *said += " " + argument;
+  change_node(
+      std::move(name),
+      [=](result<void> r) { done(r ? result<std::string>{*said} : failure{r.error()}); },
+      [](node_record&) {});
+}
+
+void fake_gateway::explain_run(run_id id, reply<run_explanation> done) {
+  later([=, this] {
+    if (!runs_.contains(id.value))
+      return done(fail_field(errc::not_found, "RunId", "there is no run {}", id.value));
+    run_explanation e;
+    e.run = id;
+    e.state = runs_[id.value].state;
+    e.shards.push_back({3,
+                        shard_role::decode,
+                        shard_state::ready,
+                        "every slot is busy",
+                        "",
+                        2,
+                        time_.now(),
+                        {{"one", true, "busy: 2 of 2 slots"}}});
+    done(std::move(e));
+  });
+}
+
+void fake_gateway::release_run(run_id id, reply<run_id> done) {
+  later([=, this] {
+    auto found = runs_.find(id.value);
+    if (found == runs_.end())
+      return done(fail_field(errc::not_found, "RunId", "there is no run {}", id.value));
+    if (found->second.state != run_state::failed)
+      return done(fail(errc::conflict, "run {} is not quarantined", id.value));
+    auto run = found->second;
+    run.id = {++run_count_};
+    save(run);
+    done(run.id);
+  });
+}
+
+void fake_gateway::certificate(run_id id, std::uint32_t job, reply<std::string> done) {
+  later([=, this] {
+    if (!runs_.contains(id.value) || job > 1)
+      return done(fail_field(errc::not_found, "Job", "job {} has no certificate", job));
+    done(job == 0 ? R"({"Frames":100,"Shards":[{"Index":1}]})" : "{\"Frames\":");
+  });
+}
+
+void fake_gateway::backup(std::string directory, reply<void> done) {
+  later([=, this] {
+    {
+      std::lock_guard lock{mutex_};
+      backup_directory_ = directory;
+    }
+    done({});
+  });
+}
+
+std::string fake_gateway::backed_up_to() const {
+  std::lock_guard lock{mutex_};
+  return backup_directory_;
 }
 
 std::unique_ptr<event_feed> fake_gateway::follow(feed_options options) {

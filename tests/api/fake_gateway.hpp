@@ -24,8 +24,8 @@ private:
 };
 
 /// The gateway over a memory store: definitions are checked by core's rules,
-/// a submitted run is finished at once (or waits, if so set), and every reply
-/// comes from a thread of its own, as with actors.
+/// a submitted run is finished at once (or waits, if so set), two nodes are there, and every
+/// reply comes from a thread of its own, as with actors.
 class fake_gateway final : public gateway {
 public:
   explicit fake_gateway(const clock& time);
@@ -49,9 +49,26 @@ public:
   void audit(std::string bucket, std::string prefix, reply<audit_report> done) override;
   void node(reply<node_status> done) override;
   void metrics(reply<std::vector<metric>> done) override;
+  void nodes(reply<std::vector<node_view>> done) override;
+  void cluster(reply<cluster_status> done) override;
+  void set_node_mode(std::string name, node_mode mode, std::string reason,
+                     std::optional<timestamp> drain_deadline, reply<void> done) override;
+  void label_node(std::string name, std::map<std::string, std::string> set,
+                  std::vector<std::string> removed, reply<void> done) override;
+  void remove_node(std::string name, reply<void> done) override;
+  void make_join_token(std::int32_t uses, std::chrono::seconds ttl,
+                       reply<join_offer> done) override;
+  void order_node(std::string name, std::string what, std::vector<std::string> arguments,
+                  reply<std::string> done) override;
+  void explain_run(run_id id, reply<run_explanation> done) override;
+  void release_run(run_id id, reply<run_id> done) override;
+  void certificate(run_id id, std::uint32_t job, reply<std::string> done) override;
+  void backup(std::string directory, reply<void> done) override;
   [[nodiscard]] const state_store& store() const override { return store_; }
   [[nodiscard]] std::unique_ptr<event_feed> follow(feed_options options) override;
 
+  /// The last directory that a backup went to.
+  [[nodiscard]] std::string backed_up_to() const;
   /// The next runs stay in this state.
   void set_run_state(run_state s) { run_state_ = s; }
   /// No reply comes until `release`.
@@ -67,6 +84,9 @@ private:
   void later(std::function<void()> job);
   void work();
   [[nodiscard]] workflow_record* find(workflow_id id);
+  /// Calls `change` with the node, then answers.
+  void change_node(std::string name, reply<void> done,
+                   std::function<void(node_record&)> change);
   void save(const run_record& run);
   run_record make_run(const run_request& request);
 
@@ -75,6 +95,7 @@ private:
   std::map<std::uint64_t, workflow_record> workflows_; ///< the worker's own
   std::map<std::uint64_t, run_record> runs_;           ///< the worker's own
   std::set<std::string> sessions_;                     ///< the worker's own
+  std::map<std::string, node_view> nodes_;             ///< the worker's own: one and two
   std::uint64_t workflow_count_ = 0;
   std::uint64_t run_count_ = 0;
   std::uint64_t definition_count_ = custom_definition_first;
@@ -84,6 +105,7 @@ private:
   std::deque<std::function<void()>> jobs_;
   std::map<std::pair<template_family, std::uint64_t>, template_record> templates_;
   std::set<feed*> feeds_;
+  std::string backup_directory_;
   bool held_ = false;
   bool stopping_ = false;
   std::thread worker_;
