@@ -39,9 +39,10 @@ def _sign(secret_id, secret_key, method, path, query, content_type, host, body):
 
 
 class Node:
-    def __init__(self, directory, bin_dir):
+    def __init__(self, directory, bin_dir, arguments=()):
         self.directory = empty_directory(directory)
         self.bin_dir = bin_dir
+        self.arguments = arguments
         self.data = os.path.join(directory, "data")
         self.media = os.path.join(directory, "media")
         self.staging = os.path.join(directory, "staging")
@@ -49,10 +50,11 @@ class Node:
         os.makedirs(self.staging)
 
     def __enter__(self):
+        """Starts it; also again, after its end."""
         self.log = open(os.path.join(self.directory, "framemilld.log"), "w+b")
         self.process = subprocess.Popen(
             [os.path.join(self.bin_dir, "framemilld"), "--data-dir", self.data, "--api-listen",
-             "127.0.0.1:0", "--bucket", f"media={self.media}"],
+             "127.0.0.1:0", "--bucket", f"media={self.media}", *self.arguments],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.tree = Tree(self.process.pid)
         endpoint = os.path.join(self.data, "endpoint")

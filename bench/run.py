@@ -6,13 +6,16 @@ import os
 import sys
 import time
 
+import cluster
 import control
 import harness
 import memory
 import overhead
+import recovery
 import workflow
 
-MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory}
+MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory,
+                "cluster": cluster, "recovery": recovery}
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
