@@ -361,11 +361,11 @@ membership::step membership::left(timestamp now, connection_key c) {
   if (name == name_of_.end())
     return out;
   auto entry = lives_.find(name->second);
-  entry->second.leaving = true;
+  const bool known = std::exchange(entry->second.leaving, true);
   if (entry->second.busy == 0) {
     end_life(out, now, entry, "it was stopped in good order");
     out.actions.push_back(refuse_connection{c, "", false});
-  } else {
+  } else if (!known) {
     out.actions.push_back(node_changed{entry->first});
   }
   return out;

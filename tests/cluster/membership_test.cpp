@@ -493,6 +493,7 @@ TEST_CASE("membership: an idle node that leaves is gone at once, a busy one when
   CHECK(types(idle) == strings{"node.left"});
   CHECK(!has<node_gone>(busy));
   CHECK(has<node_changed>(busy));
+  CHECK(is_empty(m.left(at(1s), 2))); // said again
   CHECK(seen(m, "n2").leaving);
   CHECK(!m.takes_work("n2"));
   auto last = m.load(at(2s), "n2", 0);
