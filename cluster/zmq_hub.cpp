@@ -3,6 +3,8 @@
 #include "cluster/protocol.hpp"
 
 #include <fcntl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,6 +26,7 @@ constexpr int frames_per_turn = 256;   // then the others have their turn
 constexpr auto full_pipe_retry = 2ms;  // ROUTER cannot say when a pipe has room again
 constexpr auto farewell_linger = 200ms; // for the last frames to leave before a cut
 constexpr auto idle_turn = 1000ms;
+constexpr auto weigh_every = 100ms;
 
 /// User-Id of a connection: serial, space, public key.
 struct caller {
@@ -37,6 +40,14 @@ caller parse_user_id(const std::string& id) {
   if (ec == std::errc{} && end != id.data() + id.size())
     c.public_key.assign(end + 1, id.data() + id.size());
   return c;
+}
+
+/// Of a TCP connection since it was made; 0 when `fd` is none.
+std::uint64_t bytes_received(int fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  const int rc = ::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+  return rc == 0 ? info.tcpi_bytes_received : 0;
 }
 
 } // namespace
@@ -163,6 +174,7 @@ void zmq_hub::run() {
     receive_some(); // before the events: a peer's last frames before its end
     note_events();
     flush();
+    weigh_peers();
     cut_expired();
   }
 }
@@ -170,10 +182,10 @@ void zmq_hub::run() {
 std::chrono::milliseconds zmq_hub::patience() const {
   if (has_backlog_)
     return full_pipe_retry;
-  if (cuts_.empty())
+  if (peers_.empty())
     return idle_turn;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(cuts_.begin()->first -
-                                                                 clock::now());
+  const auto next = cuts_.empty() ? weigh_at_ : std::min(weigh_at_, cuts_.begin()->first);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - clock::now());
   return std::clamp<std::chrono::milliseconds>(left, 0ms, idle_turn);
 }
 
@@ -258,6 +270,7 @@ void zmq_hub::hear(heard_frame f) {
   auto& p = it->second;
   if (p.is_ignored)
     return;
+  p.has_spoken = true;
   if (!f.is_well_formed || (p.key == 0 && !introduce(f.fd, p, f)))
     return end(f.fd, 0ms);
   listener_.on_frame(p.key, p.public_key, std::move(f.body));
@@ -339,6 +352,21 @@ void zmq_hub::forget(const peer& p) {
   listener_.on_gone(key);
 }
 
+/// ZeroMQ holds the parts of a message back until the last is there, however
+/// many there are: a peer that never sends the last would fill our memory.
+void zmq_hub::weigh_peers() {
+  if (clock::now() < weigh_at_)
+    return;
+  weigh_at_ = clock::now() + weigh_every;
+  for (auto& [fd, p] : peers_) {
+    const auto weight = bytes_received(fd);
+    if (std::exchange(p.has_spoken, false) || weight < p.weight)
+      p.weight = weight;
+    else if (weight - p.weight > limits_.frameless_bytes_max && !p.is_ignored)
+      end(fd, 0ms);
+  }
+}
+
 void zmq_hub::cut_expired() {
   while (!cuts_.empty() && cuts_.begin()->first <= clock::now()) {
     const auto who = cuts_.begin()->second;
@@ -381,11 +409,13 @@ using namespace std::chrono_literals;
 
 constexpr wire::door_limits hub_limits{.frame_bytes_max = control_frame_bytes_max,
                                        .queue_bytes_max = 4 * control_frame_bytes_max,
-                                       .connections_max = 4096};
+                                       .connections_max = 4096,
+                                       .frameless_bytes_max = 4 * control_frame_bytes_max};
 /// Strangers come here: little of everything.
 constexpr wire::door_limits desk_limits{.frame_bytes_max = 64u << 10,
                                         .queue_bytes_max = 64u << 10,
                                         .connections_max = 256,
+                                        .frameless_bytes_max = 128u << 10,
                                         .connection_time_max = 10s};
 
 result<std::unique_ptr<wire::zmq_hub>> make_hub(hub::options o, hub::listener l,

@@ -53,6 +53,7 @@ struct door_limits {
   std::size_t frame_bytes_max = 0;
   std::size_t queue_bytes_max = 0;   ///< per peer, outgoing
   std::size_t connections_max = 0;   ///< past it the oldest silent one is broken
+  std::size_t frameless_bytes_max = 0; ///< received of a peer without a frame coming of it
   std::chrono::milliseconds connection_time_max{0}; ///< 0 = for ever
 };
 
@@ -86,6 +87,8 @@ private:
     serial accepted = 0;
     connection_key key = 0; ///< 0: not heard of
     bool is_ignored = false;
+    bool has_spoken = true;          ///< since it was weighed
+    std::uint64_t weight = 0;        ///< bytes received when it had last spoken
     std::string routing_id, public_key;
   };
   /// A peer as of one `ACCEPTED`: descriptors alone are used again.
@@ -121,6 +124,7 @@ private:
   /// Nothing of it is heard any more; its descriptor is cut after `linger`.
   void end(int fd, std::chrono::milliseconds linger);
   void forget(const peer& p);
+  void weigh_peers();
   void cut_expired();
   void cut(peer_name who);
   [[nodiscard]] peer* find(peer_name who);
@@ -142,6 +146,7 @@ private:
   std::map<connection_key, int> fd_of_;
   std::multimap<clock::time_point, peer_name> cuts_;
   bool has_backlog_ = false; ///< some peer's pipe was full
+  clock::time_point weigh_at_;
 
   std::atomic<bool> is_stopping_{false};
   std::thread thread_;

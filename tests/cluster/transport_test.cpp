@@ -5,7 +5,10 @@
 
 #include <doctest/doctest.h>
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -221,6 +224,37 @@ private:
   }
   std::array<int, 2> pipe_{};
   pid_t pid_ = -1;
+};
+
+/// A TCP connection of somebody who does not speak ZMTP.
+class stranger {
+public:
+  explicit stranger(std::uint16_t port, std::string_view says = {}) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::connect(socket_, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
+    REQUIRE(::send(socket_, says.data(), says.size(), MSG_NOSIGNAL) ==
+            static_cast<ssize_t>(says.size()));
+  }
+  stranger(const stranger&) = delete;
+  stranger& operator=(const stranger&) = delete;
+  ~stranger() { ::close(socket_); }
+  /// Until the other side hangs up; what it said besides is not of interest.
+  [[nodiscard]] bool is_shown_out() const {
+    std::array<char, 256> ignored{};
+    for (;;) {
+      pollfd p{socket_, POLLIN, 0};
+      if (::poll(&p, 1, 20'000) != 1)
+        return false;
+      if (::recv(socket_, ignored.data(), ignored.size(), 0) <= 0)
+        return true;
+    }
+  }
+
+private:
+  int socket_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 };
 
 std::int64_t milliseconds_since(std::chrono::steady_clock::time_point t) {
@@ -484,6 +518,32 @@ TEST_CASE("transport: many nodes come and go, each connection gone once") {
   CHECK(h.book.count("knock") == 48 * 2); // a handshake, a first frame
 }
 
+TEST_CASE("transport: noise and silence on the port are shown out, nodes do not notice") {
+  const auto node = make_key_pair();
+  test_hub h;
+  h.admit(node.public_key, verdict::yes);
+  h.echoes = true;
+  test_link l{h.address(node)};
+  REQUIRE(l.book.wait_for("hello"));
+
+  const stranger silent{h.door().port()};
+  const stranger web{h.door().port(), "GET / HTTP/1.1\r\n\r\n" + std::string(64, ' ')};
+  const stranger noise{h.door().port(), std::string(4096, '\xff')};
+  // A greeting of ZMTP 3.0 that wants the NULL mechanism: no keys.
+  const stranger keyless{h.door().port(), "\xff" + std::string(8, '\0') + "\x7f\x03" +
+                                              std::string(1, '\0') + "NULL" +
+                                              std::string(48, '\0')};
+
+  CHECK(web.is_shown_out());
+  CHECK(noise.is_shown_out());
+  CHECK(keyless.is_shown_out());
+  CHECK(silent.is_shown_out());
+  REQUIRE(l.line->send("still here"));
+  CHECK(l.book.wait_for("still here"));
+  CHECK_FALSE(l.book.has("down"));
+  CHECK_FALSE(h.book.has("#2 gone"));
+}
+
 TEST_CASE("transport: a port in use is said by name") {
   test_hub h;
   const auto port = h.door().port();
@@ -595,6 +655,24 @@ TEST_CASE("enrolment_desk: whoever speaks twice, or too much, is shown out") {
   CHECK(lavish.book.wait_for("down"));
 
   CHECK(heard.lines() == std::vector<std::string>{"hello"});
+}
+
+TEST_CASE("enrolment_desk: silent connections keep nobody out") {
+  const auto desk_keys = make_key_pair();
+  auto desk = must(enrolment_desk::open({.keys = desk_keys},
+                                        [](auto, auto, auto answer) { answer("welcome"); }));
+  std::vector<std::unique_ptr<stranger>> silent;
+  for (int i = 0; i < 300; ++i)
+    silent.push_back(std::make_unique<stranger>(desk->port()));
+
+  const auto reply = ask_enrolment_desk({.host = "127.0.0.1", .port = desk->port(),
+                                         .server_key = desk_keys.public_key,
+                                         .keys = make_key_pair()},
+                                        "n1", long_enough);
+
+  REQUIRE(reply);
+  CHECK(*reply == "welcome");
+  CHECK(silent.front()->is_shown_out());
 }
 
 TEST_CASE("enrolment_desk: the wrong server key is nobody's answer") {
