@@ -24,6 +24,7 @@ constexpr int handshake_patience_ms = 2000;
 // RFC 26: a frame travels in a MESSAGE command (8), with its nonce (8), flags
 // (1) and authentication tag (16); ZeroMQ's maximum counts them.
 constexpr std::int64_t curve_overhead_bytes = 33;
+constexpr int backlog_max = 4096; // all nodes come at once when the coordinator does
 
 bool is_ipv6_literal(std::string_view host) { return host.find(':') != std::string_view::npos; }
 
@@ -146,6 +147,7 @@ result<std::uint16_t> listen(zmq::socket_t& socket, const std::string& host,
   FM_TRY(const auto numeric, numeric_host(host));
   try {
     socket.set(zmq::sockopt::ipv6, is_ipv6_literal(numeric) ? 1 : 0);
+    socket.set(zmq::sockopt::backlog, backlog_max);
     socket.bind("tcp://" + address_text(numeric, port));
     const auto bound = socket.get(zmq::sockopt::last_endpoint);
     return static_cast<std::uint16_t>(std::stoul(bound.substr(bound.rfind(':') + 1)));
