@@ -1,6 +1,7 @@
 #include "media/branches.hpp"
 
 #include "media/plan/frame_grid.hpp"
+#include "media/witness.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -33,7 +34,21 @@ public:
           r.clock = av::ratio(time_base_);
           return r;
         }()),
+        shrink_(recipe_of(output.geometry, {}, d, w)),
+        wanted_(d.index ? witnessed_frames(output, *d.index) : std::vector<std::int64_t>{}),
         next_(output.first) {}
+
+  std::int64_t sees_until() const noexcept override {
+    return wanted_.empty() ? INT64_MIN : wanted_.back();
+  }
+
+  result<void> see(const AVFrame& picture) override {
+    if (!std::binary_search(wanted_.begin(), wanted_.end(), picture.pts))
+      return {};
+    FM_TRY(auto luma, shrink_(picture));
+    witnesses_.push_back({picture.pts, std::move(luma)});
+    return {};
+  }
 
   result<void> take(const AVFrame& picture) override {
     return has_rate() ? take_on_grid(picture) : take_as_is(picture);
@@ -136,23 +151,9 @@ private:
     f.gop = has_rate() ? output_.gop : 0;
     FM_TRY(encoder_, h264_encoder::open(output_.encoder, f));
     FM_TRY(auto head, head_of(encoder_->context()));
-    head.origin = {source_.step.stream, seam_start(), source_.step.deinterlace,
-                   source_.step.tonemap, source_.step.rotation, output_.geometry};
     FM_TRY(writer_, packet_writer::create(work_.output(output_.name), head));
     FM_TRY(packet_, av::make_packet());
     return {};
-  }
-
-  /// The access point before the one this shard started at: the check at the
-  /// seams must not repeat this shard's own seek.
-  std::int64_t seam_start() const {
-    const auto pts = source_.step.start.pts;
-    if (!source_.index)
-      return std::numeric_limits<std::int64_t>::min();
-    const auto& points = source_.index->access_points;
-    auto at = std::lower_bound(points.begin(), points.end(), pts,
-                               [](const auto& p, std::int64_t t) { return p.pts < t; });
-    return at == points.begin() ? std::numeric_limits<std::int64_t>::min() : (at - 1)->pts;
   }
 
   result<void> encode(AVFrame* frame, frame_role role) {
@@ -174,13 +175,14 @@ private:
     last_shown_.push_back(s);
   }
 
-  stream_foot foot(std::int64_t end) const {
+  stream_foot foot(std::int64_t end) {
     stream_foot f;
     f.end = previous_pts_ + 1;
     if (!has_rate())
       f.end = std::max(f.end, std::min(end, output_.grid.end) - output_.grid.origin);
     f.first_shown = first_shown_;
     f.last_shown = last_shown_;
+    f.witnesses = std::move(witnesses_);
     return f;
   }
 
@@ -189,6 +191,9 @@ private:
   work& work_;
   rational time_base_;
   picture_filter filter_;
+  shrinker shrink_;
+  std::vector<std::int64_t> wanted_; ///< source ticks of the witnesses
+  std::vector<witness> witnesses_;
   std::optional<h264_encoder> encoder_;
   std::optional<packet_writer> writer_;
   av::packet_ptr packet_;

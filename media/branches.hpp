@@ -15,6 +15,10 @@ class branch {
 public:
   virtual ~branch() = default;
   [[nodiscard]] virtual result<void> take(const AVFrame& picture) = 0; ///< pts: source ticks
+  /// Source ticks up to which it wants to see pictures, though others show them.
+  [[nodiscard]] virtual std::int64_t sees_until() const noexcept { return INT64_MIN; }
+  /// Is shown every picture from the step's access point on, before take().
+  [[nodiscard]] virtual result<void> see(const AVFrame&) { return {}; }
   /// No more pictures. `end`: source ticks at which the last one ends.
   [[nodiscard]] virtual result<void> finish(std::int64_t end) = 0;
   /// Wants no more pictures.

@@ -27,26 +27,7 @@ struct colour_tags {
   bool operator==(const colour_tags&) const = default;
 };
 
-/// How the pictures of a shard were made, for the content check at the seams.
-struct shard_origin {
-  std::int32_t stream = -1; ///< of the source; −1 = not video
-  std::int64_t before = 0;  ///< source ticks: an access point some way before the shard
-  bool deinterlace = false, tonemap = false;
-  std::int32_t rotation = 0;
-  picture_geometry geometry;
-  template <class Self, class V>
-  static void fields(Self& s, V& v) {
-    v("Stream", s.stream);
-    v("Before", s.before);
-    v("Deinterlace", s.deinterlace);
-    v("Tonemap", s.tonemap);
-    v("Rotation", s.rotation);
-    v("Geometry", s.geometry);
-  }
-  bool operator==(const shard_origin&) const = default;
-};
-
-/// What a muxer must know; equal for all shards of one rendition but `origin`.
+/// What a muxer must know; equal for all shards of one rendition.
 struct stream_head {
   static constexpr std::uint64_t kind = 1;
   std::string codec;
@@ -59,7 +40,6 @@ struct stream_head {
   colour_tags colours;
   std::int32_t sample_rate = 0, frame_samples = 0, initial_padding = 0;
   std::string channel_layout;
-  shard_origin origin;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Codec", s.codec);
@@ -76,7 +56,6 @@ struct stream_head {
     v("FrameSamples", s.frame_samples);
     v("InitialPadding", s.initial_padding);
     v("ChannelLayout", s.channel_layout);
-    v("Origin", s.origin);
   }
   bool operator==(const stream_head&) const = default;
 };
@@ -109,12 +88,25 @@ struct shown_frame {
   bool operator==(const shown_frame&) const = default;
 };
 
+/// A frame of the source as a shard's decoder saw it (media/witness.hpp).
+struct witness {
+  std::int64_t source = 0; ///< ticks
+  std::string luma;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Source", s.source);
+    v("Luma", s.luma);
+  }
+  bool operator==(const witness&) const = default;
+};
+
 struct stream_foot {
   static constexpr std::uint64_t kind = 3;
   std::int64_t packets = 0;
   std::int64_t end = 0;  ///< pts at which the last frame ends
   std::string sha256;    ///< of all bytes before the foot
   std::vector<shown_frame> first_shown, last_shown; ///< video: two at either end
+  std::vector<witness> witnesses; ///< ascending: of the source around both ends
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Packets", s.packets);
@@ -122,6 +114,7 @@ struct stream_foot {
     v("Sha256", s.sha256);
     v("FirstShown", s.first_shown);
     v("LastShown", s.last_shown);
+    v("Witnesses", s.witnesses);
   }
   bool operator==(const stream_foot&) const = default;
 };

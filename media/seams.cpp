@@ -1,248 +1,121 @@
-#include "media/picture_filter.hpp"
-#include "media/verify.hpp"
-#include "media/video_decoder.hpp"
+#include "media/seams.hpp"
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
-#include <map>
-#include <optional>
 
 namespace framemill {
 namespace {
 
-// Frames are compared as small luma pictures: encoding noise averages out,
-// a shift by one frame of anything that moves does not.
-constexpr int width = 64, height = 36;
+/// Containers round times, up and down.
+constexpr std::int64_t rounding = 2;
 
-struct small_picture {
-  std::int64_t pts = 0;
-  std::vector<std::uint8_t> luma;
-};
-
-/// Mean absolute difference of two small pictures.
-double distance(const small_picture& a, const small_picture& b) {
-  std::int64_t sum = 0;
-  for (std::size_t i = 0; i < a.luma.size(); ++i)
-    sum += std::abs(int{a.luma[i]} - int{b.luma[i]});
-  return static_cast<double>(sum) / static_cast<double>(a.luma.size());
+/// Decodes up to `last` and keeps what is shown from `first` on; nothing when
+/// decoding began only after `first`.
+result<std::vector<small_frame>> frames_between(video_decoder& d, std::int64_t first,
+                                                std::int64_t last) {
+  shrinker shrink{{}};
+  std::vector<small_frame> out;
+  FM_TRY(auto frame, av::make_frame());
+  d.hurry_to(first);
+  while (out.empty() || out.back().pts < last) {
+    FM_TRY(auto more, d.next(*frame));
+    if (!more || (out.empty() && frame->pts > first + 2 * rounding))
+      break;
+    if (frame->pts < first)
+      continue;
+    FM_TRY(auto luma, shrink(*frame));
+    out.push_back({frame->pts, std::move(luma)});
+  }
+  return out;
 }
 
-class shrinker {
-public:
-  explicit shrinker(picture_recipe first)
-      : first_(std::move(first)), second_([] {
-          picture_recipe r;
-          r.geometry = {width, height, width, height, fill_mode::stretch};
-          return r;
-        }()) {}
-
-  result<small_picture> operator()(const AVFrame& frame) {
-    FM_TRY(auto whole, first_.apply(frame, 0));
-    FM_TRY(auto small, second_.apply(*whole, 0));
-    small_picture out{frame.pts, {}};
-    for (int y = 0; y < height; ++y) {
-      auto row = small->data[0] + std::ptrdiff_t{y} * small->linesize[0];
-      out.luma.insert(out.luma.end(), row, row + width);
-    }
-    return out;
-  }
-
-private:
-  picture_filter first_, second_;
-};
-
-/// Decodes [first, last] of a stream and one frame more on each side.
-class window {
-public:
-  window(std::int64_t first, std::int64_t last, picture_recipe recipe)
-      : first_(first), last_(last), shrink_(std::move(recipe)) {}
-
-  /// Nothing when decoding began only after the window did.
-  result<std::vector<small_picture>> read(video_decoder& d, deinterlacer* fields) {
-    FM_TRY(auto frame, av::make_frame());
-    for (bool started = false; !is_over(); started = true) {
-      FM_TRY(auto more, d.next(*frame));
-      if (!started && more && frame->pts > first_)
-        return std::vector<small_picture>{};
-      if (fields) {
-        FM_CHECK(fields->push(more ? frame.get() : nullptr));
-        FM_CHECK(take_all(*fields));
-      } else if (more) {
-        FM_CHECK(take(*frame));
-      }
-      if (!more)
-        break;
-    }
-    return std::move(out_);
-  }
-
-private:
-  bool is_over() const { return !out_.empty() && out_.back().pts > last_; }
-
-  result<void> take_all(deinterlacer& fields) {
-    while (true) {
-      FM_TRY(auto frame, fields.pull());
-      if (!frame)
-        return {};
-      FM_CHECK(take(*frame));
-    }
-  }
-
-  result<void> take(const AVFrame& frame) {
-    if (frame.pts < first_) {
-      FM_TRY(before_, av::share(frame));
-      return {};
-    }
-    if (before_)
-      FM_CHECK(keep(*before_));
-    before_.reset();
-    return is_over() ? result<void>{} : keep(frame);
-  }
-
-  result<void> keep(const AVFrame& frame) {
-    FM_TRY(auto small, shrink_(frame));
-    out_.push_back(std::move(small));
-    return {};
-  }
-
-  std::int64_t first_, last_;
-  shrinker shrink_;
-  av::frame_ptr before_;
-  std::vector<small_picture> out_;
-};
-
-picture_recipe as_made(const shard_origin& o) {
-  picture_recipe r;
-  r.geometry = o.geometry;
-  r.rotation = o.rotation;
-  r.tonemap = o.tonemap;
-  return r;
+const witness* find(const std::vector<witness>& all, std::int64_t source) {
+  auto at = std::lower_bound(all.begin(), all.end(), source,
+                             [](const witness& w, std::int64_t s) { return w.source < s; });
+  return at == all.end() || at->source != source ? nullptr : &*at;
 }
 
-picture_recipe as_is(const shard_origin& o) {
-  picture_recipe r;
-  r.geometry = {o.geometry.width, o.geometry.height, o.geometry.width, o.geometry.height,
-                fill_mode::stretch};
-  return r;
+/// The frame resembles the source frame it stands for more than any other there.
+bool wins(const std::string& made, const witness& own, const std::vector<witness>& all) {
+  if (made.size() != own.luma.size())
+    return false;
+  const auto difference = distance(made, own.luma);
+  auto beats = [&](const witness& other) {
+    if (other.luma.size() != made.size())
+      return true;
+    const auto d = distance(made, other.luma);
+    return difference > d + 0.25 && difference > 1.25 * d;
+  };
+  return std::none_of(all.begin(), all.end(), [&](const witness& other) {
+    return other.source != own.source && beats(other);
+  });
 }
-
-class seam_check {
-public:
-  seam_check(const std::vector<std::string>& files, rational time_base, work& w)
-      : files_(files), time_base_(av::ratio(time_base)), work_(w) {}
-
-  result<void> run(const seam& s) {
-    if (s.before.empty() || s.after.empty() || s.origin.stream < 0)
-      return {};
-    FM_TRY(auto made, output_frames(s));
-    FM_TRY(auto original, source_frames(s));
-    FM_CHECK(side(s.before, made, original));
-    return side(s.after, made, original);
-  }
-
-private:
-  result<std::vector<small_picture>> output_frames(const seam& s) {
-    FM_TRY(auto file, open_output(files_, work_));
-    const auto info = describe(file);
-    if (!info.video())
-      return fail(errc::contract_broken, "{}: there is no video", files_.front());
-    const auto stream = info.video()->index;
-    const auto& st = file.stream(stream);
-    start_ = st.start_time == AV_NOPTS_VALUE ? 0 : st.start_time;
-    clock_ = st.time_base;
-    const auto first = output_ticks(s.before.front().pts),
-               last = output_ticks(s.after.back().pts);
-    auto reopen = [&] { return open_output(files_, work_); };
-    return frames_between(reopen, stream, first, first, last, as_is(s.origin), false);
-  }
-
-  /// Presentation in the finished file; its own begin may not be 0.
-  std::int64_t output_ticks(std::int64_t pts) const {
-    return start_ + av_rescale_q(pts, time_base_, clock_);
-  }
-
-  result<std::vector<small_picture>> source_frames(const seam& s) {
-    const auto first = std::min(s.before.front().source, s.after.front().source);
-    const auto last = std::max(s.before.back().source, s.after.back().source);
-    auto reopen = [&] { return source::open(work_); };
-    return frames_between(reopen, s.origin.stream, s.origin.before, first, last,
-                          as_made(s.origin), s.origin.deinterlace);
-  }
-
-  /// Seeks further and further back until nothing of the window is jumped over.
-  template <class Open>
-  result<std::vector<small_picture>>
-  frames_between(Open open, int stream, std::int64_t from, std::int64_t first,
-                 std::int64_t last, const picture_recipe& recipe, bool deinterlace) {
-    constexpr auto the_beginning = std::numeric_limits<std::int64_t>::min();
-    for (auto seconds : {0, 2, 10, -1}) {
-      FM_TRY(auto file, open());
-      FM_TRY(auto d, video_decoder::open(std::move(file), stream, decode_extent::all_frames));
-      const auto tb = d.stream().time_base;
-      const auto back = av_rescale_q(std::max(seconds, 0), {1, 1}, tb);
-      if (from != the_beginning && seconds >= 0 && !d.seek(from - back))
-        continue;
-      deinterlacer fields;
-      FM_TRY(auto out, window(first, last, recipe).read(d, deinterlace ? &fields : nullptr));
-      if (!out.empty())
-        return out;
-    }
-    return std::vector<small_picture>{};
-  }
-
-  /// Both frames of one side lose: the shard shows other frames than planned.
-  result<void> side(const std::vector<shown_frame>& shown,
-                    const std::vector<small_picture>& made,
-                    const std::vector<small_picture>& original) {
-    std::size_t lost = 0;
-    for (const auto& f : shown)
-      lost += !wins(f, made, original);
-    if (lost == shown.size())
-      return fail(errc::contract_broken,
-                  "{}: at the seam near frame {} the pictures are not those of the source at "
-                  "their times",
-                  files_.front(), shown.front().pts);
-    return {};
-  }
-
-  bool wins(const shown_frame& f, const std::vector<small_picture>& made,
-            const std::vector<small_picture>& original) const {
-    // Containers round times: the nearest within half an output tick or so.
-    const auto want = output_ticks(f.pts);
-    auto m = std::min_element(made.begin(), made.end(), [&](const auto& a, const auto& b) {
-      return std::abs(a.pts - want) < std::abs(b.pts - want);
-    });
-    auto n = std::find_if(original.begin(), original.end(),
-                          [&](const auto& p) { return p.pts == f.source; });
-    if (m == made.end() || n == original.end())
-      return false;
-    const auto own = distance(*m, *n);
-    auto beats = [&](const small_picture& other) {
-      const auto d = distance(*m, other);
-      return own > d + 0.25 && own > 1.25 * d;
-    };
-    if (n != original.begin() && beats(*(n - 1)))
-      return false;
-    return n + 1 == original.end() || !beats(*(n + 1));
-  }
-
-  const std::vector<std::string>& files_;
-  AVRational time_base_;
-  work& work_;
-  std::int64_t start_ = 0;
-  AVRational clock_{1, 1};
-};
 
 } // namespace
 
-result<void> verify_seams(const std::vector<std::string>& files, const std::vector<seam>& seams,
-                          rational output_time_base, work& w) {
-  if (!w.has_source())
-    return {};
-  seam_check check{files, output_time_base, w};
-  for (const auto& s : seams)
-    FM_CHECK(check.run(s));
+seam_check::seam_check(const seam_list& seams, AVStream& stream, std::string name)
+    : seams_(seams), clock_(stream.time_base),
+      start_(stream.start_time == AV_NOPTS_VALUE ? 0 : stream.start_time),
+      name_(std::move(name)) {}
+
+void seam_check::pass(const key_place& key) {
+  while (keys_.size() < seams_.list.size() && begin_of(seams_.list[keys_.size()]) < key.pts)
+    keys_.push_back(last_key_);
+  last_key_ = key;
+}
+
+result<void> seam_check::run(video_decoder& decoder,
+                             const std::function<result<video_decoder>()>& open) {
+  keys_.resize(seams_.list.size(), last_key_);
+  for (std::size_t i = 0; i < keys_.size(); ++i)
+    FM_CHECK(check(seams_.list[i], keys_[i], decoder, open));
+  return {};
+}
+
+/// Seeks further and further back until nothing of the seam is jumped over.
+result<void> seam_check::check(const seam& s, const key_place& key, video_decoder& decoder,
+                               const std::function<result<video_decoder>()>& open) const {
+  const auto first = begin_of(s) - rounding, last = output_ticks(s.after.back().pts) - rounding;
+  for (auto seconds : {0, 2, 10}) {
+    if (!decoder.seek(key, seconds))
+      continue;
+    FM_TRY(auto frames, frames_between(decoder, first, last));
+    if (!frames.empty())
+      return compare(s, frames);
+  }
+  FM_TRY(auto from_the_beginning, open());
+  FM_TRY(auto frames, frames_between(from_the_beginning, first, last));
+  return compare(s, frames);
+}
+
+/// Presentation in the finished file; its own begin may not be 0.
+std::int64_t seam_check::output_ticks(std::int64_t pts) const {
+  return start_ + av_rescale_q(pts, av::ratio(seams_.time_base), clock_);
+}
+
+/// Both frames of one side lose: the shard shows other frames than planned.
+/// The witnesses of the other shard count; where it has none of the frames
+/// before it, because it began to decode with its own first, those of their own.
+result<void> seam_check::compare(const seam& s, const std::vector<small_frame>& made) const {
+  auto is_right = [&](const shown_frame& f, const std::vector<witness>& witnesses) {
+    const auto want = output_ticks(f.pts); // the nearest is meant
+    auto m = std::min_element(made.begin(), made.end(), [&](const auto& a, const auto& b) {
+      return std::abs(a.pts - want) < std::abs(b.pts - want);
+    });
+    const auto* own = find(witnesses, f.source);
+    return own && m != made.end() && wins(m->luma, *own, witnesses);
+  };
+  auto is_known = [&](const shown_frame& f) { return find(s.of_after, f.source); };
+  const bool known = std::all_of(s.before.begin(), s.before.end(), is_known);
+  const auto& of_before = known ? s.of_after : s.of_before;
+  for (const auto& [shown, witnesses] :
+       {std::pair{&s.before, &of_before}, std::pair{&s.after, &s.of_before}})
+    if (std::none_of(shown->begin(), shown->end(),
+                     [&](const shown_frame& f) { return is_right(f, *witnesses); }))
+      return fail(errc::contract_broken,
+                  "{}: at the seam near frame {} the pictures are not those of the source at "
+                  "their times",
+                  name_, shown->front().pts);
   return {};
 }
 

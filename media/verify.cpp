@@ -1,9 +1,9 @@
 #include "media/verify.hpp"
 
-#include "media/video_decoder.hpp"
-
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <set>
 
 namespace framemill {
 namespace {
@@ -23,8 +23,9 @@ struct stream_facts {
 class output_reader {
 public:
   output_reader(source& s, std::string name, const media_info& info,
-                std::vector<std::int64_t> segment_begins)
-      : source_(s), name_(std::move(name)), segment_begins_(std::move(segment_begins)) {
+                std::vector<std::int64_t> segment_begins, seam_check* seams)
+      : source_(s), name_(std::move(name)), segment_begins_(std::move(segment_begins)),
+        seams_(seams) {
     video_ = info.video() ? info.video()->index : -1;
     audio_ = info.audio() ? info.audio()->index : -1;
     last_dts_.assign(info.streams.size(), AV_NOPTS_VALUE);
@@ -41,14 +42,11 @@ public:
     }
     if (source_.broken())
       return broken(name_, "it cannot be read to its end");
-    std::sort(pts_.begin(), pts_.end());
-    if (std::adjacent_find(pts_.begin(), pts_.end()) != pts_.end())
-      return broken(name_, "two frames have the same presentation time");
     return {};
   }
 
   stream_facts video, audio;
-  access_point last_key;
+  key_place last_key;
 
 private:
   result<void> add(const AVPacket& p) {
@@ -77,14 +75,19 @@ private:
 
   result<void> add_picture(const AVPacket& p) {
     note(video, p);
-    pts_.push_back(p.pts);
     const bool key = p.flags & AV_PKT_FLAG_KEY;
     if (key)
-      last_key = {p.pts, p.pos};
+      last_key = {p.pts, p.dts, p.pos};
+    if (key && seams_)
+      seams_->pass(last_key);
     if (video.packets == 1 && !key)
       return broken(name_, "it does not begin with a key frame");
     if (p.pts < p.dts)
       return broken(name_, "a frame is shown before it is decoded");
+    // What was shown before this frame is decoded cannot be shown again.
+    to_show_.erase(to_show_.begin(), to_show_.lower_bound(p.dts));
+    if (!to_show_.insert(p.pts).second)
+      return broken(name_, "two frames have the same presentation time");
     if (next_segment_ < segment_begins_.size() && p.pos >= segment_begins_[next_segment_]) {
       if (!key)
         return broken(name_, "segment {} does not begin with a key frame", next_segment_);
@@ -99,7 +102,8 @@ private:
   std::size_t next_segment_ = 0;
   int video_ = -1, audio_ = -1;
   std::vector<std::int64_t> last_dts_;
-  std::vector<std::int64_t> pts_;
+  std::set<std::int64_t> to_show_; ///< presentation times not passed by decoding yet
+  seam_check* seams_;
 };
 
 std::vector<byte_stream::piece> pieces_of(const std::vector<std::string>& files, work& w) {
@@ -136,10 +140,13 @@ result<void> check_times(const output_reader& r, const std::string& name,
   return {};
 }
 
+result<video_decoder> decoder_of(source s, int stream) {
+  return video_decoder::open(std::move(s), stream, decode_extent::all_frames, 1);
+}
+
 /// The last group of pictures decodes without damage.
-result<void> check_tail(source s, int stream, access_point last_key, const std::string& name) {
-  FM_TRY(auto d, video_decoder::open(std::move(s), stream, decode_extent::all_frames));
-  FM_CHECK(d.seeks_positions() ? d.seek_position(last_key.position) : d.seek(last_key.pts));
+result<void> check_tail(video_decoder d, const key_place& last_key, const std::string& name) {
+  FM_CHECK(d.seek(last_key));
   FM_TRY(auto frame, av::make_frame());
   std::int64_t frames = 0;
   while (true) {
@@ -164,7 +171,7 @@ result<source> open_output(const std::vector<std::string>& files, work& w) {
 
 result<media_info> verify_contract(const std::vector<std::string>& files,
                                    const std::string& container, const output_contract& c,
-                                   work& w) {
+                                   const seam_list& seams, work& w) {
   w.progress().enter(work_phase::verifying);
   const auto& name = files.front();
   FM_TRY(auto s, open_output(files, w));
@@ -174,17 +181,24 @@ result<media_info> verify_contract(const std::vector<std::string>& files,
   std::int64_t at = 0;
   if (container == "hls")
     for (const auto& p : pieces_of(files, w)) {
-      FM_TRY(auto one, digests_of(p.path));
       if (!p.path.ends_with(".init"))
         begins.push_back(at);
-      at += one.size;
+      at += static_cast<std::int64_t>(std::filesystem::file_size(p.path));
     }
-  output_reader reader{s, name, info, std::move(begins)};
+  std::optional<seam_check> meet;
+  if (c.has_video)
+    meet.emplace(seams, s.stream(info.video()->index), name);
+  output_reader reader{s, name, info, std::move(begins), meet ? &*meet : nullptr};
   FM_CHECK(reader.run(w));
   FM_CHECK(check_times(reader, name, c));
   if (c.has_video) {
-    FM_TRY(auto again, open_output(files, w));
-    FM_CHECK(check_tail(std::move(again), info.video()->index, reader.last_key, name));
+    const auto stream = info.video()->index;
+    FM_TRY(auto decoder, decoder_of(std::move(s), stream));
+    FM_CHECK(meet->run(decoder, [&]() -> result<video_decoder> {
+      FM_TRY(auto again, open_output(files, w));
+      return decoder_of(std::move(again), stream);
+    }));
+    FM_CHECK(check_tail(std::move(decoder), reader.last_key, name));
   }
   const auto& main = c.has_video ? reader.video : reader.audio;
   info.duration = std::max(main.end - main.begin, 0.0);

@@ -7,9 +7,7 @@
 namespace framemill {
 namespace {
 
-constexpr int decoder_threads = 2;
-
-result<av::codec_ptr> open_codec(const AVStream& s, decode_extent extent) {
+result<av::codec_ptr> open_codec(const AVStream& s, decode_extent extent, int threads) {
   auto decoder = avcodec_find_decoder(s.codecpar->codec_id);
   if (!decoder)
     return fail(errc::input_not_media, "there is no decoder for the video codec {}",
@@ -17,7 +15,7 @@ result<av::codec_ptr> open_codec(const AVStream& s, decode_extent extent) {
   FM_TRY(auto c, av::make_codec(decoder));
   FM_CHECK(av::check(avcodec_parameters_to_context(c.get(), s.codecpar), "codec parameters"));
   c->pkt_timebase = s.time_base;
-  c->thread_count = decoder_threads;
+  c->thread_count = threads;
   c->max_pixels = limits::source_pixels_max;
   if (extent == decode_extent::key_frames)
     c->skip_frame = AVDISCARD_NONKEY;
@@ -28,7 +26,8 @@ result<av::codec_ptr> open_codec(const AVStream& s, decode_extent extent) {
 
 } // namespace
 
-result<video_decoder> video_decoder::open(source s, int stream, decode_extent extent) {
+result<video_decoder> video_decoder::open(source s, int stream, decode_extent extent,
+                                          int threads) {
   FM_TRY(auto found, s.checked_stream(stream));
   if (found->codecpar->codec_type != AVMEDIA_TYPE_VIDEO)
     return fail(errc::input_changed, "stream {} is not video", stream);
@@ -36,7 +35,7 @@ result<video_decoder> video_decoder::open(source s, int stream, decode_extent ex
   if (extent == decode_extent::key_frames)
     found->discard = AVDISCARD_NONKEY;
   video_decoder out{std::move(s), stream};
-  FM_TRY(out.codec_, open_codec(*found, extent));
+  FM_TRY(out.codec_, open_codec(*found, extent, threads));
   FM_TRY(out.packet_, av::make_packet());
   return out;
 }
@@ -66,6 +65,8 @@ result<void> video_decoder::feed() {
     return {};
   FM_TRY(auto more, source_.read(*packet_));
   drained_ = !more;
+  if (hurry_to_ != AV_NOPTS_VALUE)
+    codec_->skip_frame = packet_->pts < hurry_to_ ? AVDISCARD_NONREF : AVDISCARD_DEFAULT;
   auto n = avcodec_send_packet(codec_.get(), more ? packet_.get() : nullptr);
   if (n == AVERROR(ENOMEM))
     return fail(errc::no_memory, "no memory to decode a packet");
@@ -99,6 +100,12 @@ result<void> video_decoder::seek(std::int64_t pts) {
 
 result<void> video_decoder::seek_position(std::int64_t position) {
   return moved_to(av_seek_frame(&source_.format(), stream_, position, AVSEEK_FLAG_BYTE));
+}
+
+result<void> video_decoder::seek(const key_place& key, int seconds_before) {
+  if (seconds_before == 0 && seeks_positions() && key.position >= 0)
+    return seek_position(key.position);
+  return seek(key.dts - av_rescale_q(seconds_before, {1, 1}, stream().time_base));
 }
 
 bool video_decoder::seeks_positions() const noexcept {

@@ -8,11 +8,17 @@ namespace framemill {
 
 enum class decode_extent : std::uint8_t { all_frames, key_frames };
 
+/// A key frame of a file that was read before.
+struct key_place {
+  std::int64_t pts = 0, dts = 0, position = -1;
+};
+
 /// Decodes one video stream in presentation order. Owns its demuxer, so that
 /// starting over is always possible. Damage is counted, not fatal.
 class video_decoder {
 public:
-  [[nodiscard]] static result<video_decoder> open(source s, int stream, decode_extent extent);
+  [[nodiscard]] static result<video_decoder> open(source s, int stream, decode_extent extent,
+                                                  int threads = 2);
 
   /// The next picture with its source ticks in `pts` (made up from its
   /// predecessor when the source has none, then never decreasing); false at the
@@ -25,6 +31,10 @@ public:
   /// Continues from a packet's byte position (transport and program streams).
   [[nodiscard]] result<void> seek_position(std::int64_t position);
   [[nodiscard]] bool seeks_positions() const noexcept;
+  /// Continues from a key frame, or so many seconds before it.
+  [[nodiscard]] result<void> seek(const key_place& key, int seconds_before = 0);
+  /// From now on pictures before `pts` are decoded only as far as others need them.
+  void hurry_to(std::int64_t pts) noexcept { hurry_to_ = pts; }
 
   [[nodiscard]] AVStream& stream() noexcept { return source_.stream(stream_); }
   [[nodiscard]] std::int64_t failed_packets() const noexcept { return failed_; }
@@ -43,6 +53,7 @@ private:
   std::int64_t failed_ = 0;
   std::int64_t last_pts_ = AV_NOPTS_VALUE;
   std::int64_t last_duration_ = 1;
+  std::int64_t hurry_to_ = AV_NOPTS_VALUE;
   bool drained_ = false;
 };
 

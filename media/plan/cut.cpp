@@ -77,40 +77,90 @@ std::string why_whole(const shared_work& work, const source_facts& source,
   return {};
 }
 
-/// Seconds of the boundaries after the beginning: even pieces, shorter toward
-/// the end so that the slots finish together.
-std::vector<double> boundaries(double total, const plan_options& o) {
-  auto slots = static_cast<double>(o.slots);
-  auto least = std::max(o.shard_seconds_min, total / decode_shards_max);
-  auto most = std::max(o.shard_seconds_max, least);
-  std::vector<double> out;
-  for (double at = 0;;) {
-    auto left = total - at;
-    at += std::clamp(std::min(total / (3 * slots), left / (2 * slots)), least, most);
-    if (total - at < least / 2)
-      return out;
-    out.push_back(at);
-  }
+/// Seconds of the shortest piece that is asked for; snapping may take a quarter.
+double least_length(double total, const plan_options& o) {
+  return std::max(o.shard_seconds_min, total / (0.75 * decode_shards_max));
 }
 
-/// Moves a boundary to a key frame of the first rendition that is being made
-/// there, so that in the common case all renditions are cut at one picture.
-std::int64_t snapped(std::int64_t ticks, const shared_work& work, const packet_index& index) {
-  for (const auto& v : work.videos) {
-    auto k = frame_at(v.what, ticks, index);
-    if (k > 0 && k < v.what.frames)
-      return index.pts[static_cast<std::size_t>(source_of(k, v.what.output.grid, index))];
+/// Seconds of the next piece: shorter toward the end, so that the slots finish
+/// together; long before that, since each piece costs the start of a process.
+double next_length(double left, double least, const plan_options& o) {
+  return std::clamp(left / (1.5 * o.slots), least, std::max(o.shard_seconds_max, least));
+}
+
+/// Ticks that are decoded only to get to the frame at `ticks`.
+std::int64_t wasted(std::int64_t ticks, const packet_index& index) {
+  const auto* start = access_before(shown_at(ticks, index), index);
+  return ticks - (start ? start->pts : index.pts.front());
+}
+
+/// The first rendition that is being made at `ticks`; all are cut at its key
+/// frames, so that in the common case they are cut at one picture.
+const rendition* leading_rendition(std::int64_t ticks, const shared_work& work,
+                                   const packet_index& index) {
+  for (const auto& v : work.videos)
+    if (auto k = frame_at(v.what, ticks, index); k > 0 && k < v.what.frames)
+      return &v.what;
+  return nullptr;
+}
+
+double unit_seconds(const rendition& r) {
+  const auto& fps = r.output.grid.fps;
+  return fps.num > 0 ? static_cast<double>(r.unit * fps.den) / static_cast<double>(fps.num)
+                     : r.unit_seconds;
+}
+
+/// Moves a boundary to the key frame within `reach` that costs least: soon
+/// after an access point of the source, and not far from where it was wanted.
+std::int64_t snapped(std::int64_t wanted, std::int64_t reach, const shared_work& work,
+                     const packet_index& index) {
+  constexpr std::int64_t candidates_max = 32, nearness = 8;
+  const auto* r = leading_rendition(wanted, work, index);
+  if (!r)
+    return wanted;
+  const auto unit = static_cast<std::int64_t>(unit_seconds(*r) * index.time_base.den
+                                              / static_cast<double>(index.time_base.num));
+  const auto step = std::max({unit, reach / (candidates_max / 2), std::int64_t{1}});
+  auto best = std::pair{INT64_MAX, wanted};
+  for (auto at = wanted - reach / step * step; at <= wanted + reach; at += step) {
+    const auto k = frame_at(*r, at, index);
+    if (k <= 0 || k >= r->frames)
+      continue;
+    const auto pts =
+        index.pts[static_cast<std::size_t>(source_of(k, r->output.grid, index))];
+    best = std::min(best, {wasted(pts, index) + std::abs(pts - wanted) / nearness, pts});
   }
-  return ticks;
+  return best.second;
 }
 
 double wasted_seconds(const std::vector<std::int64_t>& ticks, const packet_index& index) {
   double out = 0;
-  for (auto t : ticks) {
-    const auto* start = access_before(shown_at(t, index), index);
-    out += seconds_of(t - (start ? start->pts : index.pts.front()), index.time_base);
-  }
+  for (auto t : ticks)
+    out += seconds_of(wasted(t, index), index.time_base);
   return out;
+}
+
+/// The boundaries in source ticks, ascending.
+std::vector<std::int64_t> boundaries(const span& s, const shared_work& work,
+                                     const source_facts& source, const plan_options& options) {
+  const auto& clock = source.clock;
+  const auto total = seconds_of(s.end - s.begin, clock.time_base);
+  const auto least = least_length(total, options);
+  std::vector<std::int64_t> out;
+  for (double at = 0;;) {
+    const auto length = next_length(total - at, least, options);
+    if (total - at - length < least / 2)
+      return out;
+    const auto ticks = [&](double seconds) { return ticks_at(clock, seconds) - clock.zero; };
+    const auto cut =
+        snapped(s.begin + ticks(at + length), ticks(length / 4), work, *source.index);
+    if (cut > (out.empty() ? s.begin : out.back())) {
+      out.push_back(cut);
+      at = std::max(at, seconds_of(cut - s.begin, clock.time_base));
+    } else {
+      at += length; // a GOP longer than the piece
+    }
+  }
 }
 
 } // namespace
@@ -189,12 +239,7 @@ source_cut cut_source(const shared_work& work, const source_facts& source,
     return cut;
   auto s = encoded_span(work);
   auto total = seconds_of(s.end - s.begin, source.clock.time_base);
-  for (auto at : boundaries(total, options)) {
-    auto ticks =
-        snapped(s.begin + ticks_at(source.clock, at) - source.clock.zero, work, *source.index);
-    if (cut.ticks.empty() ? ticks > s.begin : ticks > cut.ticks.back())
-      cut.ticks.push_back(ticks);
-  }
+  cut.ticks = boundaries(s, work, source, options);
   if (wasted_seconds(cut.ticks, *source.index) > waste_max * total)
     return {{}, "its key frames are too far apart"};
   if (cut.ticks.empty())

@@ -283,28 +283,11 @@ void shard_layout::place_pictures(std::vector<job_draft>& drafts) const {
   }
 }
 
-/// Is this the join that compares its seams with the source? All renditions of
-/// a shard come from one decode, and comparing decodes the source again around
-/// every seam: so the smallest rendition's first join does it for all.
-bool shard_layout::checks_seams(const shard_record& shard) const {
-  if (shard.role != shard_role::join || video_files_.empty() || video_files_[0].size() < 2)
-    return false;
-  auto pixels = [](const auto& v) {
-    const auto& g = v.what.output.geometry;
-    return std::int64_t{g.width} * g.height;
-  };
-  auto smallest = std::min_element(
-      work_.videos.begin(), work_.videos.end(),
-      [&](const auto& a, const auto& b) { return pixels(a) < pixels(b); });
-  return smallest->jobs.front() == shard.jobs.front();
-}
-
 /// What only the finished list of steps tells.
 void shard_layout::seal(shard_record& shard) const {
   auto& request = shard.request;
   request.source_name = source_.run->object.key;
-  if (checks_seams(shard)
-      || std::any_of(request.steps.begin(), request.steps.end(), reads_source))
+  if (std::any_of(request.steps.begin(), request.steps.end(), reads_source))
     request.source_bytes = source_.media->size;
   if (shard.role == shard_role::whole)
     for (const auto& p : work_.pictures)

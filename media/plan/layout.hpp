@@ -24,7 +24,6 @@ private:
   void lay_pieces(std::vector<job_draft>& drafts);
   void place_pictures(std::vector<job_draft>& drafts) const;
   void keep_artifacts(shard_record& shard);
-  [[nodiscard]] bool checks_seams(const shard_record& shard) const;
   void seal(shard_record& shard) const;
   decode_wish wish_of(std::uint32_t shard, std::size_t piece) const;
   std::vector<picture_output> pictures_of(std::uint32_t shard, std::size_t piece) const;

@@ -9,6 +9,8 @@
 namespace framemill::tasks {
 namespace {
 
+enum class shard_half : std::uint8_t { first, second };
+
 /// All shards of one rendition as one stream of packets.
 class joined_video {
 public:
@@ -23,7 +25,6 @@ public:
       FM_CHECK(agree(r.head(), path));
       FM_CHECK(survey_shard(r, path, pts, end));
       feet_.push_back(r.foot());
-      origins_.push_back(r.head().origin);
     }
     FM_TRY(timeline_, timeline::make(std::move(pts), end));
     return check_grid();
@@ -51,18 +52,22 @@ public:
     return true;
   }
 
-  std::vector<seam> seams() const {
-    std::vector<seam> out;
-    for (std::size_t i = 1; i < feet_.size(); ++i)
-      out.push_back({origins_[i], feet_[i - 1].last_shown, feet_[i].first_shown});
+  result<seam_list> seams() const {
+    seam_list out{head_->time_base, {}};
+    for (std::size_t i = 1; i < feet_.size(); ++i) {
+      const auto &a = feet_[i - 1], &b = feet_[i];
+      if (a.last_shown.empty() || b.first_shown.empty())
+        return fail(errc::corrupt, "{}: the shard does not tell what it shows", paths_[i]);
+      out.list.push_back({a.last_shown, b.first_shown, of_half(a, shard_half::second),
+                          of_half(b, shard_half::first)});
+    }
     return out;
   }
 
 private:
-  result<void> agree(stream_head head, const std::string& path) {
-    head.origin = {};
+  result<void> agree(const stream_head& head, const std::string& path) {
     if (!head_)
-      head_ = std::move(head);
+      head_ = head;
     else if (*head_ != head)
       return fail(errc::contract_broken, "{}: its codec parameters are not those of the first "
                                          "shard; the shards cannot be joined", path);
@@ -92,6 +97,16 @@ private:
     return {};
   }
 
+  /// A shard has witnesses of both its ends: those of the first or second half.
+  static std::vector<witness> of_half(const stream_foot& f, shard_half half) {
+    const auto begin = f.first_shown.front().source, end = f.last_shown.back().source;
+    auto out = f.witnesses;
+    std::erase_if(out, [&](const witness& w) {
+      return (w.source < begin + (end - begin) / 2) != (half == shard_half::first);
+    });
+    return out;
+  }
+
   /// With a rate, the frames are exactly 0, 1, 2, …
   result<void> check_grid() const {
     const auto& tb = head_->time_base;
@@ -109,7 +124,6 @@ private:
   std::optional<stream_head> head_;
   timeline timeline_;
   std::vector<stream_foot> feet_;
-  std::vector<shard_origin> origins_;
   std::optional<packet_reader> reader_;
   std::size_t file_ = 0, number_ = 0;
 };
@@ -130,9 +144,12 @@ public:
     FM_CHECK(open_parts());
     FM_CHECK(mux());
     FM_TRY(auto files, muxer_->files());
-    FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, work_));
-    if (video_)
-      FM_CHECK(verify_seams(files, video_->seams(), video_->head().time_base, work_));
+    muxer_.reset(); // its index is as large as the one that reading makes
+    seam_list seams;
+    if (video_) {
+      FM_TRY(seams, video_->seams());
+    }
+    FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, seams, work_));
     describe_files(files, std::move(info));
     return {};
   }

@@ -21,6 +21,7 @@ public:
     FM_CHECK(open_decoder());
     FM_CHECK(position());
     FM_CHECK(open_branches());
+    look_beyond();
     for (auto more = have_first_; more && !is_over();) {
       FM_CHECK(take(*frame_));
       FM_TRY(more, decoder_->next(*frame_));
@@ -61,8 +62,17 @@ private:
     FM_TRY(auto s, source::open(work_));
     FM_TRY(decoder_, video_decoder::open(std::move(s), step_.stream,
                                          step_.key_frames_only ? decode_extent::key_frames
-                                                               : decode_extent::all_frames));
+                                                               : decode_extent::all_frames,
+                                         threads()));
     return {};
+  }
+
+  /// A shard shares the machine with others and has one, as its encoders.
+  int threads() const {
+    int out = step_.videos.empty() ? 2 : 1;
+    for (const auto& v : step_.videos)
+      out = std::max(out, std::min(v.encoder.threads, 2));
+    return out;
   }
 
   // ---- getting to the start (performance notes R3, R4) -----------------------------
@@ -140,6 +150,19 @@ private:
     return {};
   }
 
+  /// Pictures past the window that only witness the seam there.
+  void look_beyond() {
+    if (!is_exact())
+      return;
+    last_shown_ = planned_.back();
+    auto until = last_shown_;
+    for (const auto& b : branches_)
+      until = std::max(until, b->sees_until());
+    const auto& pts = index_.pts;
+    planned_.insert(planned_.end(), std::upper_bound(pts.begin(), pts.end(), last_shown_),
+                    std::upper_bound(pts.begin(), pts.end(), until));
+  }
+
   bool is_over() const {
     const auto done = [](const auto& b) { return b->is_done(); };
     if (std::all_of(branches_.begin(), branches_.end(), done))
@@ -183,10 +206,13 @@ private:
   }
 
   bool in_window(const AVFrame& frame) const {
-    return !is_exact() || (frame.pts >= planned_.front() && frame.pts <= planned_.back());
+    return !is_exact() || (frame.pts >= planned_.front() && frame.pts <= last_shown_);
   }
 
   result<void> hand_out(const AVFrame& frame) {
+    if (frame.pts >= step_.start.pts)
+      for (auto& b : branches_)
+        FM_CHECK(b->see(frame));
     if (!in_window(frame))
       return {};
     handed_out_ = true;
@@ -229,8 +255,8 @@ private:
   std::int64_t end() const {
     if (!is_exact())
       return last_end_;
-    auto next = std::upper_bound(index_.pts.begin(), index_.pts.end(), planned_.back());
-    return next == index_.pts.end() ? planned_.back() + index_.last_duration : *next;
+    auto next = std::upper_bound(index_.pts.begin(), index_.pts.end(), last_shown_);
+    return next == index_.pts.end() ? last_shown_ + index_.last_duration : *next;
   }
 
   const decode_step& step_;
@@ -238,8 +264,9 @@ private:
   packet_index index_;
   std::vector<std::int64_t> keys_;
   std::vector<std::int64_t> planned_;
+  std::int64_t last_shown_ = 0; ///< the window's end: what follows in planned_ witnesses
   std::size_t seen_ = 0; ///< of planned_
-  int after_ = 0;        ///< pictures past the window
+  int after_ = 0;        ///< pictures past the planned ones
   bool have_first_ = false, handed_out_ = false;
   std::int64_t last_end_ = 0;
   std::optional<video_decoder> decoder_;

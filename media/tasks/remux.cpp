@@ -30,7 +30,7 @@ public:
     FM_CHECK(open());
     FM_CHECK(copy());
     FM_TRY(auto files, muxer_->files());
-    FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, work_));
+    FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, {}, work_));
     result_file main;
     main.name = files.front();
     main.media = std::move(info);

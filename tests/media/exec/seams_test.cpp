@@ -30,8 +30,7 @@ media_result sharded(
     parts.push_back(o.name);
   }
   between();
-  return run_child(request_of(source, {joined(parts, "", v.last, 0)}, {"result"}), source, s)
-      .result;
+  return run_child(request_of("", {joined(parts, "", v.last, 0)}, {"result"}), "", s).result;
 }
 
 void check_every_frame(const std::string& path, const video_output& v, const packet_index& x) {
@@ -47,21 +46,21 @@ void check_every_frame(const std::string& path, const video_output& v, const pac
   }
 }
 
-/// Writes a packet file again with each frame's payload moved one frame later,
-/// times untouched: the mistake that counts and timestamps cannot see. All
-/// packets must be key frames for the pictures to stay decodable.
-void shift_by_one(const std::string& path) {
+/// Writes a packet file again with the payload of frame k taken from frame
+/// `from(k)`, times untouched: the mistake that counts and timestamps cannot see.
+/// All packets must be key frames for the pictures to stay decodable.
+void reorder(const std::string& path, const std::function<std::size_t(std::size_t)>& from) {
   auto r = packet_reader::open(path).value();
+  std::vector<av::packet_ptr> packets;
+  auto packet = av::make_packet().value();
+  while (r.next(*packet).value())
+    packets.emplace_back(av_packet_clone(packet.get()));
   auto w = packet_writer::create(path + ".new", r.head()).value();
-  auto previous = av::make_packet().value(), packet = av::make_packet().value();
-  bool have = false;
-  while (r.next(*packet).value()) {
-    auto out = av::packet_ptr{av_packet_clone(have ? previous.get() : packet.get())};
-    out->pts = packet->pts;
-    out->dts = packet->dts;
+  for (std::size_t k = 0; k < packets.size(); ++k) {
+    auto out = av::packet_ptr{av_packet_clone(packets[from(k)].get())};
+    out->pts = packets[k]->pts;
+    out->dts = packets[k]->dts;
     REQUIRE(w.add(*out));
-    previous.reset(av_packet_clone(packet.get()));
-    have = true;
   }
   REQUIRE(w.finish(r.foot()));
   std::filesystem::rename(path + ".new", path);
@@ -180,20 +179,89 @@ TEST_CASE("shards: a shard done twice is the same to the byte") {
   CHECK(a.files[0].sha256 == b.files[0].sha256);
 }
 
-TEST_CASE("verify_seams: a shard that is one frame off is refused") {
+TEST_CASE("seam_check: a shard that is one frame off at either end is refused") {
+  // With a GOP of 30 a shard begins at an access point and sees nothing of the
+  // one before; with 20 it decodes its last frames on the way.
+  for (int gop : {20, 30}) {
+    CAPTURE(gop);
+    scratch s;
+    const auto source = s.path("a.mp4");
+    make({.path = source, .frames = 90, .gop = gop});
+    auto p = probe(source, s);
+    auto v = rendition(p.index, {25, 1}, 1); // key frames only, so that payloads can move
+    struct mistake {
+      const char* what;
+      const char* part;
+      std::function<std::size_t(std::size_t)> from;
+    };
+    const mistake mistakes[] = {
+        {"all later", "part1", [](std::size_t k) { return k == 0 ? 0 : k - 1; }},
+        {"all earlier", "part1", [](std::size_t k) { return std::min<std::size_t>(k + 1, 29); }},
+        {"first frames", "part1", [](std::size_t k) { return k < 4 ? k + 1 : k; }},
+        {"last frames", "part1", [](std::size_t k) { return k > 25 ? k - 1 : k; }},
+        {"of the first shard", "part0", [](std::size_t k) { return k > 25 ? k - 1 : k; }},
+        {"of the last shard", "part2", [](std::size_t k) { return k < 4 ? k + 1 : k; }},
+    };
+
+    auto good = sharded(s, source, p.index, v, 30);
+    REQUIRE_MESSAGE(!good.failure, why(good));
+    for (const auto& m : mistakes) {
+      CAPTURE(m.what);
+      auto bad = sharded(s, source, p.index, v, 30,
+                         [&] { reorder(s.path(std::string{"in/"} + m.part), m.from); });
+
+      REQUIRE(bad.failure);
+      CHECK(bad.failure->code == errc::contract_broken);
+      CHECK(bad.failure->message.find("seam") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("seam_check: HLS outputs and other rates are compared too") {
   scratch s;
   const auto source = s.path("a.mp4");
-  make({.path = source, .frames = 90});
+  make({.path = source, .frames = 180, .gop = 25, .open_gop = true});
   auto p = probe(source, s);
-  auto v = rendition(p.index, {25, 1}, 1); // key frames only, so that payloads can move
+  for (rational fps : {rational{25, 1}, {50, 1}, {5, 1}, {30000, 1001}})
+    for (auto [container, fmp4] : {std::pair{"mp4", false}, {"hls", false}, {"hls", true}}) {
+      CAPTURE(fps.num);
+      CAPTURE(container);
+      CAPTURE(fmp4);
+      auto v = rendition(p.index, fps, 1);
+      const auto step = v.last / 3;
+      auto join = [&](const std::function<void()>& between) {
+        s.clear();
+        probe(source, s);
+        std::vector<std::string> parts;
+        for (std::int64_t first = 0; first < v.last; first += step) {
+          auto o = v;
+          o.name = "part" + std::to_string(parts.size());
+          auto d = shard(p.index, o, first, std::min(first + step, v.last));
+          auto r = run_here(request_of(source, {d}, {o.name}), source, s);
+          REQUIRE_MESSAGE(!r.failure, why(r));
+          s.hand_on(o.name);
+          parts.push_back(o.name);
+        }
+        between();
+        auto a = joined(parts, "", v.last, 0);
+        a.container = container;
+        a.hls_fmp4 = fmp4;
+        a.hls_seconds = 2;
+        a.segment_pattern = "s%d";
+        return run_here(request_of("", {a}, {"result"}), "", s);
+      };
 
-  auto good = sharded(s, source, p.index, v, 30);
-  REQUIRE_MESSAGE(!good.failure, why(good));
-  auto shifted = sharded(s, source, p.index, v, 30, [&] { shift_by_one(s.path("in/part1")); });
+      auto good = join([] {});
+      auto bad = join([&] {
+        // at 50 each source frame is shown twice: only a shift by two moves both
+        const std::size_t shift = fps.num == 50 ? 2 : 1;
+        reorder(s.path("in/part1"), [&](std::size_t k) { return k < 4 ? k + shift : k; });
+      });
 
-  REQUIRE(shifted.failure);
-  CHECK(shifted.failure->code == errc::contract_broken);
-  CHECK(shifted.failure->message.find("seam") != std::string::npos);
+      CHECK_MESSAGE(!good.failure, why(good));
+      REQUIRE(bad.failure);
+      CHECK(bad.failure->message.find("seam") != std::string::npos);
+    }
 }
 
 TEST_CASE("assemble_step: shards out of order, missing, torn or foreign are refused") {
