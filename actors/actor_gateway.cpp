@@ -4,13 +4,18 @@
 #include "actors/coordinator.hpp"
 #include "actors/fail_points.hpp"
 #include "actors/inspector.hpp"
+#include "actors/membership_actor.hpp"
+#include "actors/node_orders.hpp"
 #include "actors/planning.hpp"
 #include "core/object_path.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
 
+#include <unistd.h>
+
 #include <filesystem>
+#include <random>
 #include <set>
 
 namespace framemill {
@@ -43,6 +48,74 @@ private:
   gateway::reply<std::vector<T>> done_;
 };
 
+std::string random_hex(int bytes) {
+  std::random_device random;
+  std::string out;
+  for (int i = 0; i < bytes; ++i)
+    out += fmt::format("{:02x}", random() & 0xff);
+  return out;
+}
+
+/// What another machine dials to reach what listens on `host`.
+std::string dialled_host(const std::string& host) {
+  if (host != "0.0.0.0" && host != "[::]" && host != "*")
+    return host;
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : host;
+}
+
+running_attempt view_attempt(const membership_state& m, const std::string& node,
+                             const held_attempt& held) {
+  running_attempt out;
+  out.shard = held.shard;
+  out.epoch = held.epoch;
+  out.node = node;
+  if (held.mark)
+    out.phase = to_string(held.mark->phase);
+  auto shard = find_record<shard_record>(*m.services->store, family::shards, keys::of(held.shard));
+  if (!shard || !*shard)
+    return out;
+  out.role = (*shard)->role;
+  return out;
+}
+
+std::vector<node_view> view_nodes(const membership_state& m) {
+  std::vector<node_view> out;
+  for (auto& known : m.core->nodes()) {
+    node_view v;
+    v.record = std::move(known.record);
+    v.presence = known.presence;
+    v.last_heard = known.last_heard;
+    v.drained = known.drained;
+    if (auto node = m.nodes.find(v.record.name); node != m.nodes.end()) {
+      v.slots_busy = node->second.busy;
+      for (const auto& h : node->second.held)
+        if (!h.ended)
+          v.running.push_back(view_attempt(m, v.record.name, h));
+    }
+    out.push_back(std::move(v));
+  }
+  return out;
+}
+
+cluster_status view_cluster(const membership_state& m) {
+  cluster_status out;
+  out.id = m.life.cluster;
+  out.term = m.life.term;
+  out.coordinator = m.services->config.name;
+  out.control_endpoint = fmt::format("{}:{}", m.endpoints.host, m.endpoints.control);
+  out.enrolment_endpoint = fmt::format("{}:{}", m.endpoints.host, m.endpoints.enrolment);
+  out.data_endpoint = fmt::format("{}:{}", m.endpoints.host, m.endpoints.data);
+  out.faults_allowed = m.services->config.allow_faults;
+  for (const auto& n : m.core->nodes()) {
+    const bool here = n.presence == node_presence::up;
+    ++(here ? out.nodes_up : out.nodes_away);
+    out.nodes_cordoned += here && !m.core->takes_work(n.record.name);
+    out.fingerprints[n.record.facts.fingerprint].push_back(n.record.name);
+  }
+  return out;
+}
+
 class actor_event_feed final : public event_feed {
 public:
   std::shared_ptr<void> events, progress;
@@ -51,9 +124,9 @@ public:
 class actor_gateway final : public gateway {
 public:
   actor_gateway(caf::actor_system& system, node_services& services, caf::actor coordinator,
-                caf::actor scheduler)
+                caf::actor scheduler, caf::actor membership)
       : system_(system), services_(services), coordinator_(std::move(coordinator)),
-        scheduler_(std::move(scheduler)) {}
+        scheduler_(std::move(scheduler)), membership_(std::move(membership)) {}
 
   void create_workflow(workflow_spec spec, reply<workflow_id> done) override {
     if (auto here = buckets_of(spec); !here)
@@ -231,6 +304,92 @@ public:
     });
   }
 
+  void nodes(reply<std::vector<node_view>> done) override {
+    on_membership<std::vector<node_view>>(std::move(done), [](membership_state& m, auto& answer) {
+      answer(view_nodes(m));
+    });
+  }
+
+  void cluster(reply<cluster_status> done) override {
+    on_membership<cluster_status>(std::move(done), [this](membership_state& m, auto& answer) {
+      auto status = view_cluster(m);
+      node([status = std::move(status), answer](result<node_status> here) mutable {
+        if (!here)
+          return answer(failure{here.error()});
+        status.slots = here->slots;
+        status.slots_busy = here->slots_busy;
+        status.shards_ready = here->shards_ready;
+        status.runs_live = here->runs_live;
+        status.runs_queued = here->runs_queued;
+        status.warnings.insert(status.warnings.end(), here->warnings.begin(), here->warnings.end());
+        answer(std::move(status));
+      });
+    });
+  }
+
+  void set_node_mode(std::string name, node_mode mode, std::string reason,
+                     std::optional<timestamp> deadline, reply<void> done) override {
+    change_membership(std::move(done), [=, this](membership& core) {
+      return core.set_mode(now(), name, mode, reason, deadline);
+    });
+  }
+
+  void label_node(std::string name, std::map<std::string, std::string> set,
+                  std::vector<std::string> removed, reply<void> done) override {
+    change_membership(std::move(done), [=, this](membership& core) -> result<membership::step> {
+      const auto* record = core.find(name);
+      auto labels = record ? record->labels : std::map<std::string, std::string>{};
+      for (const auto& [key, value] : set)
+        labels[key] = value;
+      for (const auto& key : removed)
+        labels.erase(key);
+      return core.set_labels(now(), name, std::move(labels));
+    });
+  }
+
+  void remove_node(std::string name, reply<void> done) override {
+    change_membership(std::move(done),
+                      [=, this](membership& core) { return core.remove(now(), name); });
+  }
+
+  void make_join_token(std::int32_t uses, std::chrono::seconds ttl,
+                       reply<join_offer> done) override {
+    on_membership<join_offer>(std::move(done), [=, this](membership_state& m, auto& answer) {
+      join_token token{random_hex(4), random_hex(16), m.life.keys.public_key};
+      join_offer offer;
+      offer.token = to_text(token);
+      offer.uses = uses;
+      offer.expires = now() + microseconds{ttl};
+      offer.command = fmt::format("framemilld --role worker --join {}:{} --token {}",
+                                  dialled_host(m.endpoints.host), m.endpoints.enrolment, offer.token);
+      join_token_record record{token.id, sha256_of(token.secret), uses, offer.expires};
+      m.apply(m.core->add_token(now(), std::move(record)),
+              [offer = std::move(offer), answer](result<void> r) {
+                r ? answer(offer) : answer(failure{r.error()});
+              });
+    });
+  }
+
+  void order_node(std::string name, std::string what, std::vector<std::string> arguments,
+                  reply<std::string> done) override {
+    if (name == services_.config.name)
+      return done(carry_out(services_, {0, what, arguments}));
+    on_membership<std::string>(std::move(done), [=](membership_state& m, auto& answer) {
+      m.order(name, what, arguments, answer);
+    });
+  }
+
+  void release_run(run_id id, reply<run_id> done) override {
+    auto run = find_record<run_record>(*services_.store, family::runs, keys::of(id));
+    if (!run)
+      return done(failure{run.error()});
+    if (!*run)
+      return done(fail_field(errc::not_found, "RunId", "no run {}", id.value));
+    if (!(*run)->failure || (*run)->failure->code != errc::input_quarantined)
+      return done(fail_field(errc::conflict, "RunId", "run {} is not quarantined", id.value));
+    retry(id, std::move(done));
+  }
+
   [[nodiscard]] const state_store& store() const override { return *services_.store; }
 
   [[nodiscard]] std::unique_ptr<event_feed> follow(feed_options options) override {
@@ -258,6 +417,30 @@ private:
     caf::anon_send(coordinator_,
                    gateway_call{std::make_shared<std::function<void(coordinator_state&)>>(
                        std::move(call))});
+  }
+
+  template <class T>
+  void on_membership(reply<T> done,
+                     std::function<void(membership_state&, const reply<T>&)> call) {
+    if (!membership_)
+      return done(no_cluster());
+    auto whole = [call = std::move(call), done = std::move(done)](membership_state& m) {
+      call(m, done);
+    };
+    caf::anon_send(membership_,
+                   membership_call{std::make_shared<std::function<void(membership_state&)>>(
+                       std::move(whole))});
+  }
+
+  void change_membership(reply<void> done,
+                         std::function<result<membership::step>(membership&)> decide) {
+    on_membership<void>(std::move(done),
+                        [decide = std::move(decide)](membership_state& m, const reply<void>& answer) {
+                          auto step = decide(*m.core);
+                          if (!step)
+                            return answer(failure{step.error()});
+                          m.apply(std::move(*step), answer);
+                        });
   }
 
   /// Decide, write, answer.
@@ -369,15 +552,17 @@ private:
   caf::actor_system& system_;
   node_services& services_;
   caf::actor coordinator_, scheduler_;
+  caf::actor membership_; ///< empty: this node is alone
   std::atomic<std::uint64_t> inspections_{0};
 };
 
 } // namespace
 
 std::unique_ptr<gateway> make_actor_gateway(caf::actor_system& system, node_services& services,
-                                            caf::actor coordinator, caf::actor scheduler) {
+                                            caf::actor coordinator, caf::actor scheduler,
+                                            caf::actor membership) {
   return std::make_unique<actor_gateway>(system, services, std::move(coordinator),
-                                         std::move(scheduler));
+                                         std::move(scheduler), std::move(membership));
 }
 
 } // namespace framemill

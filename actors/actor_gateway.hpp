@@ -14,6 +14,7 @@ namespace framemill {
 [[nodiscard]] std::unique_ptr<gateway> make_actor_gateway(caf::actor_system& system,
                                                           node_services& services,
                                                           caf::actor coordinator,
-                                                          caf::actor scheduler);
+                                                          caf::actor scheduler,
+                                            caf::actor membership);
 
 } // namespace framemill

@@ -113,6 +113,18 @@ void on_run_down(coordinator_state& s, const caf::down_msg& down) {
   s.self->delayed_send(s.self, delay, revive_run{run});
 }
 
+/// Its run records it. Of a run that has ended only the files are left.
+void refuse_late(coordinator_state& s, late_outcome m) {
+  auto files = m.outcome.result.files;
+  if (auto run = s.live.find(m.shard.run); run != s.live.end())
+    s.self->send(run->second, attempt_ended{m.shard.index, std::move(m.outcome)});
+  for (const auto& f : files)
+    if (auto r = s.services->artifacts->discard(
+            f.sha256, [&](std::string_view sha) { return s.services->pins.is_pinned(sha); });
+        !r)
+      spdlog::warn("run {}: {}", m.shard.run.value, r.error().message);
+}
+
 /// Restarting did not help: the run ends with what is known.
 void give_up(coordinator_state& s, run_id id) {
   auto run = find_record<run_record>(*s.services->store, family::runs, keys::of(id));
@@ -221,7 +233,7 @@ void coordinator_state::admit() {
 void coordinator_state::spawn_run(run_id run) {
   if (live.contains(run))
     return;
-  workflow_places places{scheduler, publisher, caf::actor_cast<caf::actor>(self)};
+  workflow_places places{scheduler, publisher, caf::actor_cast<caf::actor>(self), membership};
   auto actor = self->spawn(workflow_actor, services, run, places);
   self->monitor(actor);
   run_of[actor.address()] = run;
@@ -332,12 +344,13 @@ void coordinator_state::retry(run_id id, gateway::reply<run_id> done) {
 }
 
 caf::behavior coordinator(self_ptr self, node_services* services, caf::actor scheduler,
-                          caf::actor publisher) {
+                          caf::actor publisher, caf::actor membership) {
   auto& s = self->state;
   s.self = self;
   s.services = services;
   s.scheduler = std::move(scheduler);
   s.publisher = std::move(publisher);
+  s.membership = std::move(membership);
   tolerate_strangers(self, "COORDINATOR");
   self->set_down_handler([=](const caf::down_msg& down) { on_run_down(self->state, down); });
   if (auto r = load_definitions(*services->store, s.definitions); !r) {
@@ -370,6 +383,7 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
       [=](settled_batch& m) { book(self->state, std::move(m)); },
       [=](const run_ended& m) { self->state.forget(m.run); },
       [=](const gateway_call& m) { (*m.call)(self->state); },
+      [=](late_outcome& m) { refuse_late(self->state, std::move(m)); },
       [=](const revive_run& m) {
         auto& state = self->state;
         auto restarts = state.restarts.find(m.run);

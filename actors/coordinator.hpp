@@ -22,6 +22,7 @@ struct coordinator_state {
   node_services* services = nullptr;
   catalog definitions;
   caf::actor scheduler, publisher;
+  caf::actor membership; ///< empty: this node is alone
   std::map<std::string, caf::actor> watchers; ///< by bucket
 
   struct waiting_order {
@@ -57,7 +58,7 @@ struct coordinator_state {
 
 [[nodiscard]] caf::behavior coordinator(caf::stateful_actor<coordinator_state>* self,
                                         node_services* services, caf::actor scheduler,
-                                        caf::actor publisher);
+                                        caf::actor publisher, caf::actor membership);
 
 /// Reads the definitions and live runs back; before any actor starts.
 [[nodiscard]] result<void> load_definitions(const state_store& store, catalog& into);

@@ -3,6 +3,8 @@
 #include "actors/child_host.hpp"
 #include "actors/gateway.hpp"
 #include "cluster/ingest.hpp"
+#include "cluster/protocol.hpp"
+#include "cluster/transport.hpp"
 #include "cluster/run_machine.hpp"
 #include "cluster/scheduler.hpp"
 #include "core/run.hpp"
@@ -40,6 +42,15 @@ using grant_number = std::uint64_t;
 struct worker_joined {
   worker_slot slot;
   caf::actor worker;
+  std::optional<shard_id> holds; ///< since a former life, under grant 0
+};
+/// MEMBERSHIP → SCHEDULER: what a node has, or that it takes no work now.
+struct node_known {
+  scheduler_node node;
+};
+/// MEMBERSHIP → SCHEDULER: its slots are gone too.
+struct node_forgotten {
+  std::string name;
 };
 /// TASK WORKER → SCHEDULER after each attempt; WORKFLOW → SCHEDULER for a grant
 /// it did not use. A repeated copy does nothing.
@@ -64,6 +75,7 @@ struct worker_granted {
   std::uint32_t shard = 0;
   worker_key worker = 0;
   std::string node;
+  std::string fingerprint; ///< of the node
   caf::actor handle;
   grant_number grant = 0;
 };
@@ -92,6 +104,19 @@ struct cancel_run {
 struct committed {
   std::uint64_t token = 0;
   result<void> status;
+};
+/// MEMBERSHIP → WORKFLOW, answer to `claim_lease`: the node still works on it.
+struct lease_found {
+  std::uint32_t shard = 0;
+  std::uint32_t epoch = 0;
+  caf::actor handle;
+  grant_number grant = 0;
+};
+/// MEMBERSHIP → WORKFLOW, answer to `claim_lease`: nobody holds it any more.
+struct lease_missing {
+  std::uint32_t shard = 0;
+  std::uint32_t epoch = 0;
+  std::string why;
 };
 /// WORKFLOW → itself, after a back-off.
 struct offer_again {
@@ -146,6 +171,84 @@ struct check_liveness {
   std::uint64_t child = 0;
 };
 
+// ---- to REMOTE WORKER ------------------------------------------------------------
+// It is a TASK WORKER to all others: see there for the rest of its mailbox.
+
+/// MEMBERSHIP → REMOTE WORKER, with each beat: what its slot holds.
+struct slot_seen {
+  std::optional<held_attempt> held;
+};
+/// MEMBERSHIP → REMOTE WORKER: its attempt ended on the node.
+struct slot_ended {
+  shard_id shard;
+  attempt_outcome outcome;
+};
+/// MEMBERSHIP → REMOTE WORKER: the WORKFLOW of what it holds since a former
+/// life of the coordinator.
+struct slot_claimed {
+  caf::actor owner;
+};
+/// MEMBERSHIP → REMOTE WORKER: stop what you hold; another node shall do it.
+struct vacate_slot {
+  std::string why;
+};
+
+// ---- to MEMBERSHIP ---------------------------------------------------------------
+
+/// Hub thread → MEMBERSHIP.
+struct frame_arrived {
+  connection_key connection = 0;
+  std::string public_key;
+  std::string frame;
+};
+struct connection_gone {
+  connection_key connection = 0;
+};
+/// Enrolment desk → MEMBERSHIP.
+struct enrolment_asked {
+  std::string public_key;
+  std::string frame;
+  enrolment_desk::answer answer;
+};
+/// MEMBERSHIP → itself, every 100 ms.
+struct membership_tick {};
+/// REMOTE WORKER → MEMBERSHIP: say this to the node. Lost when it is away.
+struct tell_node {
+  std::string node;
+  cluster_message word;
+};
+/// REMOTE WORKER → MEMBERSHIP: how many slots of the node are in use changed.
+struct slot_used {
+  std::string node;
+  int change = 0; ///< +1 or −1
+};
+/// WORKFLOW → MEMBERSHIP: a lease of a former life; does the node still hold it?
+/// Answered by `lease_found`, `lease_missing`, or by its outcome itself.
+struct claim_lease {
+  shard_id shard;
+  std::uint32_t epoch = 0;
+  std::string node;
+  caf::actor reply_to;
+};
+/// Gateway → MEMBERSHIP: one call, as a function on its state.
+struct membership_state;
+struct membership_call {
+  std::shared_ptr<std::function<void(membership_state&)>> call;
+};
+
+// ---- to NODE AGENT (on a worker node) --------------------------------------------
+
+/// Link thread → NODE AGENT.
+struct link_up {};
+struct link_frame {
+  std::string frame;
+};
+struct link_down {
+  std::string why;
+};
+/// NODE AGENT → itself, every `beat_every`.
+struct beat_tick {};
+
 // ---- to PUBLISHER ----------------------------------------------------------------
 
 /// WORKFLOW → PUBLISHER: give these artifacts their final names. Repeating it
@@ -198,6 +301,12 @@ struct coordinator_state;
 struct gateway_call {
   std::shared_ptr<std::function<void(coordinator_state&)>> call;
 };
+/// MEMBERSHIP → COORDINATOR: an outcome that no lease waits for, to be recorded
+/// and refused by its run.
+struct late_outcome {
+  shard_id shard;
+  attempt_outcome outcome;
+};
 /// COORDINATOR → itself: start this run's actor again after it failed.
 struct revive_run {
   run_id run;
@@ -245,3 +354,24 @@ FM_LOCAL_MESSAGE(gateway_call)
 FM_LOCAL_MESSAGE(revive_run)
 FM_LOCAL_MESSAGE(inspection_overdue)
 FM_LOCAL_MESSAGE(report_status)
+FM_LOCAL_MESSAGE(late_outcome)
+FM_LOCAL_MESSAGE(node_known)
+FM_LOCAL_MESSAGE(node_forgotten)
+FM_LOCAL_MESSAGE(lease_found)
+FM_LOCAL_MESSAGE(lease_missing)
+FM_LOCAL_MESSAGE(slot_seen)
+FM_LOCAL_MESSAGE(slot_ended)
+FM_LOCAL_MESSAGE(slot_claimed)
+FM_LOCAL_MESSAGE(vacate_slot)
+FM_LOCAL_MESSAGE(frame_arrived)
+FM_LOCAL_MESSAGE(connection_gone)
+FM_LOCAL_MESSAGE(enrolment_asked)
+FM_LOCAL_MESSAGE(membership_tick)
+FM_LOCAL_MESSAGE(tell_node)
+FM_LOCAL_MESSAGE(slot_used)
+FM_LOCAL_MESSAGE(claim_lease)
+FM_LOCAL_MESSAGE(membership_call)
+FM_LOCAL_MESSAGE(link_up)
+FM_LOCAL_MESSAGE(link_frame)
+FM_LOCAL_MESSAGE(link_down)
+FM_LOCAL_MESSAGE(beat_tick)

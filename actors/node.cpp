@@ -3,8 +3,10 @@
 #include "actors/actor_gateway.hpp"
 #include "actors/coordinator.hpp"
 #include "actors/manners.hpp"
+#include "actors/membership_actor.hpp"
 #include "actors/publisher.hpp"
 #include "actors/scheduler_actor.hpp"
+#include "actors/start_up.hpp"
 #include "actors/supply.hpp"
 #include "actors/task_worker.hpp"
 #include "storage/records.hpp"
@@ -12,82 +14,24 @@
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
 
-#include <sys/sysinfo.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <thread>
+#include <fstream>
 
 namespace framemill {
 
-namespace fs = std::filesystem;
-
 namespace {
 
-struct system_config : caf::actor_system_config {
-  system_config() {
-    set("scheduler.max-threads", 2);
-    // "stealing", the default, polls while idle.
-    set("scheduler.policy", caf::atom("sharing"));
-  }
-};
-
-std::int64_t default_memory_bytes() {
-  struct sysinfo info {};
-  if (::sysinfo(&info) != 0)
-    return 0;
-  return static_cast<std::int64_t>(info.totalram) * info.mem_unit / 4 * 3;
-}
-
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "node";
-}
-
-void fill_defaults(node_config& c) {
-  if (c.name.empty())
-    c.name = host_name();
-  if (c.slots == 0)
-    c.slots = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  if (c.memory_bytes == 0)
-    c.memory_bytes = default_memory_bytes();
-  c.data_dir = fs::absolute(c.data_dir).lexically_normal().string();
-}
-
-result<void> make_directory(const std::string& path, fs::perms mode) {
-  std::error_code ec;
-  fs::create_directories(path, ec);
-  if (!ec)
-    fs::permissions(path, mode, ec);
-  return ec ? result<void>{fail_errno(ec.value(), "directory " + path)} : result<void>{};
-}
-
-/// A bucket's sentinel is noted when it is first opened; a mount that is not
-/// there later, or another one in its place, freezes the bucket.
-result<void> open_buckets(node_services& s) {
-  for (const auto& [name, path] : s.config.buckets) {
-    FM_TRY(auto noted, s.store->find(family::meta, "bucket/" + name));
-    FM_TRY(auto b, open_local_bucket({name, path, noted.value_or("")}));
-    if (!noted) {
-      FM_TRY(auto sentinel, local_bucket_sentinel(path));
-      write_batch batch;
-      batch.put(family::meta, "bucket/" + name, sentinel);
-      FM_CHECK(s.store->commit_and_wait(std::move(batch)));
-    }
-    if (auto swept = b->sweep(); swept && *swept > 0)
-      spdlog::info("bucket {}: {} unfinished temporary files removed", name, *swept);
-    s.buckets[name] = std::move(b);
-  }
-  return {};
-}
-
-/// Scratch of a former life is worthless: its leases are over.
-result<void> clear_scratch(node_services& s) {
-  if (auto killed = kill_orphans(s.scratch_root); killed > 0)
-    spdlog::warn("{} orphaned children killed", killed);
-  std::error_code ec;
-  fs::remove_all(s.scratch_root, ec);
-  return make_directory(s.scratch_root, fs::perms::owner_all);
+/// The sentinel under which the bucket is known; at first the one it has.
+result<std::string> known_sentinel(node_services& s, const std::string& name,
+                                   const std::string& path) {
+  FM_TRY(auto noted, s.store->find(family::meta, "bucket/" + name));
+  if (noted)
+    return *noted;
+  FM_TRY(auto b, open_local_bucket({name, path, {}})); // gives it one
+  FM_TRY(auto sentinel, local_bucket_sentinel(path));
+  write_batch batch;
+  batch.put(family::meta, "bucket/" + name, sentinel);
+  FM_CHECK(s.store->commit_and_wait(std::move(batch)));
+  return sentinel;
 }
 
 /// Keeps what live runs will reuse, removes the rest.
@@ -157,7 +101,7 @@ caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::acto
     }
   });
   tolerate_strangers(self, "SUPERVISOR");
-  for (int i = 0; i < services->config.slots; ++i)
+  for (int i = 0; i < services->config.slots && services->config.roles.worker; ++i)
     self->send(self, start_worker{i});
   return {
       [=](const start_worker& m) {
@@ -171,26 +115,79 @@ caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::acto
   };
 }
 
+/// `HOST:PORT`, where an IPv6 host stands in brackets.
+result<cluster_endpoints> endpoints_of(const cluster_config& c) {
+  cluster_endpoints out;
+  auto colon = c.listen.rfind(':');
+  int port = -1;
+  if (colon != std::string::npos && colon + 1 < c.listen.size()
+      && c.listen.find_first_not_of("0123456789", colon + 1) == std::string::npos)
+    port = std::stoi("0" + c.listen.substr(colon + 1, 5));
+  if (colon == 0 || port < 0 || port > 65533)
+    return fail_field(errc::malformed, "cluster-listen", "`{}` is not HOST:PORT", c.listen);
+  out.host = c.listen.substr(0, colon);
+  out.control = static_cast<std::uint16_t>(port);
+  auto other = [&](std::uint16_t given, int offset) {
+    return given != 0 || port == 0 ? given : static_cast<std::uint16_t>(port + offset);
+  };
+  out.enrolment = other(c.enrolment_port, 1);
+  out.data = other(c.data_port, 2);
+  return out;
+}
+
+/// For scripts and people: where the cluster's sockets are.
+result<void> write_endpoints(const node_services& s, const cluster_endpoints& e) {
+  auto path = s.config.data_dir + "/cluster-endpoint";
+  std::ofstream out{path, std::ios::trunc};
+  out << fmt::format("control {0}:{1}\nenrolment {0}:{2}\ndata {0}:{3}\n", e.host, e.control,
+                     e.enrolment, e.data);
+  out.close();
+  return out ? result<void>{} : fail(errc::io_failed, "{} cannot be written", path);
+}
+
 } // namespace
 
 struct node::impl {
   node_services services;
-  system_config config;
   std::unique_ptr<caf::actor_system> system;
   std::unique_ptr<gateway> api;
 
-  void start_actors() {
-    system = std::make_unique<caf::actor_system>(config);
+  result<void> start_actors() {
+    system = make_actor_system();
     auto scheduler = system->spawn(scheduler_actor, &services);
+    FM_TRY(auto membership, start_membership(scheduler));
     auto publishing = system->spawn<caf::detached>(publisher, &services);
     // Detached: it asks buckets, and a dead mount must not hold the others up.
     auto coordinating =
-        system->spawn<caf::detached>(coordinator, &services, scheduler, publishing);
-    system->spawn(supervisor, &services, scheduler,
-                  std::map<std::string, caf::actor>{{"SCHEDULER", scheduler},
-                                                    {"PUBLISHER", publishing},
-                                                    {"COORDINATOR", coordinating}});
-    api = make_actor_gateway(*system, services, coordinating, scheduler);
+        system->spawn<caf::detached>(coordinator, &services, scheduler, publishing, membership);
+    std::map<std::string, caf::actor> vital{{"SCHEDULER", scheduler},
+                                            {"PUBLISHER", publishing},
+                                            {"COORDINATOR", coordinating}};
+    if (membership) {
+      caf::anon_send(membership, coordinator_known{coordinating});
+      vital["MEMBERSHIP"] = membership;
+    }
+    system->spawn(supervisor, &services, scheduler, std::move(vital));
+    api = make_actor_gateway(*system, services, coordinating, scheduler, membership);
+    return {};
+  }
+
+  /// Empty when the node is to be alone.
+  result<caf::actor> start_membership(const caf::actor& scheduler) {
+    if (services.config.cluster.listen.empty())
+      return caf::actor{};
+    FM_TRY(auto endpoints, endpoints_of(services.config.cluster));
+    FM_TRY(auto life, begin_term(services));
+    auto opened = std::make_shared<std::promise<result<cluster_endpoints>>>();
+    auto where = opened->get_future();
+    // Detached: it decodes whatever the nodes send.
+    auto actor = system->spawn<caf::detached>(membership_actor, &services, std::move(life),
+                                              std::move(endpoints), scheduler, opened);
+    FM_TRY(auto listening, where.get());
+    FM_CHECK(write_endpoints(services, listening));
+    spdlog::info("cluster: control on {}:{}, enrolment {}, data {}", listening.host,
+                 listening.control, listening.enrolment, listening.data);
+    return actor;
   }
 };
 
@@ -201,22 +198,17 @@ result<std::unique_ptr<node>> node::start(node_config config) {
   auto& s = i->services;
   s.config = std::move(config);
   s.started = s.clock.now();
-  s.scratch_root = s.config.data_dir + "/scratch";
-  s.failed_root = s.config.data_dir + "/failed";
-  FM_CHECK(make_directory(s.config.data_dir, fs::perms::owner_all));
-  FM_CHECK(make_directory(s.failed_root, fs::perms::owner_all));
+  FM_CHECK(make_directories(s));
   FM_TRY(s.store, open_rocks_state_store({s.config.data_dir + "/state", false}));
   FM_TRY(s.journal, journal::open(*s.store));
   s.artifacts = std::make_unique<artifact_store>(s.config.data_dir + "/artifacts");
   FM_CHECK(clear_scratch(s));
   FM_CHECK(collect_artifacts(s));
-  FM_CHECK(open_buckets(s));
-  s.children = std::make_unique<child_host>(child_host::options{s.config.media_program, true});
-  spdlog::info("sandbox: {}", s.children->sandbox().summary);
-  if (!s.children->fingerprint())
-    return fail(errc::io_failed, "{} does not run: {}", s.config.media_program,
-                s.children->fingerprint().error().message);
-  i->start_actors();
+  FM_CHECK(open_buckets(s, [&](const auto& name, const auto& path) {
+    return known_sentinel(s, name, path);
+  }));
+  FM_CHECK(start_children(s));
+  FM_CHECK(i->start_actors());
   return std::unique_ptr<node>{new node(std::move(i))};
 }
 

@@ -19,7 +19,8 @@ void grant(self_ptr self, node_services* services) {
       continue;
     s.reserved[g.worker] = {++s.last_grant, offered.mapped().address()};
     self->send(offered.mapped(), worker_granted{g.shard.index, g.worker, g.node,
-                                                s.workers.at(g.worker), s.last_grant});
+                                                s.fingerprints[g.node], s.workers.at(g.worker),
+                                                s.last_grant});
   }
 }
 
@@ -52,11 +53,37 @@ bool lose_worker(self_ptr self, const caf::actor_addr& who) {
   return true;
 }
 
+scheduler_node this_machine(const node_services& services, const std::string& name) {
+  scheduler_node n;
+  n.name = name;
+  n.memory_bytes = services.config.memory_bytes;
+  if (services.children)
+    n.fingerprint = services.children->fingerprint().value_or("");
+  for (const auto& [bucket, directory] : services.config.buckets)
+    n.buckets.push_back(bucket);
+  return n;
+}
+
+void know(scheduler_state& s, scheduler_node n) {
+  s.fingerprints[n.name] = n.fingerprint;
+  s.core.set_node(std::move(n));
+}
+
+void join(scheduler_state& s, const node_services& services, const worker_joined& m) {
+  s.key_of[m.worker.address()] = m.slot.key;
+  s.workers[m.slot.key] = m.worker;
+  // A node that nobody has told of is this machine.
+  if (!s.core.has_node(m.slot.node))
+    know(s, this_machine(services, m.slot.node));
+  if (!m.holds)
+    return s.core.add_worker(m.slot);
+  s.reserved[m.slot.key] = {0, {}};
+  s.core.add_worker(m.slot, reservation{*m.holds});
+}
+
 } // namespace
 
 caf::behavior scheduler_actor(self_ptr self, node_services* services) {
-  auto memory = services->config.memory_bytes;
-  self->state.core = scheduler{scheduler::options{memory, microseconds{60'000'000}}};
   self->set_down_handler([=](caf::down_msg& down) {
     if (!lose_worker(self, down.source))
       forget(self, down.source);
@@ -66,10 +93,16 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
   return {
       [=](worker_joined& m) {
         self->monitor(m.worker);
-        self->state.key_of[m.worker.address()] = m.slot.key;
-        self->state.workers[m.slot.key] = m.worker;
-        self->state.core.add_worker(m.slot);
+        join(self->state, *services, m);
         grant(self, services);
+      },
+      [=](node_known& m) {
+        know(self->state, std::move(m.node));
+        grant(self, services);
+      },
+      [=](const node_forgotten& m) {
+        self->state.core.remove_node(m.name);
+        self->state.fingerprints.erase(m.name);
       },
       [=](const worker_idle& m) {
         auto& reserved = self->state.reserved;

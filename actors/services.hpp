@@ -14,6 +14,23 @@
 
 namespace framemill {
 
+/// What a node does. An all-in-one node has all roles.
+struct node_roles {
+  bool coordinator = true; ///< owns the state; with it come gateway and watchers
+  bool gateway = true;     ///< answers the API
+  bool worker = true;      ///< has slots
+};
+
+/// A node's place in a cluster.
+struct cluster_config {
+  std::string listen;           ///< coordinator: HOST:PORT of the control plane; "" = alone
+  std::uint16_t enrolment_port = 0; ///< 0 = listen's + 1 (any, when that is 0)
+  std::uint16_t data_port = 0;  ///< 0 = listen's + 2 (any, when that is 0)
+  std::string join;             ///< worker: HOST:PORT of the enrolment desk, at first
+  std::string token;            ///< worker: at first
+  std::map<std::string, std::string> via; ///< for fault drills: control, data → HOST:PORT
+};
+
 /// What an operator decides about a node; `framemilld` reads it from TOML and
 /// the command line (docs/operations.md).
 struct node_config {
@@ -27,6 +44,8 @@ struct node_config {
   std::chrono::milliseconds settle_quiet{2000}; ///< without a close hint
   std::chrono::milliseconds stall_limit{60000}; ///< a watermark must move within
   bool allow_faults = false;         ///< fail points may be armed
+  node_roles roles;
+  cluster_config cluster;
 };
 [[nodiscard]] result<void> validate(const node_config& c);
 
@@ -64,6 +83,7 @@ struct node_counters {
 
 /// What all actors of a node share; outlives them. Everything in it is
 /// thread-safe or immutable after start.
+/// A worker node has no store and no journal.
 struct node_services {
   node_config config;
   std::unique_ptr<state_store> store;

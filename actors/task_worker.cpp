@@ -157,6 +157,7 @@ child_listener listener_for(self_ptr self, std::uint64_t serial) {
 void execute(self_ptr self, node_services* services, assignment a) {
   auto& s = self->state;
   s.job = std::move(a);
+  s.job->memory_bytes = std::min(s.job->memory_bytes, services->config.memory_bytes);
   s.outcome = {};
   s.outcome.epoch = s.job->epoch;
   s.has_result = s.stalled = false;

@@ -86,10 +86,9 @@ void show(const context& c, bool always) {
 
 /// Actions of durable steps, in the order of the steps.
 void flush(const context& c) {
-  auto& pending = c.state().pending;
-  while (!pending.empty() && pending.front().durable) {
-    auto step = std::move(pending.front());
-    pending.pop_front();
+  auto& steps = c.state().steps;
+  while (steps.ready()) {
+    auto step = steps.take();
     for (auto point : step.passed)
       fail_point(point);
     for (const auto& a : step.actions)
@@ -102,16 +101,15 @@ bool is_empty(const changes& r) {
 }
 
 void apply(const context& c, run_machine::step step) {
-  auto& s = c.state();
-  s.pending.push_back({++s.last_token, is_empty(step.record), std::move(step.actions),
-                       passed_by(step.record)});
-  if (s.pending.back().durable)
+  const bool empty = is_empty(step.record);
+  auto token = c.state().steps.add({std::move(step.actions), passed_by(step.record)}, empty);
+  if (empty)
     return flush(c);
   fail_point("before.commit");
   if (!c.machine().finished())
     show(c, true); // an end is shown when it is durable
   auto me = caf::actor_cast<caf::actor>(c.self);
-  c.services->journal->commit(std::move(step.record), [me, token = s.last_token](result<void> r) {
+  c.services->journal->commit(std::move(step.record), [me, token](result<void> r) {
     caf::anon_send(me, committed{token, std::move(r)});
   });
 }
@@ -133,19 +131,20 @@ void act_on(const context& c, const offer_shard& a) {
   offer.first = shard.role == shard_role::audio || shard.role == shard_role::probe;
   offer.cost = shard.cost;
   offer.memory_bytes = shard.memory_bytes;
-  if (!shard.attempts.empty() && shard.attempts.back().failure
-      && retry_of(shard.attempts.back().failure->code) == retry_class::elsewhere)
-    offer.avoid_node = shard.attempts.back().node;
+  offer.avoid_nodes = nodes_to_avoid(shard);
+  offer.bucket = run.object.bucket;
+  if (encodes(shard.role))
+    offer.fingerprint = run.fingerprint;
   c.self->send(c.state().scheduler,
                offer_work{std::move(offer), caf::actor_cast<caf::actor>(c.self)});
 }
 
-assignment assignment_for(const context& c, std::uint32_t index) {
+assignment assignment_for(const context& c, std::uint32_t index, std::uint32_t epoch) {
   const auto& machine = c.machine();
   const auto& shard = machine.shards()[index];
   assignment a;
   a.shard = shard.id;
-  a.epoch = shard.epoch;
+  a.epoch = epoch;
   a.request = shard.request;
   if (shard.request.source_bytes > 0 || shard.role == shard_role::probe)
     a.source = machine.run().object;
@@ -153,7 +152,7 @@ assignment assignment_for(const context& c, std::uint32_t index) {
     for (const auto& f : machine.shards()[need].files)
       a.inputs.push_back({f.name, f.sha256});
   a.inputs.insert(a.inputs.end(), shard.assets.begin(), shard.assets.end());
-  a.memory_bytes = std::min(shard.request.memory_bytes_max, c.services->config.memory_bytes);
+  a.memory_bytes = shard.request.memory_bytes_max;
   a.reply_to = caf::actor_cast<caf::actor>(c.self);
   return a;
 }
@@ -163,22 +162,34 @@ void act_on(const context& c, const decline_worker& a) {
     c.self->send(c.state().scheduler, worker_idle{a.worker, lease.mapped().grant});
 }
 
+void watch(const context& c, const caf::actor& worker) {
+  if (c.state().watched.insert(worker.address()).second)
+    c.self->monitor(worker);
+}
+
 void act_on(const context& c, const start_shard& a) {
-  if (c.machine().shards()[a.shard].state != shard_state::leased)
+  if (!c.machine().is_live(a.shard, a.epoch))
     return act_on(c, decline_worker{a.worker}); // stopped meanwhile
   auto lease = c.state().granted.extract(a.worker).mapped();
-  auto job = assignment_for(c, a.shard);
+  auto job = assignment_for(c, a.shard, a.epoch);
   job.grant = lease.grant;
-  if (c.state().watched.insert(lease.handle.address()).second)
-    c.self->monitor(lease.handle);
+  watch(c, lease.handle);
   c.self->send(lease.handle, std::move(job));
-  c.state().leases[a.shard] = std::move(lease);
+  c.state().leases[{a.shard, a.epoch}] = std::move(lease);
 }
 
 void act_on(const context& c, const stop_shard& a) {
-  const auto& shard = c.machine().shards()[a.shard];
-  if (auto lease = c.state().leases.find(a.shard); lease != c.state().leases.end())
-    c.self->send(lease->second.handle, stop_attempt{shard.id, shard.epoch});
+  auto lease = c.state().leases.find({a.shard, a.epoch});
+  if (lease != c.state().leases.end())
+    c.self->send(lease->second.handle, stop_attempt{{c.machine().run().id, a.shard}, a.epoch});
+}
+
+void act_on(const context& c, const await_lease& a) {
+  for (const auto& attempt : c.machine().shards()[a.shard].attempts)
+    if (attempt.epoch == a.epoch)
+      c.self->send(c.state().membership,
+                   claim_lease{{c.machine().run().id, a.shard}, a.epoch, attempt.node,
+                               caf::actor_cast<caf::actor>(c.self)});
 }
 
 void act_on(const context& c, const withdraw_shard& a) {
@@ -244,22 +255,19 @@ void retry_publishing(const context& c, std::uint32_t job, const error& e) {
     apply(c, c.machine().publish_failed(c.now(), job, e));
 }
 
-bool is_current(const context& c, std::uint32_t shard, std::uint32_t epoch) {
-  const auto& shards = c.machine().shards();
-  return shard < shards.size() && shards[shard].epoch == epoch;
-}
-
-/// A TASK WORKER died, and what it worked on with it.
+/// A TASK WORKER died, and what it worked on with it; or its node is gone.
 void break_leases(const context& c, const caf::actor_addr& worker) {
   c.state().watched.erase(worker);
-  std::vector<std::uint32_t> broken;
-  for (const auto& [shard, lease] : c.state().leases)
+  std::vector<std::pair<workflow_state::attempt, std::string>> broken;
+  for (const auto& [attempt, lease] : c.state().leases)
     if (lease.handle.address() == worker)
-      broken.push_back(shard);
-  for (auto shard : broken) {
-    c.state().leases.erase(shard);
-    apply(c, c.machine().lease_broken(c.now(), shard, c.machine().shards()[shard].epoch,
-                                      {errc::worker_crashed, "the worker died", {}}));
+      broken.emplace_back(attempt, lease.node);
+  for (const auto& [attempt, node] : broken) {
+    c.state().leases.erase(attempt);
+    auto why = node == c.services->config.name ? "the worker died"
+                                               : fmt::format("node {} was lost", node);
+    apply(c, c.machine().lease_broken(c.now(), attempt.first, attempt.second,
+                                      {errc::lease_lost, std::move(why), {}}));
   }
 }
 
@@ -280,6 +288,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   self->state.scheduler = places.scheduler;
   self->state.publisher = places.publisher;
   self->state.coordinator = places.coordinator;
+  self->state.membership = places.membership;
   tolerate_strangers(self, "WORKFLOW");
   self->set_exception_handler([run](std::exception_ptr& p) -> caf::error {
     try {
@@ -297,28 +306,46 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   }
   self->state.machine.emplace(std::move(*machine));
   pin_artifacts(c);
-  apply(c, c.machine().start(c.now(), [=](std::string_view sha) {
-          // Hashed, not only looked for: a disk may have lost more than names.
-          return services->artifacts->verify(sha).has_value();
-        }));
+  auto has_artifact = [=](std::string_view sha) {
+    // Hashed, not only looked for: a disk may have lost more than names.
+    return services->artifacts->verify(sha).has_value();
+  };
+  auto may_live_on = [=](const attempt_record& a) {
+    return places.membership && a.node != services->config.name;
+  };
+  apply(c, c.machine().start(c.now(), has_artifact, may_live_on));
   self->set_down_handler([=](const caf::down_msg& down) { break_leases(c, down.source); });
   return {
       [=](const worker_granted& m) {
-        self->state.granted[m.worker] = {m.worker, m.handle, m.grant};
-        apply(c, c.machine().granted(c.now(), m.shard, m.worker, m.node));
+        self->state.granted[m.worker] = {m.node, m.handle, m.grant};
+        apply(c, c.machine().granted(c.now(), m.shard, m.worker, m.node, m.fingerprint));
       },
       [=](const attempt_moved& m) {
-        if (!is_current(c, m.shard, m.epoch))
+        if (!c.machine().is_live(m.shard, m.epoch))
           return;
         self->state.meter.moved(c.now(), m.shard, m.mark);
         show(c, false);
       },
       [=](attempt_ended& m) {
-        if (is_current(c, m.shard, m.outcome.epoch)) {
+        self->state.leases.erase({m.shard, m.outcome.epoch});
+        if (c.machine().is_live(m.shard, m.outcome.epoch)) {
           self->state.meter.ended(m.shard);
-          self->state.leases.erase(m.shard);
+          for (const auto& f : m.outcome.result.files) // from afar, nobody has yet
+            services->pins.pin(run, f.sha256);
         }
         apply(c, c.machine().attempt_finished(c.now(), m.shard, std::move(m.outcome)));
+      },
+      [=](const lease_found& m) {
+        if (!c.machine().is_live(m.shard, m.epoch)) {
+          self->send(m.handle, stop_attempt{{run, m.shard}, m.epoch});
+          return;
+        }
+        watch(c, m.handle);
+        self->state.leases[{m.shard, m.epoch}] = {"", m.handle, m.grant};
+      },
+      [=](const lease_missing& m) {
+        apply(c, c.machine().lease_broken(c.now(), m.shard, m.epoch,
+                                          {errc::lease_lost, m.why, {}}));
       },
       [=](publish_done& m) {
         if (m.files)
@@ -350,9 +377,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
           self->quit(workflow_store_failed);
           return;
         }
-        for (auto& p : self->state.pending)
-          if (p.token == m.token)
-            p.durable = true;
+        self->state.steps.written(m.token);
         flush(c);
       },
   };

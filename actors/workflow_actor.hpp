@@ -2,16 +2,17 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/services.hpp"
+#include "actors/step_queue.hpp"
 #include "cluster/progress_meter.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/sec.hpp>
 #include <caf/stateful_actor.hpp>
 
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 
 namespace framemill {
 
@@ -24,22 +25,20 @@ struct workflow_state {
   std::optional<run_machine> machine;
   progress_meter meter;
   caf::actor scheduler, publisher, coordinator;
-  /// Steps on their way to disk, oldest first; actions wait for their commit.
-  struct pending_step {
-    std::uint64_t token = 0;
-    bool durable = false;
+  caf::actor membership; ///< empty: this node is alone
+  struct consequence {
     std::vector<run_action> actions;
-    std::vector<std::string_view> passed; ///< fail points this step passes
+    std::vector<std::string_view> passed; ///< fail points the step passes
   };
-  std::deque<pending_step> pending;
-  std::uint64_t last_token = 0;
+  step_queue<consequence> steps;
   struct lease {
-    worker_key worker = 0;
+    std::string node;
     caf::actor handle;
     grant_number grant = 0;
   };
   std::map<worker_key, lease> granted;   ///< until the step that takes or declines it is durable
-  std::map<std::uint32_t, lease> leases; ///< by shard: what its worker was told to do
+  using attempt = std::pair<std::uint32_t, std::uint32_t>; ///< shard, epoch
+  std::map<attempt, lease> leases; ///< what the workers were told to do
   std::set<caf::actor_addr> watched;     ///< workers of leases, once each
   int plan_attempts = 0;
   std::map<std::uint32_t, int> publish_attempts;  ///< by job
@@ -49,6 +48,7 @@ struct workflow_state {
 
 struct workflow_places {
   caf::actor scheduler, publisher, coordinator;
+  caf::actor membership = {}; ///< empty: this node is alone
 };
 
 /// Why it quits when the store refused a step: not the run's fault.

@@ -26,6 +26,19 @@ public:
       status = fail_field(errc::malformed, std::string{key}, "{}{}: `{}` has the wrong type",
                           where_, line_of(*node), key);
   }
+  void read(std::string_view key, std::vector<std::string>& to) {
+    known_.insert(std::string{key});
+    const auto* node = table_.get(key);
+    if (node == nullptr || !status)
+      return;
+    const auto* items = node->as_array();
+    for (std::size_t i = 0; items != nullptr && i < items->size(); ++i)
+      if (auto text = items->get(i)->value_exact<std::string>())
+        to.push_back(*text);
+    if (items == nullptr || to.size() != items->size())
+      status = fail_field(errc::malformed, std::string{key}, "{}{}: `{}` must list words",
+                          where_, line_of(*node), key);
+  }
   template <class Duration>
   void read_seconds(std::string_view key, Duration& to) {
     double seconds = 0;
@@ -37,7 +50,8 @@ public:
       read(key, seconds);
     }
     if (table_.contains(key) && status)
-      to = Duration{static_cast<std::int64_t>(seconds * 1000)};
+      to = std::chrono::duration_cast<Duration>(
+          std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)});
   }
   void allow(std::string_view key) { known_.insert(std::string{key}); }
   void refuse_unknown() {
@@ -81,9 +95,25 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   r.read_seconds("scan_interval_seconds", n.scan_interval);
   r.read_seconds("settle_seconds", n.settle_quiet);
   r.read_seconds("stall_seconds", n.stall_limit);
+  std::vector<std::string> roles;
+  r.read("role", roles);
+  r.read("cluster_listen", n.cluster.listen);
+  std::int64_t enrolment_port = 0, data_port = 0;
+  r.read("enrolment_port", enrolment_port);
+  r.read("data_port", data_port);
+  r.read("join", n.cluster.join);
+  r.read("token", n.cluster.token);
+  r.read_seconds("drain_seconds", into.drain_patience);
   r.allow("bucket");
   r.refuse_unknown();
   FM_CHECK(r.status);
+  if (!roles.empty())
+    FM_CHECK(read_roles(fmt::format("{}", fmt::join(roles, ",")), n.roles));
+  for (auto [port, key] : {std::pair{enrolment_port, "enrolment_port"}, {data_port, "data_port"}})
+    if (port < 0 || port > 65535)
+      return fail_field(errc::invalid_argument, key, "{}: {} must be 0 to 65535", path, key);
+  n.cluster.enrolment_port = static_cast<std::uint16_t>(enrolment_port);
+  n.cluster.data_port = static_cast<std::uint16_t>(data_port);
   n.slots = static_cast<int>(slots);
   n.memory_bytes = memory_mib << 20;
   const auto* buckets = file["bucket"].as_array();
@@ -112,6 +142,41 @@ result<void> add_bucket(const std::string& text, node_config& into) {
     return fail_field(errc::malformed, "bucket", "`{}` is not NAME=PATH", text);
   auto path = std::filesystem::absolute(text.substr(at + 1)).lexically_normal().string();
   into.buckets[text.substr(0, at)] = path;
+  return {};
+}
+
+result<void> read_roles(const std::string& text, node_roles& into) {
+  node_roles out{false, false, false};
+  for (std::size_t at = 0; at <= text.size();) {
+    auto end = std::min(text.find(',', at), text.size());
+    auto role = text.substr(at, end - at);
+    at = end + 1;
+    if (role == "coordinator")
+      out.coordinator = true;
+    else if (role == "gateway")
+      out.gateway = true;
+    else if (role == "worker")
+      out.worker = true;
+    else
+      return fail_field(errc::invalid_argument, "role",
+                        "`{}` is not a role: coordinator, gateway, worker", role);
+  }
+  if (out.gateway != out.coordinator)
+    return fail_field(errc::unsupported, "role",
+                      "coordinator and gateway are one process: name both");
+  into = out;
+  return {};
+}
+
+result<void> add_via(const std::string& text, node_config& into) {
+  auto at = text.find('=');
+  auto plane = text.substr(0, at);
+  if (at == std::string::npos || (plane != "control" && plane != "data"))
+    return fail_field(errc::malformed, "cluster-via", "`{}` is not control=… or data=HOST:PORT",
+                      text);
+  if (!into.allow_faults)
+    return fail_field(errc::invalid_argument, "cluster-via", "--cluster-via needs --allow-faults");
+  into.cluster.via[plane] = text.substr(at + 1);
   return {};
 }
 

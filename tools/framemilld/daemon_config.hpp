@@ -14,12 +14,17 @@ struct daemon_config {
   std::string api_listen = "127.0.0.1:8700";
   std::string log_level = "info";
   std::string fail_point; ///< NAME[:N]; needs allow_faults
+  std::chrono::seconds drain_patience{120}; ///< of a worker that is told to stop
 };
 
 /// Errors name the file, line and key. Unknown keys are errors.
 [[nodiscard]] result<void> read_config_file(const std::string& path, daemon_config& into);
 /// `NAME=PATH`.
 [[nodiscard]] result<void> add_bucket(const std::string& text, node_config& into);
+/// `coordinator,gateway,worker`: which there are. A coordinator is a gateway.
+[[nodiscard]] result<void> read_roles(const std::string& text, node_roles& into);
+/// `control=HOST:PORT` or `data=HOST:PORT`; needs allow_faults.
+[[nodiscard]] result<void> add_via(const std::string& text, node_config& into);
 /// With no bucket named anywhere: `media` below the data directory.
 [[nodiscard]] result<void> add_default_bucket(node_config& into);
 

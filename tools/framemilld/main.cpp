@@ -1,5 +1,6 @@
 #include "actors/fail_points.hpp"
 #include "actors/node.hpp"
+#include "actors/worker_node.hpp"
 #include "api/server.hpp"
 #include "tools/framemilld/credentials.hpp"
 #include "tools/framemilld/daemon_config.hpp"
@@ -57,6 +58,23 @@ struct stop_signals {
   }
 };
 
+/// A worker's whole life.
+int work(const daemon_config& config, const stop_signals& signals) {
+  auto node = worker_node::start(config.node);
+  if (!node)
+    return die(node.error());
+  spdlog::info("framemilld: worker {}, data in {}", (*node)->services().config.name,
+               (*node)->services().config.data_dir);
+  std::fprintf(stderr, "framemilld: ready\n");
+  auto which = signals.wait();
+  spdlog::info("framemilld: stopping on {}", which == SIGINT ? "SIGINT" : "SIGTERM");
+  if (which == SIGTERM)
+    (*node)->leave(config.drain_patience);
+  node->reset();
+  std::fflush(nullptr);
+  std::_Exit(0);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -71,10 +89,21 @@ int main(int argc, char** argv) {
   std::vector<std::string> buckets;
   int slots = 0;
   bool list_fail_points = false, allow_faults = false;
+  std::string roles, name, cluster_listen, join, token;
+  std::vector<std::string> via;
   app.add_option("--config", file, "TOML file; the options below win over it");
   app.add_option("--data-dir", data_dir, "where state lives (default ./framemill-data)");
   app.add_option("--api-listen", api_listen, "HOST:PORT of the API (default 127.0.0.1:8700)");
   app.add_option("--bucket", buckets, "NAME=PATH, a directory as a bucket; repeatable");
+  app.add_option("--role", roles,
+                 "coordinator, gateway, worker, joined by commas (default: all of them)");
+  app.add_option("--name", name, "of this node (default: the host's)");
+  app.add_option("--cluster-listen", cluster_listen,
+                 "HOST:PORT where workers connect (default: none, this node is alone)");
+  app.add_option("--join", join, "HOST:PORT that `framemill node join-token` prints");
+  app.add_option("--token", token, "what `framemill node join-token` prints");
+  app.add_option("--cluster-via", via,
+                 "control=HOST:PORT or data=HOST:PORT: dial there (fault drills)");
   app.add_option("--slots", slots, "children at once (default: one per core)");
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error");
   app.add_flag("--allow-faults", allow_faults, "fail points may be armed");
@@ -99,11 +128,27 @@ int main(int argc, char** argv) {
   if (slots > 0)
     config.node.slots = slots;
   config.node.allow_faults |= allow_faults;
+  if (!roles.empty())
+    if (auto r = read_roles(roles, config.node.roles); !r)
+      return die(r.error());
+  if (!name.empty())
+    config.node.name = name;
+  if (!cluster_listen.empty())
+    config.node.cluster.listen = cluster_listen;
+  if (!join.empty())
+    config.node.cluster.join = join;
+  if (!token.empty())
+    config.node.cluster.token = token;
+  for (const auto& v : via)
+    if (auto r = add_via(v, config.node); !r)
+      return die(r.error());
   for (const auto& b : buckets)
     if (auto r = add_bucket(b, config.node); !r)
       return die(r.error());
-  if (auto r = add_default_bucket(config.node); !r)
-    return die(r.error());
+  const bool coordinates = config.node.roles.coordinator;
+  if (coordinates)
+    if (auto r = add_default_bucket(config.node); !r)
+      return die(r.error());
   spdlog::set_level(spdlog::level::from_str(config.log_level));
   if (!fail_point_text.empty()) {
     if (!config.node.allow_faults)
@@ -112,6 +157,8 @@ int main(int argc, char** argv) {
   }
 
   stop_signals signals;
+  if (!coordinates)
+    return work(config, signals);
   auto node = node::start(config.node);
   if (!node)
     return die(node.error());

@@ -1,0 +1,518 @@
+#include "actors/membership_actor.hpp"
+
+#include "actors/manners.hpp"
+#include "actors/remote_worker.hpp"
+#include "core/codec.hpp"
+#include "storage/records.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+#include <fcntl.h>
+
+#include <filesystem>
+#include <random>
+
+namespace framemill {
+
+namespace {
+
+using self_ptr = caf::stateful_actor<membership_state>*;
+constexpr std::chrono::milliseconds tick_every{100};
+/// A restarted coordinator waits this long for nodes that hold leases.
+constexpr microseconds claims_last{5'000'000};
+constexpr microseconds order_patience{60'000'000};
+
+result<int> open_for_reading(const std::string& path) {
+  auto fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  return fd < 0 ? result<int>{fail_errno(errno, path)} : result<int>{fd};
+}
+
+data_source source_of(node_services& services) {
+  data_source out;
+  out.open_object = [&services](const object_ref& object) -> result<int> {
+    FM_TRY(auto* bucket, services.find_bucket(object.bucket));
+    FM_TRY(auto file, bucket->open(object));
+    return file.release();
+  };
+  out.open_artifact = [&services](const std::string& sha256) {
+    return open_for_reading(services.artifacts->path_of(sha256));
+  };
+  out.adopt_artifact = [&services](const std::string& path, const std::string& sha256) {
+    return services.artifacts->adopt(path, sha256);
+  };
+  out.incoming_directory = services.config.data_dir + "/incoming";
+  return out;
+}
+
+// ---- Speaking ----------------------------------------------------------------------
+
+void put(membership_state& s, connection_key to, std::uint64_t sequence, cluster_message word) {
+  envelope e;
+  e.term = s.life.term;
+  e.sequence = sequence;
+  e.body = std::move(word);
+  s.hub->send(to, encode(e));
+}
+
+void refuse(membership_state& s, connection_key c, const std::string& reason, bool final) {
+  if (!reason.empty())
+    put(s, c, 1, node_refused{reason, final});
+  s.hub->drop(c);
+}
+
+void welcome(membership_state& s, const std::string& name, connection_key c) {
+  auto& node = s.nodes[name];
+  node.connection = c;
+  node.sequence = 0;
+  s.say(name, node_welcome{s.life.cluster, s.endpoints.data});
+}
+
+void tell_scheduler(membership_state& s, const std::string& name) {
+  const auto* record = s.core->find(name);
+  if (record == nullptr)
+    return;
+  const auto& facts = record->facts;
+  scheduler_node n;
+  n.name = name;
+  n.memory_bytes = facts.memory_bytes;
+  n.scratch_bytes = facts.scratch_bytes;
+  n.labels = record->labels;
+  n.fingerprint = facts.fingerprint;
+  n.devices = facts.devices;
+  for (const auto& b : facts.buckets)
+    n.buckets.push_back(b.name);
+  n.takes_work = s.core->takes_work(name) && facts.self_test.empty();
+  if (!facts.self_test.empty())
+    n.why_not = "its self-test failed: " + facts.self_test;
+  else if (record->mode == node_mode::active)
+    n.why_not = "it is stopping";
+  else
+    n.why_not = fmt::format("it is {}{}{}", to_string(record->mode),
+                            record->mode_reason.empty() ? "" : ": ", record->mode_reason);
+  s.self->send(s.scheduler, node_known{std::move(n)});
+}
+
+// ---- Leases of a former life ---------------------------------------------------------
+
+void forget_claim(membership_state& s, const shard_id& shard, const std::string& why) {
+  auto claim = s.claims.extract(shard);
+  if (!claim.empty())
+    s.self->send(claim.mapped().reply_to,
+                 lease_missing{shard.index, claim.mapped().epoch, why});
+}
+
+/// The run asks for its lease: the outcome may have come before it, or the node.
+void claim(membership_state& s, const claim_lease& m) {
+  if (auto early = s.unclaimed.extract(m.shard);
+      !early.empty() && early.mapped().epoch == m.epoch) {
+    s.self->send(m.reply_to, attempt_ended{m.shard.index, std::move(early.mapped())});
+    return;
+  }
+  s.claims[m.shard] = m;
+  auto node = s.nodes.find(m.node);
+  if (node == s.nodes.end())
+    return; // it may still come
+  auto place = node->second.places.find(m.shard);
+  if (place == node->second.places.end() || place->second.epoch != m.epoch)
+    return forget_claim(s, m.shard, fmt::format("node {} does not hold it", m.node));
+  const auto& slot = node->second.slots.at(place->second.slot);
+  s.self->send(slot, slot_claimed{m.reply_to});
+  s.self->send(m.reply_to, lease_found{m.shard.index, m.epoch, slot, 0});
+  s.claims.erase(m.shard);
+}
+
+/// What the node says it holds, of `shard`.
+const held_attempt* find_held(const std::vector<held_attempt>& held, const shard_id& shard,
+                              std::uint32_t epoch) {
+  for (const auto& h : held)
+    if (h.shard == shard && h.epoch == epoch)
+      return &h;
+  return nullptr;
+}
+
+// ---- What the core wants done ----------------------------------------------------------
+
+/// The slots of a new life. What it holds of a former one of ours is kept while
+/// leases may still be claimed, and stopped otherwise.
+void act_on(membership_state& s, const node_came& a) {
+  welcome(s, a.name, a.connection);
+  auto& node = s.nodes.at(a.name);
+  auto hello = s.hellos.extract(a.connection);
+  auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
+  const auto now = s.services->clock.now();
+  const auto& facts = s.core->find(a.name)->facts;
+  tell_scheduler(s, a.name);
+  std::map<std::uint32_t, held_attempt> in_slot;
+  for (const auto& h : held) {
+    if (h.ended)
+      continue; // told again now that it is welcome
+    if (h.slot < static_cast<std::uint32_t>(facts.slots) && now < s.claims_end)
+      in_slot[h.slot] = h;
+    else
+      s.say(a.name, stop_held{h.shard, h.epoch});
+  }
+  for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(facts.slots); ++i) {
+    remote_slot slot{{++s.last_key, a.name}, i, {}};
+    if (auto h = in_slot.find(i); h != in_slot.end()) {
+      slot.held = h->second;
+      node.places[h->second.shard] = {i, h->second.epoch};
+    }
+    node.slots.push_back(s.self->spawn(remote_worker, s.services, slot, s.scheduler,
+                                       caf::actor_cast<caf::actor>(s.self)));
+  }
+  // Those that wait for this node are answered now, or by an outcome to come.
+  std::vector<claim_lease> waiting;
+  for (const auto& [shard, c] : s.claims)
+    if (const auto* h = find_held(held, shard, c.epoch); c.node == a.name && !(h && h->ended))
+      waiting.push_back(c);
+  for (const auto& c : waiting)
+    claim(s, c);
+  spdlog::info("MEMBERSHIP: node {} is here with {} slots", a.name, facts.slots);
+}
+
+void act_on(membership_state& s, const node_returned& a) {
+  s.hellos.erase(a.connection);
+  welcome(s, a.name, a.connection);
+  spdlog::info("MEMBERSHIP: node {} is back", a.name);
+}
+
+void act_on(membership_state& s, const node_gone& a) {
+  auto node = s.nodes.extract(a.name);
+  s.self->send(s.scheduler, node_forgotten{a.name});
+  if (node.empty())
+    return;
+  for (const auto& slot : node.mapped().slots)
+    s.self->send_exit(slot, caf::exit_reason::user_shutdown);
+  spdlog::warn("MEMBERSHIP: node {} is gone: {}", a.name, a.why);
+}
+
+void act_on(membership_state& s, const node_changed& a) {
+  s.keys.set(s.core->admitted_keys());
+  if (s.nodes.contains(a.name))
+    tell_scheduler(s, a.name);
+}
+
+void act_on(membership_state& s, const refuse_connection& a) {
+  s.hellos.erase(a.connection);
+  refuse(s, a.connection, a.reason, a.final);
+}
+
+void act_on(membership_state& s, const stop_all_of& a) {
+  auto node = s.nodes.find(a.name);
+  if (node == s.nodes.end())
+    return;
+  for (const auto& slot : node->second.slots)
+    s.self->send(slot, vacate_slot{fmt::format("node {} was drained", a.name)});
+}
+
+void flush(membership_state& s) {
+  while (s.steps.ready()) {
+    auto step = s.steps.take();
+    s.keys.set(s.core->admitted_keys());
+    for (const auto& a : step.of_core)
+      std::visit([&](const auto& what) { act_on(s, what); }, a);
+    if (step.then)
+      step.then({});
+  }
+}
+
+// ---- Hearing ---------------------------------------------------------------------------
+
+void hear(membership_state& s, const frame_arrived& m, const std::string&, node_hello& hello) {
+  const auto now = s.services->clock.now();
+  s.hellos[m.connection] = hello.held;
+  s.apply(s.core->hello(now, m.connection, m.public_key, hello.name, hello.boot,
+                        std::move(hello.facts)));
+}
+
+void hear(membership_state& s, const frame_arrived&, const std::string& name, node_beat& beat) {
+  auto node = s.nodes.find(name);
+  if (node == s.nodes.end())
+    return;
+  node->second.held = beat.held;
+  std::vector<std::optional<held_attempt>> held(node->second.slots.size());
+  for (auto& h : beat.held) {
+    if (h.slot >= held.size())
+      continue;
+    if (!h.ended || !held[h.slot])
+      held[h.slot] = std::move(h);
+  }
+  for (std::size_t i = 0; i < held.size(); ++i)
+    s.self->send(node->second.slots[i], slot_seen{std::move(held[i])});
+}
+
+/// To the slot that waits for it, to the run that claims it, or to be refused.
+void hear(membership_state& s, const frame_arrived&, const std::string& name, node_outcome& m) {
+  auto node = s.nodes.find(name);
+  if (node == s.nodes.end())
+    return;
+  s.say(name, outcome_noted{m.shard, m.outcome.epoch});
+  auto claim = s.claims.find(m.shard);
+  if (claim != s.claims.end() && claim->second.epoch == m.outcome.epoch) {
+    s.self->send(claim->second.reply_to, attempt_ended{m.shard.index, std::move(m.outcome)});
+    s.claims.erase(claim);
+    return;
+  }
+  auto& places = node->second.places;
+  auto place = places.find(m.shard);
+  if (place != places.end() && place->second.epoch == m.outcome.epoch) {
+    s.self->send(node->second.slots.at(place->second.slot),
+                 slot_ended{m.shard, std::move(m.outcome)});
+    places.erase(place);
+  } else if (s.services->clock.now() < s.claims_end) {
+    s.unclaimed[m.shard] = std::move(m.outcome);
+  } else {
+    s.self->send(s.coordinator, late_outcome{m.shard, std::move(m.outcome)});
+  }
+}
+
+void hear(membership_state& s, const frame_arrived& m, const std::string&, node_leaving&) {
+  s.apply(s.core->left(s.services->clock.now(), m.connection));
+}
+
+void hear(membership_state& s, const frame_arrived&, const std::string&, node_report& m) {
+  auto order = s.orders.extract(m.order);
+  if (order.empty())
+    return;
+  if (m.failure)
+    order.mapped().done(failure{*m.failure});
+  else
+    order.mapped().done(std::move(m.text));
+}
+
+/// Words that only a coordinator says.
+template <class Other>
+void hear(membership_state& s, const frame_arrived& m, const std::string& name, Other&) {
+  spdlog::warn("MEMBERSHIP: node {} speaks like a coordinator; its connection is dropped", name);
+  s.hub->drop(m.connection);
+}
+
+void hear(membership_state& s, const frame_arrived& m) {
+  auto e = decode<envelope>(m.frame);
+  if (!e || e->version != 1) {
+    refuse(s, m.connection, e ? fmt::format("protocol {} is not spoken here", e->version)
+                              : e.error().message, true);
+    return;
+  }
+  const bool is_hello = std::holds_alternative<node_hello>(e->body);
+  if (!is_hello && (e->term != s.life.term || !s.core->heard(s.services->clock.now(), m.connection)))
+    return; // of a former life; its hello comes
+  auto name = s.core->name_of(m.connection).value_or("");
+  std::visit([&](auto& body) { hear(s, m, name, body); }, e->body);
+}
+
+// ---- Enrolling -----------------------------------------------------------------------
+
+void enrol(membership_state& s, const enrolment_asked& m) {
+  auto answer = [answer = m.answer](enrol_reply r) { answer(encode(r)); };
+  auto request = decode<enrol_request>(m.frame);
+  if (!request)
+    return answer({request.error(), {}, 0});
+  auto step = s.core->enrol(s.services->clock.now(), request->token_id, sha256_of(request->secret),
+                            request->name, m.public_key);
+  if (!step)
+    return answer({step.error(), {}, 0});
+  s.apply(std::move(*step), [&s, answer](result<void> r) {
+    enrol_reply reply;
+    reply.cluster = s.life.cluster;
+    reply.control_port = s.endpoints.control;
+    if (!r)
+      reply.failure = r.error();
+    answer(std::move(reply));
+  });
+}
+
+// ---- Beginning -----------------------------------------------------------------------
+
+result<membership> load(const node_services& services) {
+  std::vector<node_record> nodes;
+  std::vector<join_token_record> tokens;
+  FM_CHECK(scan_records<node_record>(*services.store, family::nodes, "", "", [&](node_record n) {
+    nodes.push_back(std::move(n));
+    return true;
+  }));
+  auto prefix = keys::join_token("");
+  FM_CHECK(scan_records<join_token_record>(*services.store, family::meta, prefix, prefix_end(prefix),
+                                           [&](join_token_record t) {
+                                             tokens.push_back(std::move(t));
+                                             return true;
+                                           }));
+  return membership{std::move(nodes), std::move(tokens), {}};
+}
+
+result<void> open_sockets(membership_state& s) {
+  auto me = caf::actor_cast<caf::actor>(s.self);
+  auto admit = [&s](std::string_view key) { return s.keys.judge(key); };
+  std::error_code ec;
+  std::filesystem::create_directories(s.services->config.data_dir + "/incoming", ec);
+  hub::listener listener;
+  listener.on_frame = [me](connection_key c, std::string key, std::string frame) {
+    caf::anon_send(me, frame_arrived{c, std::move(key), std::move(frame)});
+  };
+  listener.on_gone = [me](connection_key c) { caf::anon_send(me, connection_gone{c}); };
+  hub::options control{s.endpoints.host, s.endpoints.control, s.life.keys, admit};
+  FM_TRY(s.hub, hub::open(std::move(control), std::move(listener)));
+  FM_TRY(s.data, data_server::open({s.endpoints.host, s.endpoints.data, s.life.keys, admit,
+                                    source_of(*s.services)}));
+  FM_TRY(s.desk, enrolment_desk::open({s.endpoints.host, s.endpoints.enrolment, s.life.keys},
+                                      [me](std::string key, std::string frame,
+                                           enrolment_desk::answer answer) {
+                                        caf::anon_send(me, enrolment_asked{std::move(key),
+                                                                           std::move(frame),
+                                                                           std::move(answer)});
+                                      }));
+  s.endpoints.control = s.hub->port();
+  s.endpoints.data = s.data->port();
+  s.endpoints.enrolment = s.desk->port();
+  return {};
+}
+
+result<void> begin(membership_state& s) {
+  FM_TRY(auto core, load(*s.services));
+  s.core.emplace(std::move(core));
+  s.keys.set(s.core->admitted_keys());
+  s.claims_end = s.services->clock.now() + claims_last;
+  return open_sockets(s);
+}
+
+void give_up_claims(membership_state& s, timestamp now) {
+  if (now < s.claims_end)
+    return;
+  for (auto& [shard, outcome] : std::exchange(s.unclaimed, {}))
+    s.self->send(s.coordinator, late_outcome{shard, std::move(outcome)});
+  while (!s.claims.empty())
+    forget_claim(s, s.claims.begin()->first,
+                 fmt::format("node {} did not come back", s.claims.begin()->second.node));
+}
+
+void give_up_orders(membership_state& s, timestamp now) {
+  for (auto i = s.orders.begin(); i != s.orders.end();)
+    if (now >= i->second.until) {
+      i->second.done(fail(errc::timed_out, "node {} did not answer", i->second.node));
+      i = s.orders.erase(i);
+    } else {
+      ++i;
+    }
+}
+
+} // namespace
+
+void key_list::set(std::vector<std::string> keys) {
+  std::lock_guard lock{mutex_};
+  keys_ = {std::make_move_iterator(keys.begin()), std::make_move_iterator(keys.end())};
+}
+
+hub::options::verdict key_list::judge(std::string_view key) const {
+  std::lock_guard lock{mutex_};
+  return keys_.contains(key) ? hub::options::verdict::yes : hub::options::verdict::no;
+}
+
+result<coordinator_life> begin_term(node_services& services) {
+  coordinator_life out;
+  FM_TRY(out.keys, load_or_make_keys(services.config.data_dir + "/cluster.key"));
+  FM_TRY(auto id, services.store->find(family::meta, "cluster/id"));
+  FM_TRY(auto term, services.store->find(family::meta, "cluster/term"));
+  std::random_device random;
+  out.cluster = id.value_or(fmt::format("{:08x}{:08x}", random(), random()));
+  out.term = (term ? std::stoull(*term, nullptr, 16) : 0) + 1;
+  write_batch batch;
+  batch.put(family::meta, "cluster/id", out.cluster);
+  batch.put(family::meta, "cluster/term", keys::number(out.term));
+  FM_CHECK(services.store->commit_and_wait(std::move(batch)));
+  return out;
+}
+
+void membership_state::apply(membership::step step, std::function<void(result<void>)> then) {
+  const auto& r = step.record;
+  const bool empty = r.nodes.empty() && r.join_tokens.empty() && r.erased_join_tokens.empty()
+                     && r.events.empty();
+  auto token = steps.add({std::move(step.actions), std::move(then)}, empty);
+  if (empty)
+    return flush(*this);
+  services->journal->commit(std::move(step.record), [me = caf::actor_cast<caf::actor>(self),
+                                                     token](result<void> written) {
+    caf::anon_send(me, committed{token, std::move(written)});
+  });
+}
+
+void membership_state::say(const std::string& node, cluster_message word) {
+  auto entry = nodes.find(node);
+  if (entry == nodes.end())
+    return;
+  if (const auto* a = std::get_if<assign_attempt>(&word))
+    entry->second.places[a->shard] = {a->slot, a->epoch};
+  put(*this, entry->second.connection, ++entry->second.sequence, std::move(word));
+}
+
+void membership_state::order(const std::string& node, std::string what,
+                             std::vector<std::string> arguments,
+                             gateway::reply<std::string> done) {
+  if (core->find(node) == nullptr)
+    return done(fail_field(errc::not_found, "Node", "no node `{}`", node));
+  if (!nodes.contains(node))
+    return done(fail_field(errc::unavailable, "Node", "node {} is away", node));
+  orders[++last_order] = {node, std::move(done), services->clock.now() + order_patience};
+  say(node, node_order{last_order, std::move(what), std::move(arguments)});
+}
+
+caf::behavior
+membership_actor(self_ptr self, node_services* services, coordinator_life life,
+                 cluster_endpoints endpoints, caf::actor scheduler,
+                 std::shared_ptr<std::promise<result<cluster_endpoints>>> opened) {
+  auto& s = self->state;
+  s.self = self;
+  s.services = services;
+  s.scheduler = std::move(scheduler);
+  s.life = std::move(life);
+  s.endpoints = std::move(endpoints);
+  tolerate_strangers(self, "MEMBERSHIP");
+  if (auto r = begin(s); !r) {
+    opened->set_value(failure{r.error()});
+    self->quit(caf::sec::runtime_error);
+    return {};
+  }
+  opened->set_value(s.endpoints);
+  self->delayed_send(self, tick_every, membership_tick{});
+  return {
+      [=](const frame_arrived& m) { hear(self->state, m); },
+      [=](const connection_gone& m) {
+        auto& state = self->state;
+        state.hellos.erase(m.connection);
+        state.apply(state.core->disconnected(services->clock.now(), m.connection));
+      },
+      [=](const enrolment_asked& m) { enrol(self->state, m); },
+      [=](const membership_tick&) {
+        auto& state = self->state;
+        const auto now = services->clock.now();
+        state.apply(state.core->tick(now));
+        for (const auto& [name, node] : state.nodes)
+          state.say(name, coordinator_beat{});
+        give_up_claims(state, now);
+        give_up_orders(state, now);
+        self->delayed_send(self, tick_every, membership_tick{});
+      },
+      [=](tell_node& m) { self->state.say(m.node, std::move(m.word)); },
+      [=](const slot_used& m) {
+        auto& state = self->state;
+        auto node = state.nodes.find(m.node);
+        if (node == state.nodes.end())
+          return;
+        node->second.busy += m.change;
+        state.apply(state.core->load(services->clock.now(), m.node, node->second.busy));
+      },
+      [=](const claim_lease& m) { claim(self->state, m); },
+      [=](const membership_call& m) { (*m.call)(self->state); },
+      [=](const coordinator_known& m) { self->state.coordinator = m.coordinator; },
+      [=](const committed& m) {
+        if (!m.status)
+          spdlog::error("MEMBERSHIP: {}", m.status.error().message);
+        auto& state = self->state;
+        if (auto* step = state.steps.written(m.token); step && !m.status && step->then)
+          std::exchange(step->then, {})(m.status);
+        flush(state);
+      },
+  };
+}
+
+} // namespace framemill

@@ -1,0 +1,119 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+#include "actors/services.hpp"
+#include "actors/step_queue.hpp"
+#include "cluster/data_plane.hpp"
+#include "cluster/membership.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <functional>
+#include <future>
+#include <map>
+#include <mutex>
+#include <set>
+
+namespace framemill {
+
+/// The keys that the doorkeepers (ZAP) let in. Thread-safe.
+class key_list {
+public:
+  void set(std::vector<std::string> keys);
+  [[nodiscard]] hub::options::verdict judge(std::string_view key) const;
+
+private:
+  mutable std::mutex mutex_;
+  std::set<std::string, std::less<>> keys_;
+};
+
+/// Where a cluster listens.
+struct cluster_endpoints {
+  std::string host;
+  std::uint16_t control = 0;
+  std::uint16_t enrolment = 0;
+  std::uint16_t data = 0;
+};
+
+/// What a coordinator's life has in common with no other.
+struct coordinator_life {
+  std::string cluster;    ///< id, for ever
+  std::uint64_t term = 0; ///< of this life
+  key_pair keys;
+};
+/// Reads the cluster's id and begins a new term, durably.
+[[nodiscard]] result<coordinator_life> begin_term(node_services& services);
+
+/// MEMBERSHIP: who is in the cluster, and the ear and mouth of the coordinator.
+/// Owns the sockets (control, enrolment, data); one REMOTE WORKER per slot of
+/// each node that is here. What it decides is cluster/membership.hpp. It never
+/// touches a run: a node that is gone takes its REMOTE WORKERs with it.
+struct membership_state {
+  static inline const char* name = "membership";
+
+  caf::stateful_actor<membership_state>* self = nullptr;
+  node_services* services = nullptr;
+  caf::actor scheduler, coordinator;
+  coordinator_life life;
+  cluster_endpoints endpoints;
+  std::optional<membership> core;
+  key_list keys;
+  std::unique_ptr<framemill::hub> hub;
+  std::unique_ptr<enrolment_desk> desk;
+  std::unique_ptr<data_server> data;
+
+  struct action {
+    std::vector<membership_action> of_core;
+    std::function<void(result<void>)> then; ///< an answer that waited for the commit
+  };
+  step_queue<action> steps;
+
+  struct remote_node {
+    connection_key connection = 0;
+    std::vector<caf::actor> slots;
+    struct place {
+      std::uint32_t slot = 0;
+      std::uint32_t epoch = 0;
+    };
+    std::map<shard_id, place> places; ///< what it was told to do, where
+    std::uint64_t sequence = 0;
+    int busy = 0;
+    std::vector<held_attempt> held; ///< as last told
+  };
+  std::map<std::string, remote_node> nodes;                  ///< those that are here
+  std::map<connection_key, std::vector<held_attempt>> hellos; ///< until it came
+  std::map<shard_id, claim_lease> claims;                    ///< leases of a former life
+  std::map<shard_id, attempt_outcome> unclaimed; ///< outcomes that came before their claims
+  timestamp claims_end;
+  worker_key last_key = worker_key{1} << 32;
+  struct asked {
+    std::string node;
+    gateway::reply<std::string> done;
+    timestamp until;
+  };
+  std::map<std::uint64_t, asked> orders;
+  std::uint64_t last_order = 0;
+
+  // Verbs, used by handlers and by the gateway's calls (on this actor only).
+  void apply(membership::step step, std::function<void(result<void>)> then = {});
+  void order(const std::string& node, std::string what, std::vector<std::string> arguments,
+             gateway::reply<std::string> done);
+  void say(const std::string& node, cluster_message word);
+};
+
+/// COORDINATOR → MEMBERSHIP, once: where late outcomes go.
+struct coordinator_known {
+  caf::actor coordinator;
+};
+
+/// Opens the sockets on `endpoints` (ports of 0 are chosen) and says in
+/// `opened` where, or why not.
+[[nodiscard]] caf::behavior
+membership_actor(caf::stateful_actor<membership_state>* self, node_services* services,
+                 coordinator_life life, cluster_endpoints endpoints, caf::actor scheduler,
+                 std::shared_ptr<std::promise<result<cluster_endpoints>>> opened);
+
+} // namespace framemill
+
+FM_LOCAL_MESSAGE(coordinator_known)

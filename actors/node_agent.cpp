@@ -1,0 +1,308 @@
+#include "actors/node_agent.hpp"
+
+#include "actors/manners.hpp"
+#include "actors/node_orders.hpp"
+#include "actors/task_worker.hpp"
+#include "core/codec.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <random>
+
+namespace framemill {
+
+namespace {
+
+using self_ptr = caf::stateful_actor<node_agent_state>*;
+/// Silence of the coordinator after which the connection is made anew.
+constexpr microseconds silence_max{3'000'000};
+
+struct restart_slot {
+  std::uint32_t slot = 0;
+};
+
+} // namespace
+} // namespace framemill
+FM_LOCAL_MESSAGE(restart_slot)
+namespace framemill {
+namespace {
+
+// ---- Speaking ------------------------------------------------------------------------
+
+void say(node_agent_state& s, cluster_message word) {
+  envelope e;
+  e.sender = s.services->config.name;
+  e.term = s.term;
+  e.sequence = ++s.sequence;
+  e.body = std::move(word);
+  s.link->send(encode(e)); // what is lost is made up for by the next beat
+}
+
+std::int64_t scratch_free(const node_services& services) {
+  std::error_code ec;
+  return static_cast<std::int64_t>(std::filesystem::space(services.scratch_root, ec).available);
+}
+
+void say_hello(node_agent_state& s) {
+  s.sequence = 0;
+  s.welcome = false;
+  s.facts.scratch_bytes = scratch_free(*s.services);
+  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held()});
+}
+
+void beat(node_agent_state& s) {
+  if (!s.welcome)
+    return;
+  node_beat b;
+  b.held = s.book->held();
+  b.scratch_bytes = scratch_free(*s.services);
+  say(s, std::move(b));
+}
+
+// ---- The book's wishes -----------------------------------------------------------------
+
+void act_on(node_agent_state& s, const start_attempt& a) {
+  assignment job;
+  job.shard = a.order.shard;
+  job.epoch = a.order.epoch;
+  job.request = a.order.request;
+  job.source = a.order.source;
+  job.inputs = a.order.inputs;
+  job.memory_bytes = a.order.memory_bytes;
+  job.reply_to = caf::actor_cast<caf::actor>(s.self);
+  s.self->send(s.slots.at(a.order.slot).worker, std::move(job));
+}
+
+void act_on(node_agent_state& s, const kill_attempt& a) {
+  s.self->send(s.slots.at(a.slot).worker, stop_attempt{a.shard, a.epoch});
+}
+
+void act_on(node_agent_state& s, const tell_outcome& a) {
+  if (s.welcome)
+    say(s, a.outcome);
+}
+
+void act(node_agent_state& s, const std::vector<book_action>& actions) {
+  for (const auto& a : actions)
+    std::visit([&](const auto& what) { act_on(s, what); }, a);
+}
+
+// ---- Hearing -----------------------------------------------------------------------------
+
+void hear(node_agent_state& s, const node_welcome& m) {
+  if (m.cluster != s.place.cluster) {
+    spdlog::critical("NODE AGENT: the coordinator is of cluster {}, ours is {}", m.cluster,
+                     s.place.cluster);
+    return s.link->reconnect();
+  }
+  s.welcome = true;
+  data_client::options data;
+  data.host = s.place.host;
+  data.port = m.data_port;
+  data.server_key = s.place.server_key;
+  data.keys = s.keys;
+  if (auto via = via_of(*s.services, "data")) {
+    data.host = via->host;
+    data.port = via->port;
+  }
+  s.data->set(std::move(data));
+  spdlog::info("NODE AGENT: welcome in cluster {}, term {}", m.cluster, s.term);
+  act(s, s.book->welcomed());
+  if (s.leaving)
+    say(s, node_leaving{});
+}
+
+[[noreturn]] void refused_for_good(const std::string& why) {
+  spdlog::critical("NODE AGENT: the coordinator refuses this node: {}", why);
+  spdlog::default_logger()->flush();
+  std::_Exit(69); // EX_UNAVAILABLE; children die with us
+}
+
+void hear(node_agent_state&, const node_refused& m) {
+  if (m.final)
+    refused_for_good(m.reason);
+  spdlog::warn("NODE AGENT: refused for now: {}", m.reason);
+}
+
+void hear(node_agent_state&, const coordinator_beat&) {}
+
+void hear(node_agent_state& s, const assign_attempt& m) {
+  if (s.leaving) {
+    attempt_outcome refused;
+    refused.epoch = m.epoch;
+    refused.failure = error{errc::lease_lost,
+                            fmt::format("node {} is stopping", s.services->config.name), {}};
+    refused.exit = "not started";
+    return say(s, node_outcome{m.shard, std::move(refused)});
+  }
+  act(s, s.book->assigned(m));
+}
+
+void hear(node_agent_state& s, const stop_held& m) { act(s, s.book->stop(m.shard, m.epoch)); }
+
+void hear(node_agent_state& s, const outcome_noted& m) { s.book->noted(m.shard, m.epoch); }
+
+void hear(node_agent_state& s, const node_order& m) {
+  auto answer = carry_out(*s.services, m);
+  node_report report;
+  report.order = m.order;
+  if (answer)
+    report.text = std::move(*answer);
+  else
+    report.failure = answer.error();
+  say(s, std::move(report));
+}
+
+/// Words that only a node says.
+template <class Other>
+void hear(node_agent_state& s, const Other&) {
+  spdlog::warn("NODE AGENT: the coordinator speaks like a node");
+  s.link->reconnect();
+}
+
+void hear(node_agent_state& s, const std::string& frame) {
+  auto e = decode<envelope>(frame);
+  if (!e || e->version != 1) {
+    spdlog::error("NODE AGENT: {}", e ? "another protocol version" : e.error().message);
+    return s.link->reconnect();
+  }
+  if (e->term < s.term)
+    return; // a coordinator of the past
+  s.term = e->term;
+  s.heard = s.services->clock.now();
+  std::visit([&](const auto& body) { hear(s, body); }, e->body);
+}
+
+// ---- Slots -----------------------------------------------------------------------------
+
+void start_slot(node_agent_state& s, std::uint32_t index) {
+  auto me = caf::actor_cast<caf::actor>(s.self);
+  worker_slot slot{index + 1, s.services->config.name};
+  std::shared_ptr<supply> from = make_remote_supply(*s.services, s.data);
+  s.slots[index] = {s.self->spawn<caf::detached>(task_worker, s.services, slot, me, from)};
+  s.self->monitor(s.slots[index].worker);
+}
+
+std::optional<std::uint32_t> slot_of(const node_agent_state& s, const caf::actor_addr& worker) {
+  for (std::uint32_t i = 0; i < s.slots.size(); ++i)
+    if (s.slots[i].worker.address() == worker)
+      return i;
+  return std::nullopt;
+}
+
+/// A TASK WORKER died: so did its attempt; the slot gets another.
+void lose_slot(node_agent_state& s, const caf::actor_addr& worker) {
+  auto slot = slot_of(s, worker);
+  if (!slot)
+    return;
+  spdlog::error("NODE AGENT: the TASK WORKER of slot {} died; another starts", *slot);
+  attempt_outcome lost;
+  lost.failure = error{errc::worker_crashed, "the worker died", {}};
+  for (const auto& h : s.book->held())
+    if (h.slot == *slot && !h.ended) {
+      lost.epoch = h.epoch;
+      act(s, s.book->ended(*slot, std::move(lost)));
+      break;
+    }
+  start_slot(s, *slot);
+}
+
+void leave_if_done(node_agent_state& s) {
+  if (!s.leaving || !s.left || !s.book->empty())
+    return;
+  std::exchange(s.left, nullptr)->set_value();
+}
+
+result<void> open_link(node_agent_state& s) {
+  auto me = caf::actor_cast<caf::actor>(s.self);
+  link::options o;
+  o.host = s.place.host;
+  o.port = s.place.control_port;
+  o.server_key = s.place.server_key;
+  o.keys = s.keys;
+  if (auto via = via_of(*s.services, "control")) {
+    o.host = via->host;
+    o.port = via->port;
+  }
+  link::listener l;
+  l.on_up = [me] { caf::anon_send(me, link_up{}); };
+  l.on_frame = [me](std::string frame) { caf::anon_send(me, link_frame{std::move(frame)}); };
+  l.on_down = [me](std::string why) { caf::anon_send(me, link_down{std::move(why)}); };
+  FM_TRY(s.link, link::open(std::move(o), std::move(l)));
+  return {};
+}
+
+std::string new_boot() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+} // namespace
+
+caf::behavior node_agent(self_ptr self, node_services* services, known_coordinator place,
+                         key_pair keys, node_facts facts) {
+  auto& s = self->state;
+  s.self = self;
+  s.services = services;
+  s.place = std::move(place);
+  s.keys = std::move(keys);
+  s.facts = std::move(facts);
+  s.boot = new_boot();
+  s.book.emplace(static_cast<std::uint32_t>(services->config.slots));
+  s.slots.resize(static_cast<std::size_t>(services->config.slots));
+  tolerate_strangers(self, "NODE AGENT");
+  self->set_down_handler([=](const caf::down_msg& down) { lose_slot(self->state, down.source); });
+  for (std::uint32_t i = 0; i < s.slots.size(); ++i)
+    start_slot(s, i);
+  if (auto r = open_link(s); !r) {
+    spdlog::critical("NODE AGENT: {}", r.error().message);
+    self->quit(caf::sec::runtime_error);
+    return {};
+  }
+  self->delayed_send(self, beat_every, beat_tick{});
+  return {
+      [=](const link_up&) {
+        self->state.heard = services->clock.now();
+        say_hello(self->state);
+      },
+      [=](const link_frame& m) { hear(self->state, m.frame); },
+      [=](const link_down& m) {
+        self->state.welcome = false;
+        spdlog::warn("NODE AGENT: no connection to the coordinator: {}", m.why);
+      },
+      [=](const beat_tick&) {
+        auto& state = self->state;
+        beat(state);
+        leave_if_done(state);
+        const auto now = services->clock.now();
+        if (now - state.heard > silence_max) {
+          state.heard = now;
+          state.link->reconnect();
+        }
+        self->delayed_send(self, beat_every, beat_tick{});
+      },
+      [=](const leave_cluster& m) {
+        self->state.leaving = true;
+        self->state.left = m.left;
+        say(self->state, node_leaving{});
+      },
+      // ---- as the SCHEDULER and WORKFLOW of its TASK WORKERs
+      [=](const worker_joined&) {},
+      [=](const worker_idle&) {},
+      [=](const attempt_moved& m) {
+        if (auto slot = slot_of(self->state, caf::actor_cast<caf::actor_addr>(self->current_sender())))
+          self->state.book->moved(*slot, m.mark);
+      },
+      [=](attempt_ended& m) {
+        auto& state = self->state;
+        auto slot = slot_of(state, caf::actor_cast<caf::actor_addr>(self->current_sender()));
+        if (!slot)
+          return;
+        act(state, state.book->ended(*slot, std::move(m.outcome)));
+      },
+  };
+}
+
+} // namespace framemill

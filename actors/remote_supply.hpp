@@ -1,0 +1,27 @@
+#pragma once
+
+#include "actors/supply.hpp"
+#include "cluster/data_plane.hpp"
+
+#include <mutex>
+
+namespace framemill {
+
+/// Where the coordinator's data plane is; told by its welcome. Thread-safe.
+class data_place {
+public:
+  void set(data_client::options o);
+  /// errc::unavailable before the first welcome.
+  [[nodiscard]] result<data_client::options> current() const;
+
+private:
+  mutable std::mutex mutex_;
+  std::optional<data_client::options> current_;
+};
+
+/// A worker node's supply: objects from the bucket where it is mounted, by
+/// ranges over the data plane otherwise; artifacts from and to the coordinator.
+[[nodiscard]] std::unique_ptr<supply> make_remote_supply(node_services& services,
+                                                         std::shared_ptr<data_place> place);
+
+} // namespace framemill

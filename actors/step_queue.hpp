@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <utility>
+
+namespace framemill {
+
+/// Steps on their way to disk, oldest first. What a step wants done waits for
+/// its own commit and for those of all steps before it, so that actions happen
+/// in the order of the decisions. Used by one actor.
+template <class Actions>
+class step_queue {
+public:
+  /// A step whose records are being committed, or that has none (`durable`).
+  std::uint64_t add(Actions actions, bool durable) {
+    steps_.push_back({++last_, durable, std::move(actions)});
+    return last_;
+  }
+  /// Nothing when there is no such step.
+  Actions* written(std::uint64_t token) {
+    for (auto& s : steps_)
+      if (s.token == token) {
+        s.durable = true;
+        return &s.actions;
+      }
+    return nullptr;
+  }
+  [[nodiscard]] bool ready() const { return !steps_.empty() && steps_.front().durable; }
+  [[nodiscard]] Actions take() {
+    auto out = std::move(steps_.front().actions);
+    steps_.pop_front();
+    return out;
+  }
+
+private:
+  struct step {
+    std::uint64_t token = 0;
+    bool durable = false;
+    Actions actions;
+  };
+  std::deque<step> steps_;
+  std::uint64_t last_ = 0;
+};
+
+} // namespace framemill

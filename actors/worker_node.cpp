@@ -1,0 +1,169 @@
+#include "actors/worker_node.hpp"
+
+#include "actors/node_agent.hpp"
+#include "actors/node_orders.hpp"
+#include "actors/start_up.hpp"
+#include "core/codec.hpp"
+#include "core/json.hpp"
+#include "storage/file_handle.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+namespace framemill {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::chrono::seconds enrolment_patience{20};
+
+/// One daemon per data directory, for as long as the handle lives.
+result<file_handle> lock_directory(const std::string& dir) {
+  auto path = dir + "/lock";
+  file_handle file{::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)};
+  if (!file)
+    return fail_errno(errno, path);
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(errc::busy, "another daemon has the data directory {}", dir);
+  return file;
+}
+
+std::string place_file(const node_services& s) { return s.config.data_dir + "/coordinator.json"; }
+
+result<std::optional<known_coordinator>> read_place(const node_services& s) {
+  std::ifstream in{place_file(s)};
+  if (!in)
+    return std::optional<known_coordinator>{};
+  std::stringstream text;
+  text << in.rdbuf();
+  auto place = parse_json(text.str());
+  auto known = place ? from_json_value<known_coordinator>(*place)
+                     : result<known_coordinator>{failure{place.error()}};
+  if (!known)
+    return fail(errc::malformed, "{}: {}", place_file(s), known.error().message);
+  return std::optional{std::move(*known)};
+}
+
+/// Whole or not at all: temporary name, fsync, rename.
+result<void> write_place(const node_services& s, const known_coordinator& place) {
+  auto path = place_file(s), temporary = path + ".part";
+  auto text = to_text(to_json_value(place)) + "\n";
+  file_handle file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
+  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())
+      || ::fsync(file.get()) != 0)
+    return fail_errno(errno, temporary);
+  if (::rename(temporary.c_str(), path.c_str()) != 0)
+    return fail_errno(errno, path);
+  return {};
+}
+
+/// Shows the token at the enrolment desk, which then knows our key.
+result<known_coordinator> enrol(const node_services& s, const key_pair& keys) {
+  const auto& c = s.config.cluster;
+  if (c.join.empty())
+    return fail_field(errc::missing_argument, "join",
+                      "this data directory knows no coordinator yet: start it with --join "
+                      "HOST:PORT --token T, as `framemill node join-token` prints them");
+  if (c.token.empty())
+    return fail_field(errc::missing_argument, "token",
+                      "joining needs the token that `framemill node join-token` prints");
+  FM_TRY(auto where, parse_host_port(c.join, "join"));
+  FM_TRY(auto token, parse_join_token(c.token));
+  enrol_request request{token.id, token.secret, s.config.name};
+  link::options desk{where.host, where.port, token.server_key, keys};
+  FM_TRY(auto bytes, ask_enrolment_desk(desk, encode(request), enrolment_patience));
+  FM_TRY(auto reply, decode<enrol_reply>(bytes));
+  if (reply.failure)
+    return failure{*reply.failure};
+  known_coordinator place{reply.cluster, where.host, reply.control_port, token.server_key};
+  FM_CHECK(write_place(s, place));
+  spdlog::info("enrolled in cluster {} as {}", place.cluster, s.config.name);
+  return place;
+}
+
+/// Mounted buckets are read directly, if they are what the coordinator means.
+result<std::string> sentinel_of_mount(const std::string&, const std::string& path) {
+  return local_bucket_sentinel(path);
+}
+
+result<node_facts> facts_of(const node_services& s) {
+  node_facts f;
+  f.version = FRAMEMILL_VERSION;
+  f.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  f.slots = s.config.slots;
+  f.memory_bytes = s.config.memory_bytes;
+  f.fingerprint = s.children->fingerprint().value_or("");
+  for (const auto& [name, path] : s.config.buckets) {
+    FM_TRY(auto sentinel, local_bucket_sentinel(path));
+    f.buckets.push_back({name, std::move(sentinel)});
+  }
+  f.sandbox = s.children->sandbox().summary;
+  if (!s.children->sandbox().bubblewrap)
+    f.warnings.push_back("sandbox is weaker: " + f.sandbox);
+  return f;
+}
+
+} // namespace
+
+struct worker_node::impl {
+  node_services services;
+  file_handle lock;
+  std::unique_ptr<caf::actor_system> system;
+  caf::actor agent;
+};
+
+result<std::unique_ptr<worker_node>> worker_node::start(node_config config) {
+  FM_CHECK(validate(config));
+  fill_defaults(config);
+  auto i = std::make_unique<impl>();
+  auto& s = i->services;
+  s.config = std::move(config);
+  s.started = s.clock.now();
+  FM_CHECK(make_directories(s));
+  FM_TRY(i->lock, lock_directory(s.config.data_dir));
+  FM_CHECK(clear_scratch(s));
+  FM_CHECK(open_buckets(s, sentinel_of_mount));
+  FM_CHECK(start_children(s));
+  FM_TRY(auto keys, load_or_make_keys(s.config.data_dir + "/node.key"));
+  FM_TRY(auto known, read_place(s));
+  if (!known) {
+    FM_TRY(known, enrol(s, keys));
+  }
+  FM_TRY(auto facts, facts_of(s));
+  i->system = make_actor_system();
+  i->agent = i->system->spawn<caf::detached>(node_agent, &s, std::move(*known), std::move(keys),
+                                             std::move(facts));
+  return std::unique_ptr<worker_node>{new worker_node(std::move(i))};
+}
+
+worker_node::worker_node(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+
+worker_node::~worker_node() {
+  impl_->services.children->close(); // no child outlives us
+  // As in node: actors may hang in system calls, and all that matters is told.
+  (void)impl_->system.release();
+  (void)impl_.release();
+}
+
+void worker_node::leave(std::chrono::seconds patience) {
+  auto left = std::make_shared<std::promise<void>>();
+  auto done = left->get_future();
+  caf::anon_send(impl_->agent, leave_cluster{left});
+  if (done.wait_for(patience) != std::future_status::ready)
+    spdlog::warn("not everything ended within {} s; its leases will be broken", patience.count());
+  else
+    std::this_thread::sleep_for(beat_every); // the last word leaves
+}
+
+const node_services& worker_node::services() const { return impl_->services; }
+
+} // namespace framemill

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "actors/services.hpp"
+
+#include <chrono>
+#include <memory>
+
+namespace framemill {
+
+/// A running worker: slots of a cluster without state of their own. Its data
+/// directory holds its key, the place of its coordinator and scratch. Owned by
+/// framemilld's main.
+class worker_node {
+public:
+  /// Enrols when the data directory does not know a coordinator yet. Errors:
+  /// missing_argument (no `join` or token at the first start), unauthorized
+  /// (the token), unavailable (nobody answers), busy (another daemon has the
+  /// directory).
+  [[nodiscard]] static result<std::unique_ptr<worker_node>> start(node_config config);
+  ~worker_node();
+
+  /// Takes no new work and waits, at most `patience`, until what it holds has
+  /// ended and is noted.
+  void leave(std::chrono::seconds patience);
+  [[nodiscard]] const node_services& services() const;
+
+private:
+  struct impl;
+  explicit worker_node(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace framemill
