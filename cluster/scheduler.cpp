@@ -1,165 +1,392 @@
 #include "cluster/scheduler.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <bit>
+#include <tuple>
 
 namespace framemill {
 
-void scheduler::add_worker(worker_slot w) {
-  release(w.key); // one that joins again has lost what it had
-  idle_.insert(w.key);
-  workers_[w.key] = std::move(w);
+namespace {
+
+/// Like sizes have one level: four to an octave.
+int level_of(std::int64_t bytes) {
+  auto b = static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0));
+  auto width = static_cast<int>(std::bit_width(b));
+  return width < 3 ? static_cast<int>(b) : 4 * width + static_cast<int>(b >> (width - 3) & 3);
+}
+
+std::vector<std::string> sorted(std::vector<std::string> names) {
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+} // namespace
+
+// ---- Nodes and workers -----------------------------------------------------------------
+
+void scheduler::set_node(scheduler_node n) {
+  auto name = n.name;
+  fleet_.set_node(std::move(n));
+  drop_void_claim(name);
+}
+
+void scheduler::remove_node(const std::string& name) {
+  if (auto* n = fleet_.find(name))
+    if (auto entry = claims_.find(n); entry != claims_.end())
+      drop_claim(*entry->second);
+  fleet_.remove_node(name);
+}
+
+void scheduler::add_worker(const worker_slot& w, const std::optional<reservation>& use) {
+  remove_worker(w.key);
+  fleet_.add_slot(w, use);
 }
 
 void scheduler::remove_worker(worker_key w) {
-  release(w);
-  idle_.erase(w);
-  workers_.erase(w);
+  auto node = fleet_.remove_slot(w);
+  drop_void_claim(node);
 }
 
-/// A workflow that comes back from idleness must not spend what it "saved".
-void scheduler::join_in(share& s) {
-  if (s.waiting++ > 0)
-    return;
-  auto least = std::numeric_limits<double>::max();
-  for (const auto& [id, other] : shares_)
-    if (other.waiting > 0 && &other != &s)
-      least = std::min(least, other.used);
-  s.used = std::max(s.used, least == std::numeric_limits<double>::max() ? level_ : least);
+void scheduler::release(worker_key w) {
+  fleet_.release(w);
+}
+
+bool scheduler::has_node(const std::string& name) const {
+  return fleet_.nodes().contains(name);
+}
+
+std::size_t scheduler::idle_workers() const {
+  std::size_t sum = 0;
+  for (const auto& spot : fleet_.everybody().idle)
+    sum += spot.node->idle.size();
+  return sum;
+}
+
+bool scheduler::has_idle_elsewhere(const std::vector<std::string>& nodes) const {
+  const auto& idle = fleet_.everybody().idle;
+  return std::any_of(idle.begin(), idle.end(), [&](const auto& spot) {
+    return std::find(nodes.begin(), nodes.end(), spot.node->facts.name) == nodes.end();
+  });
+}
+
+// ---- Offers ----------------------------------------------------------------------------
+
+bool scheduler::by_place::operator()(offers::iterator a, offers::iterator b) const {
+  auto place = [](const offers::value_type& o) {
+    return std::tie(o.second.band, o.second.after_serial, o.second.since_us, o.first);
+  };
+  return place(*a) < place(*b);
+}
+
+scheduler::line& scheduler::line_of(const shard_offer& o) {
+  requirement must{o.fingerprint, o.device, {}, o.labels};
+  needs need{&fleet_.join(must), nullptr, level_of(o.memory_bytes), level_of(o.scratch_bytes),
+             sorted(o.avoid_nodes)};
+  if (!o.bucket.empty()) {
+    must.bucket = o.bucket;
+    need.better = &fleet_.join(must);
+  }
+  auto [entry, is_new] = queues_.try_emplace(need);
+  auto& q = entry->second;
+  if (is_new) {
+    q.need = std::move(need);
+  } else { // which is in its groups already
+    fleet_.leave(*need.able);
+    if (need.better)
+      fleet_.leave(*need.better);
+  }
+  auto& l = q.lines[o.workflow];
+  l.of = &q;
+  l.workflow = o.workflow;
+  l.account = &shares_[o.workflow];
+  return l;
 }
 
 void scheduler::offer(shard_offer o) {
   withdraw(o.id);
-  join_in(shares_[o.workflow]);
-  lines_[needs_of(o)].places.insert(place_of(o));
-  offers_.emplace(o.id, std::move(o));
+  join_in(o.workflow);
+  waiting w;
+  w.in = &line_of(o);
+  w.band = o.since.us / options_.ageing_step.count() - o.priority;
+  w.since_us = o.since.us;
+  w.size = {std::max<std::int64_t>(o.memory_bytes, 0),
+            std::max<std::int64_t>(o.scratch_bytes, 0)};
+  w.cost = o.cost > 0 ? o.cost : 0;
+  w.charge = w.cost / (o.weight > 0 ? o.weight : 1);
+  w.after_serial = !o.first;
+  w.near_node = std::move(o.near_node);
+  auto at = offers_.emplace(o.id, std::move(w)).first;
+  auto& l = *at->second.in;
+  l.places.insert(at);
+  if (*l.places.begin() == at)
+    list(l);
 }
 
 bool scheduler::withdraw(shard_id id) {
-  auto entry = offers_.find(id);
-  if (entry == offers_.end())
+  auto at = offers_.find(id);
+  if (at == offers_.end())
     return false;
-  const auto& o = entry->second;
-  auto waiting = lines_.find(needs_of(o));
-  waiting->second.places.erase(place_of(o));
-  if (waiting->second.places.empty())
-    lines_.erase(waiting);
-  --shares_[o.workflow].waiting;
-  offers_.erase(entry);
+  remove(at);
   return true;
 }
 
 void scheduler::withdraw_run(run_id run) {
-  auto entry = offers_.lower_bound({run, 0});
-  while (entry != offers_.end() && entry->first.run == run)
-    withdraw((entry++)->first);
+  for (auto at = offers_.lower_bound({run, 0}); at != offers_.end() && at->first.run == run;)
+    remove(at++);
 }
 
-void scheduler::release(worker_key w) {
-  auto entry = busy_.find(w);
-  if (entry == busy_.end())
-    return;
-  memory_reserved_ -= entry->second.memory_bytes;
-  busy_.erase(entry);
-  if (workers_.contains(w))
-    idle_.insert(w);
+void scheduler::remove(offers::iterator at) {
+  auto& l = *at->second.in;
+  auto was_first = *l.places.begin() == at;
+  if (was_first)
+    l.places.erase(l.places.begin());
+  else
+    l.places.erase(at);
+  leave(l.workflow);
+  offers_.erase(at);
+  if (l.places.empty())
+    drop(l);
+  else if (was_first)
+    list(l);
 }
 
-scheduler::needs scheduler::needs_of(const shard_offer& o) {
-  return {o.workflow, o.memory_bytes, o.avoid_node};
+void scheduler::drop(line& l) {
+  auto& q = *l.of;
+  q.order.erase({*l.listed, &l});
+  q.lines.erase(std::uint64_t{l.workflow});
+  if (q.lines.empty())
+    drop(q);
+  else
+    list(q);
 }
 
-scheduler::place scheduler::place_of(const shard_offer& o) const {
-  return {o.since.us / options_.ageing_step.count() - o.priority, !o.first, o.since.us, o.id};
+void scheduler::drop(queue& q) {
+  drop_claim(q);
+  front_.erase({*q.listed, &q});
+  auto gone = queues_.extract(q.need); // the groups may go, and it with their addresses
+  fleet_.leave(*gone.mapped().need.able);
+  if (auto* better = gone.mapped().need.better)
+    fleet_.leave(*better);
 }
 
-scheduler::rank scheduler::rank_of(const lines::value_type& l) const {
-  const auto& first = *l.second.places.begin();
-  return {first.band, first.after_serial, shares_.at(l.first.workflow).used, first.since_us,
-          first.id};
+// ---- Ranks -----------------------------------------------------------------------------
+
+scheduler::offers::iterator scheduler::first_of(const queue& q) {
+  return *q.order.begin()->second->places.begin();
 }
 
-bool scheduler::fits(std::int64_t memory_bytes) const {
-  if (options_.memory_bytes == 0 || busy_.empty())
-    return true; // alone, it may try whatever it was predicted to need
-  return memory_reserved_ + memory_bytes <= options_.memory_bytes;
+scheduler::rank scheduler::rank_of(const line& l) {
+  const auto& [id, w] = **l.places.begin();
+  return {w.band, w.after_serial, l.account->used, w.since_us, id};
 }
 
-std::optional<worker_key> scheduler::pick_worker(const std::string& avoid_node) const {
-  for (auto key : idle_)
-    if (workers_.at(key).node != avoid_node)
-      return key;
-  auto elsewhere = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
-    return entry.second.node != avoid_node;
-  });
-  if (elsewhere || idle_.empty())
-    return std::nullopt; // another node will be free
-  return *idle_.begin();
+void scheduler::list(line& l) {
+  auto& q = *l.of;
+  if (l.listed)
+    q.order.erase({*l.listed, &l});
+  l.listed = rank_of(l);
+  q.order.emplace(*l.listed, &l);
+  list(q);
 }
 
-std::optional<shard_grant> scheduler::next_grant() {
-  std::optional<shard_grant> best;
-  rank best_rank, passed_rank;
-  line* passed = nullptr; // the first of those that lack memory
-  for (auto& l : lines_) {
-    auto r = rank_of(l);
-    if (best && r > best_rank)
-      continue;
-    if (!fits(l.first.memory_bytes)) {
-      if (!passed || r < passed_rank)
-        std::tie(passed, passed_rank) = std::tuple{&l.second, r};
-    } else if (auto worker = pick_worker(l.first.avoid_node)) {
-      best = {std::get<shard_id>(r), *worker, workers_.at(*worker).node};
-      best_rank = r;
-    }
+bool scheduler::list(queue& q) {
+  const auto& best = q.order.begin()->first;
+  if (q.listed == best)
+    return false;
+  if (q.listed)
+    front_.erase({*q.listed, &q});
+  q.listed = best;
+  front_.emplace(best, &q);
+  return true;
+}
+
+/// Makes the listed rank of a queue that has come to the front the true one.
+bool scheduler::settle(queue& q) {
+  for (auto* l = q.order.begin()->second; *l->listed != rank_of(*l);
+       l = q.order.begin()->second) {
+    q.order.erase(q.order.begin());
+    l->listed = rank_of(*l);
+    q.order.emplace(*l->listed, l);
   }
-  if (!best || !passed || best_rank < passed_rank)
-    return best;
-  if (passed->passes >= options_.passes_max)
-    return std::nullopt; // what runs will end and make room
-  ++passed->passes;
-  return best;
+  return list(q);
 }
 
-void scheduler::reserve(const shard_grant& g) {
-  const auto& o = offers_.at(g.shard);
-  auto& used = shares_[o.workflow].used;
-  level_ = used;
-  used += o.cost;
-  idle_.erase(g.worker);
-  busy_[g.worker] = {g.shard, o.memory_bytes};
-  memory_reserved_ += o.memory_bytes;
-  lines_.at(needs_of(o)).passes = 0;
-  withdraw(g.shard);
+// ---- Shares ----------------------------------------------------------------------------
+
+/// A workflow that comes back from idleness must not spend what it "saved".
+void scheduler::join_in(std::uint64_t workflow) {
+  auto& s = shares_[workflow];
+  if (s.waiting++ > 0)
+    return;
+  s.used = std::max(s.used, levels_.empty() ? level_ : levels_.begin()->first);
+  levels_.emplace(s.used, workflow);
 }
 
-std::vector<shard_grant> scheduler::decide(timestamp) {
+void scheduler::leave(std::uint64_t workflow) {
+  auto& s = shares_.at(workflow);
+  if (--s.waiting == 0)
+    levels_.erase({s.used, workflow});
+}
+
+/// Of one that waits.
+void scheduler::charge(std::uint64_t workflow, double cost) {
+  auto& s = shares_.at(workflow);
+  levels_.erase({s.used, workflow});
+  level_ = s.used;
+  s.used += cost;
+  levels_.emplace(s.used, workflow);
+}
+
+// ---- Where a shard may go ----------------------------------------------------------------
+
+bool scheduler::avoids(const needs& need, const fleet_node& n) {
+  return std::binary_search(need.avoid.begin(), need.avoid.end(), n.facts.name);
+}
+
+scheduler::terms scheduler::terms_of(const needs& need, const waiting& w) {
+  if (need.able->has_room(w.size, need.avoid))
+    return {};
+  if (need.able->has_room(w.size, {}))
+    return {.elsewhere = false};
+  return {.elsewhere = need.able->has_others(need.avoid), .alone = true};
+}
+
+bool scheduler::may_use(const needs& need, const fleet_node& n, terms t) {
+  return !(t.elsewhere && avoids(need, n));
+}
+
+bool scheduler::fits(const waiting& w, const fleet_node& n, terms t) {
+  return t.alone ? n.busy() == 0 : n.free().holds(w.size);
+}
+
+fleet_node* scheduler::first_fit(const node_group& g, const needs& need, const waiting& w,
+                                 terms t) {
+  for (const auto& spot : g.idle) {
+    if (!t.alone && spot.memory_bytes < w.size.memory_bytes)
+      return nullptr; // those that follow have less
+    if (may_use(need, *spot.node, t) && fits(w, *spot.node, t))
+      return spot.node;
+  }
+  return nullptr;
+}
+
+fleet_node* scheduler::near_fit(const needs& need, const waiting& w, terms t) {
+  auto* n = w.near_node.empty() ? nullptr : fleet_.find(w.near_node);
+  auto can = n && n->offered && lacking(n->facts, need.able->must).empty()
+             && may_use(need, *n, t) && fits(w, *n, t);
+  return can ? n : nullptr;
+}
+
+/// For the first of the queue. Null: none can take it now.
+fleet_node* scheduler::pick_node(const queue& q) {
+  const auto& w = first_of(q)->second;
+  auto t = terms_of(q.need, w);
+  if (q.claim && !q.claim->idle.empty() && may_use(q.need, *q.claim, t) && fits(w, *q.claim, t))
+    return q.claim;
+  if (auto* n = near_fit(q.need, w, t))
+    return n;
+  if (q.need.better)
+    if (auto* n = first_fit(*q.need.better, q.need, w, t))
+      return n;
+  return first_fit(*q.need.able, q.need, w, t);
+}
+
+// ---- Deciding ------------------------------------------------------------------------------
+
+shard_grant scheduler::reserve(queue& q, fleet_node& n, timestamp now) {
+  auto at = first_of(q);
+  const auto& w = at->second;
+  auto worker = fleet_.reserve(
+      n, {at->first, w.size.memory_bytes, w.size.scratch_bytes, w.cost, now});
+  shard_grant g{at->first, worker, n.facts.name};
+  drop_claim(q);
+  q.passes = 0;
+  charge(w.in->workflow, w.charge);
+  remove(at);
+  return g;
+}
+
+/// One pass from the best queue on: what cannot go now cannot go after further
+/// grants either, and no queue's rank gets better. But a node that is no longer
+/// kept free is open to all.
+std::vector<shard_grant> scheduler::decide(timestamp now) {
   std::vector<shard_grant> grants;
-  while (!idle_.empty()) {
-    auto next = next_grant();
-    if (!next)
-      break;
-    reserve(*next);
-    grants.push_back(std::move(*next));
+  std::vector<queue*> passed;
+  auto begin_anew = [&] {
+    passed.clear();
+    return front_.begin();
+  };
+  auto at = front_.begin();
+  while (at != front_.end() && (!fleet_.everybody().idle.empty() || !claims_.empty())) {
+    ++looked_;
+    auto& q = *at->second;
+    std::pair<rank, queue*> here{at->first, nullptr};
+    if (settle(q)) {
+      at = front_.lower_bound(here);
+    } else if (auto* n = pick_node(q)) {
+      auto reopens = q.claim != nullptr;
+      grants.push_back(reserve(q, *n, now));
+      count_pass(passed, *n);
+      at = reopens ? begin_anew() : front_.lower_bound(here);
+    } else if (q.claim && q.claim->busy() == 0) {
+      drop_claim(q); // it is empty, and of no use to it after all
+      at = begin_anew();
+    } else {
+      passed.push_back(&q);
+      ++at;
+    }
   }
   return grants;
 }
 
-std::string scheduler::why_waiting(shard_id id) const {
-  auto entry = offers_.find(id);
-  if (entry == offers_.end())
-    return {};
-  if (workers_.empty())
-    return "no worker has joined";
-  if (idle_.empty())
-    return fmt::format("all {} slots are busy", workers_.size());
-  const auto& o = entry->second;
-  if (!fits(o.memory_bytes))
-    return fmt::format("needs {} MiB, {} of {} MiB are reserved", o.memory_bytes >> 20,
-                       memory_reserved_ >> 20, options_.memory_bytes >> 20);
-  if (!pick_worker(o.avoid_node))
-    return fmt::format("failed on node {}; waits for another", o.avoid_node);
-  return "others that have waited longer go first";
+/// Someone was granted `n`; the first that was passed by and could have used it
+/// lacked only the room.
+void scheduler::count_pass(const std::vector<queue*>& passed, const fleet_node& n) {
+  for (auto* q : passed) {
+    if (q->claim || !lacking(n.facts, q->need.able->must).empty()
+        || !may_use(q->need, n, terms_of(q->need, first_of(*q)->second)))
+      continue;
+    if (++q->passes >= options_.passes_max)
+      claim(*q);
+    return;
+  }
+}
+
+/// Keeps the node free that has the most room already.
+void scheduler::claim(queue& q) {
+  const auto& w = first_of(q)->second;
+  auto t = terms_of(q.need, w);
+  std::optional<fleet_node::spot> best;
+  for (const auto& member : q.need.able->members) {
+    auto& n = *member.node;
+    fleet_node::spot spot{n.free().memory_bytes, n.busy(), &n};
+    if (!n.kept_free && may_use(q.need, n, t) && (t.alone || n.total().holds(w.size))
+        && (!best || spot < *best))
+      best = spot;
+  }
+  if (!best)
+    return;
+  q.claim = best->node;
+  claims_[q.claim] = &q;
+  fleet_.keep_free(*q.claim, true);
+}
+
+void scheduler::drop_claim(queue& q) {
+  if (!q.claim)
+    return;
+  claims_.erase(q.claim);
+  fleet_.keep_free(*q.claim, false);
+  q.claim = nullptr;
+}
+
+/// The node takes no work any more, or lacks what it was kept free for.
+void scheduler::drop_void_claim(const std::string& node) {
+  auto* n = fleet_.find(node);
+  auto entry = claims_.find(n);
+  if (n && entry != claims_.end()
+      && (n->slots.empty() || !lacking(n->facts, entry->second->need.able->must).empty()))
+    drop_claim(*entry->second);
 }
 
 } // namespace framemill

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "core/id.hpp"
-#include "core/time.hpp"
+#include "cluster/fleet.hpp"
 
 #include <compare>
 #include <cstdint>
@@ -9,7 +8,7 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace framemill {
@@ -18,19 +17,21 @@ namespace framemill {
 struct shard_offer {
   shard_id id;
   std::uint64_t workflow = 0;    ///< fair share is per workflow
+  double weight = 1;             ///< of the workflow: twice the weight, twice the share
   std::int32_t priority = 0;     ///< −10..10
   timestamp since;               ///< of the run: older ones go first
   bool first = false;            ///< serial work (audio, probe): before its siblings
   double cost = 1;               ///< predicted CPU seconds
   std::int64_t memory_bytes = 0;
-  std::string avoid_node;        ///< failed there; taken only if no other is there
-};
-
-using worker_key = std::uint64_t;
-
-struct worker_slot {
-  worker_key key = 0;
-  std::string node;
+  std::int64_t scratch_bytes = 0;
+  // What a node must have.
+  std::string fingerprint;       ///< "" = any
+  std::string device;            ///< "" = none
+  std::map<std::string, std::string> labels;
+  // What is better, but never leaves a slot idle.
+  std::string bucket;            ///< a node that has it mounted
+  std::string near_node;         ///< the node where the inputs are
+  std::vector<std::string> avoid_nodes; ///< failed there; only if no other can take it
 };
 
 /// A decision: this shard goes to that worker.
@@ -40,27 +41,61 @@ struct shard_grant {
   std::string node;
 };
 
-/// Who works on what next. Pure and deterministic; owned by the SCHEDULER
-/// actor. Highest effective priority first (a point more for every
-/// `ageing_step` waited, so that nothing starves), then the workflow that has
-/// had least CPU so far (fair share), then the oldest run. A shard that does
-/// not fit the memory left is passed by (back-fill), but not for ever: after
-/// `passes_max` grants it goes before all that come after it.
+/// What a node says to a shard that waits.
+struct node_objections {
+  std::string node;
+  std::vector<std::string> why_not; ///< empty: it could begin there
+};
+
+struct queue_explanation {
+  std::size_t position = 0; ///< 1 = the next one
+  std::size_t waiting = 0;  ///< shards in the queue, this one included
+  std::string why;          ///< as `why_waiting`
+  std::vector<node_objections> nodes; ///< by name
+  /// If what runs and what is ahead takes as long as predicted, a CPU second a
+  /// second. Nothing: no node can take it now.
+  std::optional<timestamp> expected_start;
+};
+
+/// Who works on what next, and where. Pure and deterministic; owned by the
+/// SCHEDULER actor. Highest effective priority first (a point more for every
+/// `ageing_step` waited, so that nothing starves), then serial work, then the
+/// workflow that has had least CPU for its weight so far (fair share), then the
+/// oldest run. A shard goes to the node with the most free memory among those
+/// that have what it needs, or to one that is nearer to its data.
+///
+/// A shard that cannot go is passed by (back-fill), but not for ever: after
+/// `passes_max` grants at nodes that lacked only the memory or scratch for it,
+/// a node is kept free for it until there is room. A shard that is larger than
+/// any node gets a whole one.
+///
+///   offer → queue (like needs) → line (one workflow) → place (band, since)
 ///
 /// All that wait age alike, so that ageing changes nobody's place: an offer's
-/// place is found once, when it comes. Offers with the same needs stand in one
-/// line; when its first cannot go, none of it can. A decision looks at the
-/// first of each line only.
+/// place is found once, when it comes. Offers with like needs (memory and
+/// scratch to a quarter of an octave) stand in one queue; when its first cannot
+/// go, none of it goes. A decision looks at queues from the best one on, until
+/// one can go: its cost grows with the kinds of needs that cannot be met now,
+/// not with the offers. A queue's listed rank may flatter it, since its
+/// workflow has been served from other queues meanwhile, and is put right when
+/// it comes to the front; it is never too bad, since `used` only grows.
 class scheduler {
 public:
   struct options {
-    std::int64_t memory_bytes = 0;           ///< to reserve from; 0 = unlimited
     microseconds ageing_step{60'000'000};
     int passes_max = 100;
   };
   explicit scheduler(options o) : options_(o) {}
+  scheduler(scheduler&&) = default; // its parts point at each other: no copies
+  scheduler& operator=(scheduler&&) = default;
 
-  void add_worker(worker_slot w);
+  /// Adds a node, or says anew what it has.
+  void set_node(scheduler_node n);
+  /// Its workers are gone with it.
+  void remove_node(const std::string& name);
+  /// `use`: it is at work already (a coordinator that begins again adopts it).
+  /// Until `set_node` has told of its node, it gets no work.
+  void add_worker(const worker_slot& w, const std::optional<reservation>& use = {});
   void remove_worker(worker_key w);
   void offer(shard_offer o);
   /// Forgets an offer that was not granted. False: it is granted or unknown.
@@ -69,63 +104,137 @@ public:
   /// The worker is idle again.
   void release(worker_key w);
 
-  /// As many grants as workers and memory allow; each worker is reserved until
+  /// As many grants as workers and room allow; each worker is reserved until
   /// `release`.
   [[nodiscard]] std::vector<shard_grant> decide(timestamp now);
 
+  [[nodiscard]] bool has_node(const std::string& name) const;
   [[nodiscard]] std::size_t ready() const { return offers_.size(); }
-  [[nodiscard]] std::size_t busy() const { return busy_.size(); }
-  [[nodiscard]] std::size_t workers() const { return workers_.size(); }
-  /// Why the shard waits, in one sentence; "" when it is not waiting.
+  [[nodiscard]] std::size_t busy() const { return fleet_.busy(); }
+  [[nodiscard]] std::size_t workers() const { return fleet_.slots(); }
+  /// Idle slots that would take work.
+  [[nodiscard]] std::size_t idle_workers() const;
+  /// Is there one on none of `nodes`?
+  [[nodiscard]] bool has_idle_elsewhere(const std::vector<std::string>& nodes) const;
+
+  // Questions about one shard; they look at all nodes, `explain` at all offers.
+  /// Why it waits, in one sentence; "" when it is not waiting.
   [[nodiscard]] std::string why_waiting(shard_id id) const;
+  /// Nothing when it is not waiting.
+  [[nodiscard]] std::optional<queue_explanation> explain(shard_id id, timestamp now) const;
+  /// The reasons when no node that is known could ever take it, even with all
+  /// of it free; {} when one could, or none is known. A node that takes no work
+  /// now may later.
+  [[nodiscard]] std::vector<std::string> why_never(const shard_offer& o) const;
+
+  /// Queues that `decide` has looked at so far: what deciding costs, counted.
+  [[nodiscard]] std::uint64_t looked() const { return looked_; }
 
 private:
-  struct reservation {
-    shard_id shard;
-    std::int64_t memory_bytes = 0;
-  };
-  struct needs {
-    std::uint64_t workflow = 0;
-    std::int64_t memory_bytes = 0;
-    std::string avoid_node;
-    auto operator<=>(const needs&) const = default;
-  };
-  struct place {
+  struct line;
+  struct queue;
+
+  struct waiting {
+    line* in = nullptr;
     std::int64_t band = 0; ///< ageing steps; a point of priority is worth one
+    std::int64_t since_us = 0;
+    room size;
+    double cost = 0;
+    double charge = 0; ///< to the workflow's share: cost by weight
     bool after_serial = false;
+    std::string near_node;
+  };
+  using offers = std::map<shard_id, waiting>;
+  struct by_place {
+    bool operator()(offers::iterator a, offers::iterator b) const;
+  };
+  struct rank {
+    std::int64_t band = 0;
+    bool after_serial = false;
+    double used = 0;
     std::int64_t since_us = 0;
     shard_id id;
-    auto operator<=>(const place&) const = default;
-  };
-  struct line {
-    std::set<place> places; ///< never empty
-    int passes = 0;         ///< grants that went past its first for lack of memory
+    auto operator<=>(const rank&) const = default;
   };
   struct share {
-    double used = 0; ///< CPU seconds
+    double used = 0; ///< CPU seconds by weight
     std::size_t waiting = 0;
   };
-  using lines = std::map<needs, line>;
-  using rank = std::tuple<std::int64_t, bool, double, std::int64_t, shard_id>;
+  struct line {
+    queue* of = nullptr;
+    std::uint64_t workflow = 0;
+    const share* account = nullptr;
+    std::set<offers::iterator, by_place> places; ///< never empty
+    std::optional<rank> listed;
+  };
+  struct needs {
+    node_group* able = nullptr;     ///< that may take it
+    node_group* better = nullptr;   ///< of them, those near the data; may be null
+    int memory_level = 0, scratch_level = 0;
+    std::vector<std::string> avoid; ///< sorted
+    auto operator<=>(const needs&) const = default;
+  };
+  struct queue {
+    needs need;
+    std::map<std::uint64_t, line> lines;      ///< by workflow; never empty
+    std::set<std::pair<rank, line*>> order;
+    std::optional<rank> listed;
+    int passes = 0;                 ///< grants that went past its first for lack of room
+    fleet_node* claim = nullptr;    ///< kept free for it
+  };
+  /// On what terms the first of a queue may have a node.
+  struct terms {
+    bool elsewhere = true; ///< only where it has not failed
+    bool alone = false;    ///< no node has room for it: it may have an empty one
+  };
 
-  [[nodiscard]] static needs needs_of(const shard_offer& o);
-  [[nodiscard]] place place_of(const shard_offer& o) const;
-  [[nodiscard]] rank rank_of(const lines::value_type& l) const;
-  [[nodiscard]] bool fits(std::int64_t memory_bytes) const;
-  [[nodiscard]] std::optional<worker_key> pick_worker(const std::string& avoid_node) const;
-  [[nodiscard]] std::optional<shard_grant> next_grant();
-  void reserve(const shard_grant& g);
-  void join_in(share& s);
+  // Places and ranks.
+  [[nodiscard]] line& line_of(const shard_offer& o);
+  [[nodiscard]] static offers::iterator first_of(const queue& q);
+  [[nodiscard]] static rank rank_of(const line& l);
+  void list(line& l);
+  bool list(queue& q); ///< true: it has moved
+  bool settle(queue& q);
+  void remove(offers::iterator at);
+  void drop(line& l);
+  void drop(queue& q);
+  // Shares.
+  void join_in(std::uint64_t workflow);
+  void charge(std::uint64_t workflow, double cost);
+  void leave(std::uint64_t workflow);
+  // Nodes.
+  [[nodiscard]] static terms terms_of(const needs& need, const waiting& w);
+  [[nodiscard]] static bool avoids(const needs& need, const fleet_node& n);
+  [[nodiscard]] static bool may_use(const needs& need, const fleet_node& n, terms t);
+  [[nodiscard]] static bool fits(const waiting& w, const fleet_node& n, terms t);
+  [[nodiscard]] static fleet_node* first_fit(const node_group& g, const needs& need,
+                                             const waiting& w, terms t);
+  [[nodiscard]] fleet_node* near_fit(const needs& need, const waiting& w, terms t);
+  [[nodiscard]] fleet_node* pick_node(const queue& q);
+  [[nodiscard]] shard_grant reserve(queue& q, fleet_node& n, timestamp now);
+  // Those that are passed by.
+  void count_pass(const std::vector<queue*>& passed, const fleet_node& n);
+  void claim(queue& q);
+  void drop_claim(queue& q);
+  void drop_void_claim(const std::string& node);
+  // Explaining.
+  [[nodiscard]] static std::vector<hindrance> hindrances(const waiting& w,
+                                                         const fleet_node& n);
+  [[nodiscard]] std::vector<const waiting*> ahead_of(offers::const_iterator at) const;
+  [[nodiscard]] std::optional<timestamp>
+  expected_start(const waiting& w, const std::vector<const waiting*>& ahead,
+                 timestamp now) const;
 
   options options_;
-  std::map<worker_key, worker_slot> workers_;
-  std::set<worker_key> idle_;
-  std::map<worker_key, reservation> busy_;
-  std::map<shard_id, shard_offer> offers_;
-  lines lines_; ///< of the offers
-  std::map<std::uint64_t, share> shares_; ///< by workflow
+  fleet fleet_;
+  offers offers_;
+  std::map<needs, queue> queues_;                ///< of the offers
+  std::set<std::pair<rank, queue*>> front_;      ///< all queues, by their listed ranks
+  std::map<const fleet_node*, queue*> claims_;
+  std::map<std::uint64_t, share> shares_;        ///< by workflow
+  std::set<std::pair<double, std::uint64_t>> levels_; ///< `used` of those that wait
   double level_ = 0; ///< `used` of the workflow granted last, before that grant
-  std::int64_t memory_reserved_ = 0;
+  std::uint64_t looked_ = 0;
 };
 
 } // namespace framemill

@@ -17,13 +17,28 @@ constexpr std::int64_t minute = 60'000'000;
 constexpr std::int64_t mebibyte = 1 << 20;
 constexpr timestamp now{1'000 * minute};
 
-/// Workers 1..n of one node, and offers that begin as alike.
+scheduler_node node_of(std::string name, std::int64_t memory_bytes = 0) {
+  scheduler_node n;
+  n.name = std::move(name);
+  n.memory_bytes = memory_bytes;
+  return n;
+}
+
+/// Workers 1..n of node a, and offers that begin as alike.
 struct bench {
   scheduler core;
+  worker_key last = 0;
 
-  explicit bench(int workers, scheduler::options o = {}) : core(o) {
-    for (int i = 1; i <= workers; ++i)
-      core.add_worker({static_cast<worker_key>(i), "a"});
+  explicit bench(int workers, std::int64_t memory_bytes = 0, scheduler::options o = {})
+      : core(o) {
+    node(node_of("a", memory_bytes), workers);
+  }
+
+  void node(scheduler_node n, int workers = 1) {
+    auto name = n.name;
+    core.set_node(std::move(n));
+    for (int i = 0; i < workers; ++i)
+      core.add_worker({++last, name});
   }
 
   static shard_offer offer(std::uint64_t run, std::uint32_t index = 1) {
@@ -42,6 +57,14 @@ struct bench {
     return out;
   }
 
+  /// The nodes that shards are granted to now, in order.
+  std::vector<std::string> placed() {
+    std::vector<std::string> out;
+    for (const auto& g : core.decide(now))
+      out.push_back(g.node);
+    return out;
+  }
+
   /// One worker takes one shard after the other until none is left.
   std::vector<std::uint64_t> order() {
     std::vector<std::uint64_t> out;
@@ -54,6 +77,7 @@ struct bench {
 };
 
 using runs = std::vector<std::uint64_t>;
+using names = std::vector<std::string>;
 
 } // namespace
 
@@ -83,7 +107,7 @@ TEST_CASE("scheduler: more shards than workers wait until one is released") {
   b.core.offer(bench::offer(1));
   b.core.offer(bench::offer(2));
   CHECK(b.granted() == runs{1});
-  CHECK(b.core.why_waiting({{2}, 1}) == "all 1 slots are busy");
+  CHECK(b.core.why_waiting({{2}, 1}) == "a: its slot is busy");
 
   b.core.release(1);
 
@@ -199,7 +223,7 @@ TEST_CASE("scheduler: a workflow cannot save up its share while it is idle") {
 }
 
 TEST_CASE("scheduler: what does not fit the memory left is passed by") {
-  bench b{3, {.memory_bytes = 100 * mebibyte}};
+  bench b{3, 100 * mebibyte};
   for (auto [run, size] : {std::pair{1, 70}, {2, 60}, {3, 30}}) {
     auto o = bench::offer(static_cast<std::uint64_t>(run));
     o.memory_bytes = size * mebibyte;
@@ -207,13 +231,13 @@ TEST_CASE("scheduler: what does not fit the memory left is passed by") {
   }
 
   CHECK(b.granted() == runs{1, 3});
-  CHECK(b.core.why_waiting({{2}, 1}) == "needs 60 MiB, 100 of 100 MiB are reserved");
+  CHECK(b.core.why_waiting({{2}, 1}) == "a: needs 60 MiB, 0 MiB free");
   b.core.release(1);
   CHECK(b.granted() == runs{2});
 }
 
-TEST_CASE("scheduler: a shard larger than the machine runs alone") {
-  bench b{2, {.memory_bytes = 100 * mebibyte}};
+TEST_CASE("scheduler: a shard larger than any node runs alone") {
+  bench b{2, 100 * mebibyte};
   auto giant = bench::offer(1);
   giant.memory_bytes = 1000 * mebibyte;
   auto small = bench::offer(2);
@@ -222,13 +246,13 @@ TEST_CASE("scheduler: a shard larger than the machine runs alone") {
   b.core.offer(small);
 
   CHECK(b.granted() == runs{1}); // it begins, as nothing else runs
-  CHECK(b.core.why_waiting(small.id) == "needs 1 MiB, 1000 of 100 MiB are reserved");
+  CHECK(b.core.why_waiting(small.id) == "a: needs 1 MiB, 0 MiB free");
   b.core.release(1);
   CHECK(b.granted() == runs{2});
 }
 
 TEST_CASE("scheduler: back-fill does not starve a large shard") {
-  bench b{2, {.memory_bytes = 100 * mebibyte, .passes_max = 10}};
+  bench b{2, 100 * mebibyte, {.passes_max = 10}};
   auto small = [&](std::uint64_t run) {
     auto o = bench::offer(run);
     o.memory_bytes = 40 * mebibyte;
@@ -257,7 +281,7 @@ TEST_CASE("scheduler: back-fill does not starve a large shard") {
 }
 
 TEST_CASE("scheduler: memory is given back when the worker is released or leaves") {
-  bench b{2, {.memory_bytes = 100 * mebibyte}};
+  bench b{2, 100 * mebibyte};
   auto offer_large = [&](std::uint64_t run) {
     auto o = bench::offer(run);
     o.memory_bytes = 80 * mebibyte;
@@ -278,7 +302,7 @@ TEST_CASE("scheduler: memory is given back when the worker is released or leaves
 }
 
 TEST_CASE("scheduler: a worker that joins again has lost its shard and its memory") {
-  bench b{1, {.memory_bytes = 100 * mebibyte}};
+  bench b{1, 100 * mebibyte};
   auto o = bench::offer(1);
   o.memory_bytes = 80 * mebibyte;
   b.core.offer(o);
@@ -296,8 +320,8 @@ TEST_CASE("scheduler: a worker that joins again has lost its shard and its memor
 TEST_CASE("scheduler: a shard goes elsewhere than where it failed") {
   bench b{1};
   auto o = bench::offer(1);
-  o.avoid_node = "a";
-  b.core.add_worker({2, "b"});
+  o.avoid_nodes = {"a"};
+  b.node(node_of("b"));
   b.core.offer(o);
 
   CHECK(b.core.decide(now).front().node == "b");
@@ -305,30 +329,30 @@ TEST_CASE("scheduler: a shard goes elsewhere than where it failed") {
 
 TEST_CASE("scheduler: it waits for another node while there is one") {
   bench b{1};
-  b.core.add_worker({2, "b"});
+  b.node(node_of("b"));
   b.core.offer(bench::offer(1));
   b.core.offer(bench::offer(2));
   CHECK(b.granted().size() == 2);
   b.core.release(1); // of node a; b is still busy
   auto o = bench::offer(3);
-  o.avoid_node = "a";
+  o.avoid_nodes = {"a"};
   b.core.offer(o);
 
   CHECK(b.granted().empty());
-  CHECK(b.core.why_waiting(o.id) == "failed on node a; waits for another");
-  b.core.remove_worker(2);
+  CHECK(b.core.why_waiting(o.id) == "b: its slot is busy; a: failed there before");
+  b.core.remove_node("b");
   CHECK(b.granted() == runs{3}); // none is left
 }
 
 TEST_CASE("scheduler: one that waits for another node holds up nobody") {
   bench b{1};
-  b.core.add_worker({2, "b"});
+  b.node(node_of("b"));
   b.core.offer(bench::offer(1));
   b.core.offer(bench::offer(2));
   CHECK(b.granted().size() == 2);
   b.core.release(1);
   auto avoids = bench::offer(3);
-  avoids.avoid_node = "a";
+  avoids.avoid_nodes = {"a"};
   avoids.priority = 10;
   b.core.offer(avoids);
   b.core.offer(bench::offer(4));
@@ -376,99 +400,763 @@ TEST_CASE("scheduler: nothing starves while urgent work keeps coming") {
   CHECK(waited_minutes >= 19);
 }
 
-TEST_CASE("scheduler: random traffic keeps its books") {
-  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-    INFO("seed ", seed);
-    std::mt19937_64 random{seed};
-    auto below = [&](std::uint64_t n) { return random() % n; };
-    auto memory = static_cast<std::int64_t>(100 + below(300));
-    scheduler core{{.memory_bytes = memory, .passes_max = 5}};
-    std::map<worker_key, std::pair<shard_offer, std::string>> running;
-    std::map<shard_id, shard_offer> waiting;
-    std::set<worker_key> workers;
-    for (worker_key w = 1; w <= 4; ++w) {
-      core.add_worker({w, w % 2 ? "odd" : "even"});
-      workers.insert(w);
-    }
-    auto take = [&] {
-      for (const auto& g : core.decide(now)) {
-        REQUIRE(waiting.contains(g.shard));
-        REQUIRE_FALSE(running.contains(g.worker));
-        REQUIRE(workers.contains(g.worker));
-        running[g.worker] = {waiting.at(g.shard), g.node};
-        waiting.erase(g.shard);
-        std::int64_t sum = 0;
-        for (const auto& [w, r] : running)
-          sum += r.first.memory_bytes;
-        CHECK((running.size() == 1 || sum <= memory)); // an only one may have more
-      }
-      REQUIRE(core.ready() == waiting.size());
-      REQUIRE(core.busy() == running.size());
-    };
-    for (int i = 0; i < 200; ++i) {
-      switch (below(6)) {
-        case 0:
-        case 1:
-        case 2: {
-          shard_offer o;
-          o.id = {{1 + below(5)}, static_cast<std::uint32_t>(below(20))};
-          if (std::any_of(running.begin(), running.end(),
-                          [&](const auto& r) { return r.second.first.id == o.id; }))
-            break;
-          o.workflow = below(3);
-          o.priority = static_cast<std::int32_t>(below(21)) - 10;
-          o.since = {now.us - static_cast<std::int64_t>(below(100)) * minute / 3};
-          o.memory_bytes = static_cast<std::int64_t>(below(5)) * 60;
-          o.avoid_node = below(3) ? "" : "odd";
-          waiting[o.id] = o;
-          core.offer(o);
-          break;
-        }
-        case 3:
-          if (!running.empty()) {
-            core.release(running.begin()->first);
-            running.erase(running.begin());
-          }
-          break;
-        case 4:
-          if (!waiting.empty()) {
-            CHECK(core.withdraw(waiting.begin()->first));
-            waiting.erase(waiting.begin());
-          }
-          break;
-        case 5: take(); break;
-      }
-    }
-    // Faults stop; all that waits is worked.
-    for (int i = 0; i < 1000 && !(waiting.empty() && running.empty()); ++i) {
-      take();
-      REQUIRE_FALSE(running.empty());
-      core.release(running.begin()->first);
-      running.erase(running.begin());
-    }
-    CHECK(waiting.empty());
-    CHECK(core.busy() == 0);
-  }
-}
-
-TEST_CASE("scheduler: a decision over 100,000 offers looks at few of them") {
+TEST_CASE("scheduler: twice the weight is twice the share") {
   bench b{1};
-  for (std::uint64_t run = 1; run <= 100'000; ++run) {
+  for (std::uint64_t run = 1; run <= 600; ++run) {
     auto o = bench::offer(run);
-    o.workflow = run % 20;
-    o.priority = static_cast<std::int32_t>(run % 21) - 10;
-    o.memory_bytes = static_cast<std::int64_t>(run % 5) * mebibyte;
+    o.workflow = run % 2 ? 1 : 2;
+    o.weight = run % 2 ? 2 : 1;
     b.core.offer(o);
   }
 
-  constexpr int decisions = 1000;
-  auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < decisions; ++i)
-    b.core.release(b.core.decide(now).front().worker);
-  auto took = std::chrono::steady_clock::now() - begin;
+  auto order = b.order();
+  order.resize(300);
+  CHECK(std::abs(std::count_if(order.begin(), order.end(), [](auto r) { return r % 2; }) - 200)
+        <= 2);
+}
 
-  auto each = std::chrono::duration<double, std::micro>(took).count() / decisions;
-  MESSAGE("a decision over 100,000 offers: ", each, " us");
-  CHECK(each < 5'000); // looking at all of them takes ten times that, unoptimised
-  CHECK(b.core.ready() == 99'000);
+// ---- Nodes -----------------------------------------------------------------------------
+
+TEST_CASE("scheduler: work goes to the node with the most free memory") {
+  bench b{2, 300 * mebibyte};
+  b.node(node_of("b", 400 * mebibyte), 2);
+  for (std::uint64_t run = 1; run <= 4; ++run) {
+    auto o = bench::offer(run);
+    o.memory_bytes = 150 * mebibyte;
+    b.core.offer(o);
+  }
+
+  CHECK(b.placed() == names{"b", "a", "b", "a"});
+}
+
+TEST_CASE("scheduler: idle nodes share the work when memory does not matter") {
+  bench b{2};
+  b.node(node_of("b"), 2);
+  for (std::uint64_t run = 1; run <= 3; ++run)
+    b.core.offer(bench::offer(run));
+
+  CHECK(b.placed() == names{"a", "b", "a"});
+}
+
+TEST_CASE("scheduler: memory and scratch are reserved at each node") {
+  bench b{0};
+  for (const auto* name : {"a", "b"}) {
+    auto n = node_of(name, 100 * mebibyte);
+    n.scratch_bytes = 100 * mebibyte;
+    b.node(n, 3);
+  }
+  for (std::uint64_t run = 1; run <= 5; ++run) {
+    auto o = bench::offer(run);
+    (run % 2 ? o.memory_bytes : o.scratch_bytes) = 60 * mebibyte;
+    b.core.offer(o);
+  }
+
+  auto first = b.core.decide(now);
+  CHECK(first.size() == 4); // of each one at each node
+  CHECK(b.core.why_waiting({{5}, 1}) == "2 nodes: needs 60 MiB, less is free");
+  for (const auto& g : first)
+    if (g.shard.run.value == 1)
+      b.core.release(g.worker);
+  CHECK(b.granted() == runs{5});
+}
+
+TEST_CASE("scheduler: a giant waits for the node that has room for it") {
+  bench b{1, 100 * mebibyte};
+  b.node(node_of("b", 1000 * mebibyte));
+  b.core.offer(bench::offer(1));
+  CHECK(b.placed() == names{"b"});
+  auto giant = bench::offer(2);
+  giant.memory_bytes = 500 * mebibyte;
+  b.core.offer(giant);
+
+  CHECK(b.placed().empty());
+  CHECK(b.core.why_waiting(giant.id) == "b: its slot is busy; a: needs 500 MiB, it has 100 MiB");
+  b.core.release(2);
+  CHECK(b.placed() == names{"b"});
+}
+
+TEST_CASE("scheduler: a shard goes only where what it requires is") {
+  bench b{0};
+  b.node(node_of("a"));
+  auto offer = bench::offer(1);
+  auto able = node_of("b");
+  std::string lacks;
+  SUBCASE("fingerprint") {
+    offer.fingerprint = able.fingerprint = "x264-164";
+    lacks = "another encoder fingerprint";
+  }
+  SUBCASE("device") {
+    offer.device = "cuda0";
+    able.devices = {"cuda1", "cuda0"};
+    lacks = "no device cuda0";
+  }
+  SUBCASE("labels") {
+    offer.labels = {{"gpu", "a10"}};
+    able.labels = {{"gpu", "a10"}, {"zone", "1"}};
+    lacks = "no label gpu=a10";
+  }
+  b.core.offer(offer);
+  CHECK(b.placed().empty());
+  CHECK(b.core.why_waiting(offer.id) == "a: " + lacks);
+  CHECK(b.core.why_never(offer) == names{"a: " + lacks});
+
+  b.node(able);
+
+  CHECK(b.core.why_never(offer).empty());
+  CHECK(b.placed() == names{"b"});
+}
+
+TEST_CASE("scheduler: a node that takes no work gets none until it does again") {
+  bench b{1};
+  auto n = node_of("a");
+  n.takes_work = false;
+  n.why_not = "draining";
+  b.core.set_node(n);
+  b.core.offer(bench::offer(1));
+
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting({{1}, 1}) == "a: takes no work: draining");
+  CHECK(b.core.idle_workers() == 0);
+  CHECK(b.core.why_never(bench::offer(1)).empty()); // it may again
+
+  b.core.set_node(node_of("a"));
+  CHECK(b.core.idle_workers() == 1);
+  CHECK(b.granted() == runs{1});
+}
+
+TEST_CASE("scheduler: a worker gets no work before its node is told of") {
+  scheduler core{{}};
+  core.add_worker({1, "a"});
+  core.offer(bench::offer(1));
+  CHECK(core.decide(now).empty());
+  CHECK(core.why_waiting({{1}, 1}) == "a: takes no work: has not told yet what it has");
+  CHECK(core.why_never(bench::offer(1)).empty());
+
+  core.set_node(node_of("a"));
+
+  CHECK(core.decide(now).size() == 1);
+}
+
+TEST_CASE("scheduler: what changes at a node leaves its reservations") {
+  bench b{2, 100 * mebibyte};
+  auto o = bench::offer(1);
+  o.memory_bytes = 60 * mebibyte;
+  b.core.offer(o);
+  CHECK(b.granted() == runs{1});
+
+  b.core.set_node(node_of("a", 110 * mebibyte));
+  o.id.run = {2};
+  b.core.offer(o);
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(o.id) == "a: needs 60 MiB, 50 MiB free");
+
+  b.core.set_node(node_of("a", 120 * mebibyte));
+  CHECK(b.granted() == runs{2});
+}
+
+TEST_CASE("scheduler: a node that is removed takes its workers along") {
+  bench b{2};
+  b.core.offer(bench::offer(1));
+  CHECK(b.granted() == runs{1});
+
+  b.core.remove_node("a");
+  b.core.release(1); // a late word
+
+  CHECK(b.core.workers() == 0);
+  CHECK(b.core.busy() == 0);
+  CHECK_FALSE(b.core.has_node("a"));
+}
+
+TEST_CASE("scheduler: a worker can join while it is at work") {
+  bench b{0};
+  b.core.set_node(node_of("a", 100 * mebibyte));
+  b.core.add_worker({1, "a"}, reservation{{{1}, 1}, 70 * mebibyte, 0, 60, now});
+  b.core.add_worker({2, "a"});
+  CHECK(b.core.busy() == 1);
+  auto o = bench::offer(2);
+  o.memory_bytes = 40 * mebibyte;
+  b.core.offer(o);
+
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(o.id) == "a: needs 40 MiB, 30 MiB free");
+  b.core.release(1);
+  CHECK(b.granted() == runs{2});
+}
+
+TEST_CASE("scheduler: a shard goes to a node that has its bucket mounted") {
+  bench b{1};
+  auto near = node_of("b");
+  near.buckets = {"vod"};
+  b.node(near);
+  for (std::uint64_t run = 1; run <= 2; ++run) {
+    auto o = bench::offer(run);
+    o.bucket = "vod";
+    b.core.offer(o);
+  }
+
+  CHECK(b.placed() == names{"b", "a"}); // and no slot stays idle for it
+}
+
+TEST_CASE("scheduler: a shard goes to the node where its inputs are") {
+  bench b{1, 900 * mebibyte};
+  b.node(node_of("b", 100 * mebibyte));
+  b.node(node_of("c", 500 * mebibyte));
+  for (std::uint64_t run = 1; run <= 3; ++run) {
+    auto o = bench::offer(run);
+    o.near_node = run == 3 ? "gone" : "b";
+    b.core.offer(o);
+  }
+
+  CHECK(b.placed() == names{"b", "a", "c"});
+}
+
+TEST_CASE("scheduler: all nodes where it failed are avoided, while another could take it") {
+  bench b{1, 100 * mebibyte};
+  b.node(node_of("b", 100 * mebibyte));
+  b.node(node_of("c", 10 * mebibyte)); // too small: not a reason to wait
+  auto o = bench::offer(1);
+  o.memory_bytes = 50 * mebibyte;
+  o.avoid_nodes = {"b", "a"};
+  b.core.offer(o);
+
+  CHECK(b.placed() == names{"a"});
+}
+
+TEST_CASE("scheduler: a node that takes no work is no reason to wait elsewhere") {
+  bench b{1};
+  auto paused = node_of("b");
+  b.node(paused);
+  paused.takes_work = false;
+  b.core.set_node(paused);
+  auto o = bench::offer(1);
+  o.avoid_nodes = {"a"};
+  b.core.offer(o);
+
+  CHECK(b.placed() == names{"a"});
+}
+
+TEST_CASE("scheduler: idle slots elsewhere can be asked for") {
+  bench b{1};
+  CHECK(b.core.has_idle_elsewhere({"b"}));
+  CHECK_FALSE(b.core.has_idle_elsewhere({"b", "a"}));
+  b.node(node_of("b"), 2);
+  CHECK(b.core.has_idle_elsewhere({"a"}));
+  CHECK(b.core.idle_workers() == 3);
+  b.core.offer(bench::offer(1));
+  CHECK(b.granted().size() == 1);
+  CHECK(b.core.idle_workers() == 2);
+}
+
+// ---- Back-fill -------------------------------------------------------------------------
+
+namespace {
+
+/// Node a (100 MiB) and b (100 MiB), two slots each, always busy with small
+/// shards that keep coming, and a large one that waits. The granted, in order.
+struct stream_of_small_ones : bench {
+  std::vector<shard_grant> running;
+  std::uint64_t run = 10;
+
+  stream_of_small_ones() : bench{2, 100 * mebibyte, {.passes_max = 10}} {
+    node(node_of("b", 100 * mebibyte), 2);
+    for (int i = 0; i < 4; ++i)
+      small();
+    running = core.decide(now);
+  }
+  void small() {
+    auto o = offer(run++);
+    o.memory_bytes = 40 * mebibyte;
+    core.offer(o);
+  }
+  void step() {
+    small();
+    core.release(running.front().worker);
+    running.erase(running.begin());
+    for (auto& g : core.decide(now))
+      running.push_back(g);
+  }
+  bool has_begun(std::uint64_t id) const {
+    return std::any_of(running.begin(), running.end(),
+                       [&](const auto& g) { return g.shard.run.value == id; });
+  }
+};
+
+shard_offer large_offer() {
+  auto o = bench::offer(1);
+  o.memory_bytes = 90 * mebibyte;
+  o.priority = 1;
+  return o;
+}
+
+} // namespace
+
+TEST_CASE("scheduler: a node is kept free for a shard that was passed by too often") {
+  stream_of_small_ones s;
+  s.core.offer(large_offer());
+  for (int i = 0; i < 10; ++i)
+    s.step();
+
+  auto o = bench::offer(2);
+  auto said = s.core.why_waiting(large_offer().id);
+  CHECK(said == "2 nodes: all slots are busy");
+  int steps = 0;
+  while (!s.has_begun(1) && ++steps <= 4)
+    s.step();
+  CHECK(s.has_begun(1));
+  CHECK(s.core.busy() >= 3); // the other node went on meanwhile
+}
+
+TEST_CASE("scheduler: a node that is kept free says so") {
+  stream_of_small_ones s;
+  s.core.offer(large_offer());
+  for (int i = 0; i < 10; ++i)
+    s.step();
+  for (int i = 0; i < 4 && s.core.idle_workers() == 0; ++i) {
+    s.core.release(s.running.front().worker);
+    s.running.erase(s.running.begin());
+  }
+  auto o = bench::offer(2);
+  o.memory_bytes = 200 * mebibyte;
+  s.core.offer(o);
+  auto e = s.core.explain(o.id, now);
+  REQUIRE(e);
+  CHECK(std::any_of(e->nodes.begin(), e->nodes.end(), [](const auto& n) {
+    return std::find(n.why_not.begin(), n.why_not.end(),
+                     "kept free for a shard that was passed by") != n.why_not.end();
+  }));
+}
+
+TEST_CASE("scheduler: a node is kept free no longer than its shard waits") {
+  stream_of_small_ones s;
+  s.core.offer(large_offer());
+  for (int i = 0; i < 11; ++i)
+    s.step();
+  SUBCASE("withdrawn") { CHECK(s.core.withdraw(large_offer().id)); }
+  SUBCASE("granted at a third node") {
+    s.node(node_of("c", 900 * mebibyte));
+    CHECK(s.placed() == names{"c", "a"}); // and a small one where it was kept free
+  }
+  for (const auto& g : s.running)
+    s.core.release(g.worker);
+  for (int i = 0; i < 4; ++i)
+    s.small();
+  CHECK(s.core.decide(now).size() >= 3);
+  CHECK(s.core.busy() == s.core.workers());
+}
+
+TEST_CASE("scheduler: a node that goes is kept free for nobody") {
+  stream_of_small_ones s;
+  s.core.offer(large_offer());
+  for (int i = 0; i < 10; ++i)
+    s.step();
+
+  s.core.remove_node("a");
+  s.core.remove_node("b");
+  CHECK(s.core.decide(now).empty());
+  s.node(node_of("a", 100 * mebibyte), 2);
+
+  CHECK(s.core.decide(now).front().shard.run.value == 1);
+}
+
+TEST_CASE("scheduler: grants at nodes that could not serve it do not count as passes") {
+  bench b{1, 10 * mebibyte, {.passes_max = 3}};
+  auto gpu = node_of("b", 100 * mebibyte);
+  gpu.labels = {{"gpu", "a10"}};
+  b.node(gpu, 2);
+  auto labelled = [&](std::uint64_t run) {
+    auto o = large_offer();
+    o.id.run = {run};
+    o.labels = {{"gpu", "a10"}};
+    b.core.offer(o);
+  };
+  labelled(1);
+  CHECK(b.placed() == names{"b"});
+  labelled(2); // one slot of b is idle, but has no room
+  for (std::uint64_t run = 10; run < 30; ++run) {
+    auto o = bench::offer(run);
+    o.memory_bytes = 10 * mebibyte;
+    o.avoid_nodes = {"b"};
+    b.core.offer(o);
+    REQUIRE(b.placed() == names{"a"});
+    b.core.release(1);
+  }
+
+  b.core.offer(bench::offer(40)); // which b has room for
+  b.core.offer(bench::offer(41));
+  auto placed = b.placed();
+  CHECK(std::count(placed.begin(), placed.end(), "b") == 1);
+}
+
+// ---- Explaining ------------------------------------------------------------------------
+
+TEST_CASE("scheduler: explain tells each node's reasons") {
+  bench b{0};
+  b.core.remove_node("a");
+  b.node(node_of("busy"));
+  b.core.offer(bench::offer(1));
+  CHECK(b.placed() == names{"busy"});
+  auto failed = node_of("failed"), draining = node_of("draining"), small = node_of("small");
+  draining.takes_work = false;
+  draining.why_not = "draining";
+  small.memory_bytes = 800 * mebibyte;
+  small.fingerprint = "old";
+  for (const auto& n : {failed, draining, small})
+    b.node(n);
+  auto o = bench::offer(2);
+  o.memory_bytes = 3000 * mebibyte;
+  o.avoid_nodes = {"failed"};
+  b.core.offer(o);
+
+  auto e = b.core.explain(o.id, now);
+  REQUIRE(e);
+  CHECK(e->position == 1);
+  CHECK(e->waiting == 1);
+  CHECK(e->why == b.core.why_waiting(o.id));
+  REQUIRE(e->nodes.size() == 4);
+  CHECK(e->nodes[0].node == "busy");
+  CHECK(e->nodes[0].why_not == names{"its slot is busy"});
+  CHECK(e->nodes[1].why_not == names{"takes no work: draining"});
+  CHECK(e->nodes[2].why_not == names{"failed there before"});
+  CHECK(e->nodes[3].why_not == names{"needs 3000 MiB, it has 800 MiB"});
+  CHECK_FALSE(b.core.explain({{77}, 1}, now));
+}
+
+TEST_CASE("scheduler: the position is the turn that comes") {
+  bench b{1};
+  b.core.offer(bench::offer(1));
+  CHECK(b.granted() == runs{1});
+  std::mt19937_64 random{7};
+  for (std::uint64_t run = 10; run < 60; ++run) {
+    auto o = bench::offer(run);
+    o.workflow = random() % 4;
+    o.cost = 1 + static_cast<double>(random() % 9);
+    o.priority = static_cast<std::int32_t>(random() % 2);
+    o.first = random() % 5 == 0;
+    o.since = {now.us + static_cast<std::int64_t>(random() % 7)};
+    o.memory_bytes = static_cast<std::int64_t>(random() % 3) * mebibyte;
+    b.core.offer(o);
+  }
+  std::map<std::uint64_t, std::size_t> position;
+  for (std::uint64_t run = 10; run < 60; ++run)
+    position[run] = b.core.explain({{run}, 1}, now)->position;
+  b.core.release(1);
+
+  std::size_t turn = 0;
+  for (auto run : b.order())
+    CHECK(position.at(run) == ++turn);
+  CHECK(turn == 50);
+}
+
+TEST_CASE("scheduler: the expected start follows from what runs and what is ahead") {
+  bench b{2};
+  for (std::uint64_t run = 1; run <= 5; ++run) {
+    auto o = bench::offer(run);
+    o.cost = 10.0 * static_cast<double>(run);
+    b.core.offer(o);
+  }
+  CHECK(b.granted() == runs{1, 2}); // 10 and 20 seconds
+
+  auto seconds = [&](std::uint64_t run, std::int64_t later = 0) {
+    auto at = now + microseconds{later * 1'000'000};
+    return (*b.core.explain({{run}, 1}, at)->expected_start - now).count() / 1'000'000;
+  };
+  CHECK(seconds(3) == 10);
+  CHECK(seconds(4) == 20);
+  CHECK(seconds(5) == 40); // 30 more from 10 on
+  CHECK(seconds(3, 4) == 10);
+  CHECK(seconds(3, 15) == 15); // overdue
+
+  auto o = bench::offer(9);
+  o.labels = {{"gpu", "a10"}};
+  b.core.offer(o);
+  CHECK_FALSE(b.core.explain(o.id, now)->expected_start);
+}
+
+TEST_CASE("scheduler: what no node could ever take is told, with the reasons") {
+  bench b{0};
+  b.core.remove_node("a");
+  auto o = bench::offer(1);
+  o.memory_bytes = 200 * mebibyte;
+  o.labels = {{"gpu", "a10"}};
+  CHECK(b.core.why_never(o).empty()); // no node is known
+
+  b.core.set_node(node_of("a", 400 * mebibyte));
+  b.core.set_node(node_of("b", 400 * mebibyte));
+  auto gpu = node_of("c", 100 * mebibyte);
+  gpu.labels = {{"gpu", "a10"}};
+  b.core.set_node(gpu);
+  CHECK(b.core.why_never(o) == names{"c: needs 200 MiB, it has 100 MiB",
+                                     "2 nodes: no label gpu=a10"});
+
+  gpu.memory_bytes = 200 * mebibyte;
+  b.core.set_node(gpu);
+  CHECK(b.core.why_never(o).empty());
+}
+
+// ---- Invariants ------------------------------------------------------------------------
+
+namespace {
+
+/// Random nodes, offers and words, beside a plain account of what must hold.
+struct traffic {
+  std::mt19937_64 random;
+  scheduler core{{.passes_max = 5}};
+  std::map<std::string, scheduler_node> nodes;
+  std::map<worker_key, std::string> workers;
+  std::map<worker_key, shard_offer> running;
+  std::map<shard_id, shard_offer> waiting;
+  worker_key last = 0;
+
+  explicit traffic(std::uint64_t seed) : random(seed) {
+    for (const auto* name : {"a", "b", "c"})
+      set(name);
+    for (int i = 0; i < 6; ++i)
+      join();
+  }
+
+  std::uint64_t below(std::uint64_t n) { return random() % n; }
+
+  void set(const std::string& name) {
+    auto n = node_of(name, static_cast<std::int64_t>(1 + below(4)) * 100);
+    n.scratch_bytes = static_cast<std::int64_t>(1 + below(4)) * 100;
+    n.fingerprint = below(2) ? "new" : "old";
+    n.takes_work = below(5) > 0;
+    if (below(2))
+      n.labels["gpu"] = "a10";
+    if (below(2))
+      n.buckets = {"vod"};
+    nodes[name] = n;
+    core.set_node(n);
+  }
+  void join() {
+    auto name = std::next(nodes.begin(), static_cast<std::ptrdiff_t>(below(nodes.size())))->first;
+    workers[++last] = name;
+    core.add_worker({last, name});
+  }
+  void leave() {
+    if (workers.empty())
+      return;
+    auto key = workers.begin()->first;
+    core.remove_worker(key);
+    workers.erase(key);
+    running.erase(key);
+  }
+  void offer() {
+    shard_offer o;
+    o.id = {{1 + below(5)}, static_cast<std::uint32_t>(below(40))};
+    if (std::any_of(running.begin(), running.end(),
+                    [&](const auto& r) { return r.second.id == o.id; }))
+      return;
+    o.workflow = below(3);
+    o.cost = static_cast<double>(below(10));
+    o.priority = static_cast<std::int32_t>(below(21)) - 10;
+    o.since = {now.us - static_cast<std::int64_t>(below(100)) * minute / 3};
+    o.memory_bytes = static_cast<std::int64_t>(below(8)) * 60;
+    o.scratch_bytes = static_cast<std::int64_t>(below(4)) * 60;
+    o.fingerprint = below(4) ? "" : "new";
+    if (below(4) == 0)
+      o.labels["gpu"] = "a10";
+    o.bucket = below(2) ? "" : "vod";
+    o.near_node = below(2) ? "" : "b";
+    for (const auto* name : {"a", "b", "c"})
+      if (below(6) == 0)
+        o.avoid_nodes.push_back(name);
+    waiting[o.id] = o;
+    core.offer(o);
+  }
+  void finish() {
+    if (running.empty())
+      return;
+    auto r = std::next(running.begin(), static_cast<std::ptrdiff_t>(below(running.size())));
+    core.release(r->first);
+    running.erase(r);
+  }
+  void withdraw() {
+    if (waiting.empty())
+      return;
+    CHECK(core.withdraw(waiting.begin()->first));
+    waiting.erase(waiting.begin());
+  }
+
+  void check_grant(const shard_grant& g) {
+    REQUIRE(waiting.contains(g.shard));
+    REQUIRE_FALSE(running.contains(g.worker)); // one slot, one shard
+    REQUIRE(workers.at(g.worker) == g.node);
+    const auto& o = waiting.at(g.shard);
+    const auto& n = nodes.at(g.node);
+    CHECK(n.takes_work);
+    CHECK((o.fingerprint.empty() || o.fingerprint == n.fingerprint));
+    CHECK((o.labels.empty() || n.labels == o.labels));
+    std::int64_t memory = o.memory_bytes, scratch = o.scratch_bytes;
+    bool alone = true;
+    for (const auto& [w, r] : running)
+      if (workers.at(w) == g.node) {
+        alone = false;
+        memory += r.memory_bytes;
+        scratch += r.scratch_bytes;
+      }
+    CHECK((alone || (memory <= n.memory_bytes && scratch <= n.scratch_bytes)));
+  }
+  void take() {
+    for (const auto& g : core.decide(now)) {
+      check_grant(g);
+      running[g.worker] = waiting.at(g.shard);
+      waiting.erase(g.shard);
+    }
+    REQUIRE(core.ready() == waiting.size());
+    REQUIRE(core.busy() == running.size());
+    REQUIRE(core.workers() == workers.size());
+    check_reasons();
+  }
+  /// What could begin somewhere and did not stands behind one of like needs.
+  void check_reasons() {
+    for (const auto& [id, o] : waiting) {
+      auto e = core.explain(id, now);
+      REQUIRE(e);
+      REQUIRE(e->waiting == waiting.size());
+      auto could = std::any_of(e->nodes.begin(), e->nodes.end(),
+                               [](const auto& n) { return n.why_not.empty(); });
+      CHECK(could == (e->why == "others go first"));
+      CHECK_FALSE((could && e->position == 1));
+    }
+  }
+  void act() {
+    switch (below(16)) {
+      case 0: set(std::next(nodes.begin(), static_cast<std::ptrdiff_t>(below(3)))->first); break;
+      case 1: join(); break;
+      case 2: leave(); break;
+      case 3:
+      case 4: withdraw(); break;
+      case 5:
+      case 6:
+      case 7: finish(); break;
+      case 8:
+      case 9: take(); break;
+      default: offer(); break;
+    }
+  }
+};
+
+} // namespace
+
+TEST_CASE("scheduler: random traffic keeps its books") {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    INFO("seed ", seed);
+    traffic t{seed};
+    for (int i = 0; i < 200; ++i)
+      t.act();
+
+    // Changes stop, and one node can do all: all that waits is worked.
+    auto n = node_of("a", 200);
+    n.scratch_bytes = 200;
+    n.labels["gpu"] = "a10";
+    n.fingerprint = "new";
+    t.nodes["a"] = n;
+    t.core.set_node(n);
+    t.workers[++t.last] = "a";
+    t.core.add_worker({t.last, "a"});
+    for (int i = 0; i < 1000 && !(t.waiting.empty() && t.running.empty()); ++i) {
+      t.take();
+      REQUIRE_FALSE(t.running.empty());
+      t.finish();
+    }
+    CHECK(t.waiting.empty());
+    CHECK(t.core.busy() == 0);
+  }
+}
+
+TEST_CASE("scheduler: the same words in the same order make the same decisions") {
+  auto story = [](std::uint64_t seed) {
+    traffic t{seed};
+    for (int i = 0; i < 300; ++i)
+      t.act();
+    std::vector<std::pair<worker_key, shard_id>> out;
+    for (const auto& [w, o] : t.running)
+      out.emplace_back(w, o.id);
+    return out;
+  };
+  for (std::uint64_t seed = 1; seed <= 20; ++seed)
+    CHECK(story(seed) == story(seed));
+}
+
+TEST_CASE("scheduler: workflows get equal shares of many nodes, whatever their needs") {
+  bench b{0};
+  for (int i = 0; i < 20; ++i)
+    b.node(node_of("n" + std::to_string(i), 1000 * mebibyte), 4);
+  std::mt19937_64 random{3};
+  constexpr std::uint64_t workflows = 10;
+  std::uint64_t run = 1;
+  std::map<std::uint64_t, double> cost;
+  std::map<std::uint64_t, std::uint64_t> workflow_of;
+  auto offer_one = [&](std::uint64_t workflow) {
+    auto o = bench::offer(run);
+    o.workflow = workflow;
+    cost[run] = o.cost = 1 + static_cast<double>(random() % 5);
+    workflow_of[run++] = workflow;
+    o.memory_bytes = static_cast<std::int64_t>(random() % 250) * mebibyte;
+    b.core.offer(o);
+  };
+  for (std::uint64_t w = 0; w < workflows; ++w)
+    for (int i = 0; i < 50; ++i)
+      offer_one(w);
+
+  std::map<std::uint64_t, double> used;
+  for (int round = 0; round < 200; ++round)
+    for (const auto& g : b.core.decide(now)) {
+      auto w = workflow_of.at(g.shard.run.value);
+      used[w] += cost.at(g.shard.run.value);
+      offer_one(w); // all have always something that waits
+      b.core.release(g.worker);
+    }
+
+  auto [least, most] = std::minmax_element(
+      used.begin(), used.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  CHECK(used.size() == workflows);
+  CHECK(most->second - least->second <= 2 * 5);
+}
+
+namespace {
+
+/// Queues looked at per decision, with one slot that becomes idle at a time.
+double looked_per_decision(std::uint64_t shards) {
+  bench b{0};
+  for (int i = 0; i < 100; ++i) {
+    auto n = node_of("n" + std::to_string(i), 64 * 1024 * mebibyte);
+    if (i < 10)
+      n.labels["gpu"] = "a10";
+    b.node(n, 4);
+  }
+  std::mt19937_64 random{5};
+  for (std::uint64_t run = 1; run <= shards; ++run) {
+    auto o = bench::offer(run);
+    o.workflow = run % 100;
+    o.cost = 1 + static_cast<double>(random() % 9);
+    o.priority = static_cast<std::int32_t>(run % 3);
+    o.memory_bytes = static_cast<std::int64_t>(random() % 8192) * mebibyte;
+    if (run % 10 == 0)
+      o.labels["gpu"] = "a10";
+    b.core.offer(o);
+  }
+  std::vector<worker_key> busy;
+  for (const auto& g : b.core.decide(now))
+    busy.push_back(g.worker);
+  auto before = b.core.looked();
+  constexpr int decisions = 500;
+  for (int i = 0; i < decisions; ++i) {
+    std::swap(busy[random() % busy.size()], busy.back());
+    b.core.release(busy.back());
+    busy.pop_back();
+    for (const auto& g : b.core.decide(now))
+      busy.push_back(g.worker);
+  }
+  return static_cast<double>(b.core.looked() - before) / decisions;
+}
+
+} // namespace
+
+TEST_CASE("scheduler: a decision looks at as few queues over 30,000 offers as over 3,000") {
+  auto few = looked_per_decision(3'000), many = looked_per_decision(30'000);
+  MESSAGE("queues looked at per decision: ", few, " of 3,000 offers, ", many, " of 30,000");
+  CHECK(many < 60);
+  CHECK(many < 2 * few + 5);
 }

@@ -1,0 +1,228 @@
+#include "cluster/fleet.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <tuple>
+
+namespace framemill {
+
+namespace {
+
+constexpr auto unlimited = std::numeric_limits<std::int64_t>::max();
+
+std::int64_t amount(std::int64_t bytes) {
+  return bytes == 0 ? unlimited : bytes;
+}
+
+std::int64_t left(std::int64_t bytes, std::int64_t reserved) {
+  return bytes == 0 ? unlimited : bytes - reserved;
+}
+
+template <class T>
+bool contains(const std::vector<T>& all, const T& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
+
+fleet_node::spot member_spot(fleet_node& n) {
+  return {n.total().memory_bytes, 0, &n};
+}
+
+} // namespace
+
+bool fleet_node::spot::operator<(const spot& o) const {
+  return std::tie(o.memory_bytes, busy, node->facts.name)
+         < std::tie(memory_bytes, o.busy, o.node->facts.name);
+}
+
+room fleet_node::total() const {
+  return {amount(facts.memory_bytes), amount(facts.scratch_bytes)};
+}
+
+room fleet_node::free() const {
+  return {left(facts.memory_bytes, reserved.memory_bytes),
+          left(facts.scratch_bytes, reserved.scratch_bytes)};
+}
+
+bool node_group::has_room(const room& r, const std::vector<std::string>& but) const {
+  for (const auto& m : members) {
+    if (m.memory_bytes < r.memory_bytes)
+      return false; // those that follow have less
+    if (m.node->total().holds(r) && !contains(but, m.node->facts.name))
+      return true;
+  }
+  return false;
+}
+
+bool node_group::has_others(const std::vector<std::string>& but) const {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const auto& m) { return !contains(but, m.node->facts.name); });
+}
+
+std::vector<hindrance> lacking(const scheduler_node& n, const requirement& must) {
+  std::vector<hindrance> out;
+  if (!must.fingerprint.empty() && n.fingerprint != must.fingerprint)
+    out.push_back(hindrance::other_fingerprint);
+  if (!must.device.empty() && !contains(n.devices, must.device))
+    out.push_back(hindrance::no_device);
+  if (!must.bucket.empty() && !contains(n.buckets, must.bucket))
+    out.push_back(hindrance::no_mount);
+  if (!std::includes(n.labels.begin(), n.labels.end(), must.labels.begin(), must.labels.end()))
+    out.push_back(hindrance::no_label);
+  if (!n.takes_work)
+    out.push_back(hindrance::takes_no_work);
+  return out;
+}
+
+// ---- Nodes and slots -----------------------------------------------------------------
+
+void fleet::set_node(scheduler_node facts) {
+  auto& n = nodes_[facts.name];
+  leave_groups(n);
+  n.facts = std::move(facts);
+  n.told = true;
+  enter_groups(n);
+}
+
+void fleet::remove_node(const std::string& name) {
+  auto entry = nodes_.find(name);
+  if (entry == nodes_.end())
+    return;
+  leave_groups(entry->second);
+  for (auto w : entry->second.slots) {
+    slots_.erase(w);
+    busy_.erase(w);
+  }
+  nodes_.erase(entry);
+}
+
+void fleet::add_slot(const worker_slot& w, const std::optional<reservation>& use) {
+  remove_slot(w.key);
+  auto [entry, is_new] = nodes_.try_emplace(w.node);
+  auto& n = entry->second;
+  if (is_new) {
+    n.facts.name = w.node;
+    n.facts.takes_work = false;
+    n.facts.why_not = "has not told yet what it has";
+  }
+  leave_groups(n);
+  n.slots.insert(w.key);
+  n.idle.insert(w.key);
+  slots_[w.key] = &n;
+  enter_groups(n);
+  if (!use)
+    return;
+  n.idle.erase(w.key);
+  n.reserved.memory_bytes += use->memory_bytes;
+  n.reserved.scratch_bytes += use->scratch_bytes;
+  busy_[w.key] = *use;
+  refile(n);
+}
+
+std::string fleet::remove_slot(worker_key w) {
+  release(w);
+  auto entry = slots_.extract(w);
+  if (entry.empty())
+    return {};
+  auto& n = *entry.mapped();
+  auto name = n.facts.name;
+  leave_groups(n);
+  n.slots.erase(w);
+  n.idle.erase(w);
+  enter_groups(n);
+  if (n.slots.empty() && !n.told)
+    nodes_.erase(name);
+  return name;
+}
+
+worker_key fleet::reserve(fleet_node& n, const reservation& r) {
+  auto w = *n.idle.begin();
+  n.idle.erase(n.idle.begin());
+  n.reserved.memory_bytes += r.memory_bytes;
+  n.reserved.scratch_bytes += r.scratch_bytes;
+  busy_[w] = r;
+  refile(n);
+  return w;
+}
+
+void fleet::release(worker_key w) {
+  auto use = busy_.extract(w);
+  if (use.empty())
+    return;
+  auto& n = *slots_.at(w);
+  n.reserved.memory_bytes -= use.mapped().memory_bytes;
+  n.reserved.scratch_bytes -= use.mapped().scratch_bytes;
+  n.idle.insert(w);
+  refile(n);
+}
+
+void fleet::keep_free(fleet_node& n, bool kept) {
+  n.kept_free = kept;
+  refile(n);
+}
+
+fleet_node* fleet::find(const std::string& name) {
+  auto entry = nodes_.find(name);
+  return entry == nodes_.end() ? nullptr : &entry->second;
+}
+
+// ---- Groups --------------------------------------------------------------------------
+
+node_group& fleet::join(const requirement& must) {
+  auto [entry, is_new] = groups_.try_emplace(must);
+  auto& g = entry->second;
+  ++g.users;
+  if (!is_new)
+    return g;
+  g.must = must;
+  for (auto& [name, n] : nodes_)
+    enter(n, g);
+  return g;
+}
+
+void fleet::leave(node_group& g) {
+  if (--g.users > 0 || groups_.size() <= groups_kept_max)
+    return;
+  for (const auto& m : g.members)
+    std::erase(m.node->groups, &g);
+  groups_.erase(requirement{g.must});
+}
+
+void fleet::enter(fleet_node& n, node_group& g) {
+  if (n.slots.empty() || !lacking(n.facts, g.must).empty())
+    return;
+  g.members.insert(member_spot(n));
+  n.groups.push_back(&g);
+  if (n.offered)
+    g.idle.insert(*n.offered);
+}
+
+void fleet::enter_groups(fleet_node& n) {
+  for (auto& [must, g] : groups_)
+    enter(n, g);
+  refile(n);
+}
+
+void fleet::leave_groups(fleet_node& n) {
+  for (auto* g : n.groups) {
+    g->members.erase(member_spot(n));
+    if (n.offered)
+      g->idle.erase(*n.offered);
+  }
+  n.groups.clear();
+  n.offered.reset();
+}
+
+/// Its place in each group's `idle` follows what is free there now.
+void fleet::refile(fleet_node& n) {
+  if (n.offered)
+    for (auto* g : n.groups)
+      g->idle.erase(*n.offered);
+  n.offered.reset();
+  if (n.idle.empty() || n.kept_free)
+    return;
+  n.offered = {n.free().memory_bytes, n.busy(), &n};
+  for (auto* g : n.groups)
+    g->idle.insert(*n.offered);
+}
+
+} // namespace framemill
