@@ -372,10 +372,11 @@ run_machine::step run_machine::fingerprint_lost(timestamp now,
   w.tell("run.fingerprint", "lost", run_.warnings.back());
   run_.fingerprint.clear();
   w.touch_run();
-  for (auto& shard : shards_)
-    if (run_.state == run_state::processing && shard.role != shard_role::probe
-        && is_wanted(shard))
-      make_anew(w, shard);
+  if (run_.state != run_state::processing)
+    return std::move(w).finish(); // the plan to come begins with nothing
+  for (auto i : parts_of_live_jobs())
+    if (shards_[i].role != shard_role::probe)
+      make_anew(w, shards_[i]);
   redo_lost(w, has_artifact);
   for (const auto& shard : shards_)
     if (shard.state == shard_state::ready)
@@ -802,6 +803,19 @@ bool run_machine::is_live(std::uint32_t index, std::uint32_t epoch) const {
   return std::any_of(all.begin(), all.end(), [&](const auto& a) {
     return a.epoch == epoch && is_unfinished(a);
   });
+}
+
+/// Not those of a former plan, which are nobody's any more.
+std::set<std::uint32_t> run_machine::parts_of_live_jobs() const {
+  std::set<std::uint32_t> out;
+  for (const auto& job : jobs_)
+    if (!is_terminal(job.state))
+      for (const auto& item : job.items)
+        out.insert(item.shard);
+  for (auto i = static_cast<std::uint32_t>(shards_.size()); i-- > 0;)
+    if (out.contains(i)) // needs come before what reads them
+      out.insert(shards_[i].needs.begin(), shards_[i].needs.end());
+  return out;
 }
 
 bool run_machine::wants_worker(std::uint32_t index) const {

@@ -174,6 +174,7 @@ private:
   [[nodiscard]] bool needs_done(const shard_record& shard) const;
   [[nodiscard]] bool shards_of_job_done(const job_record& job) const;
   [[nodiscard]] bool is_wanted(const shard_record& shard) const;
+  [[nodiscard]] std::set<std::uint32_t> parts_of_live_jobs() const;
   [[nodiscard]] bool wants_worker(std::uint32_t index) const;
   [[nodiscard]] bool is_other_build(const shard_record& shard,
                                     const std::string& fingerprint) const;

@@ -327,12 +327,27 @@ private:
 
   /// What goes into one output was encoded by one build.
   void check_builds(std::uint32_t job) {
+    std::set<std::uint32_t> parts;
+    for (const auto& item : ahead_.jobs.at(job).items)
+      parts.insert(item.shard);
     std::set<std::string> builds;
-    for (const auto& s : ahead_.shards)
-      if (encodes(s.role) && s.state == shard_state::done
-          && std::count(s.jobs.begin(), s.jobs.end(), job) > 0)
+    for (auto i = static_cast<std::uint32_t>(ahead_.shards.size()); i-- > 0;) {
+      const auto& s = ahead_.shards[i];
+      if (!parts.contains(i))
+        continue;
+      parts.insert(s.needs.begin(), s.needs.end());
+      if (encodes(s.role))
         builds.insert(s.attempts.at(s.made_by - 1).fingerprint);
+    }
     REQUIRE(builds.size() <= 1);
+  }
+
+  /// By the books, not by what the machine says of itself.
+  bool is_live(std::uint32_t shard, std::uint32_t epoch) const {
+    if (shard >= ahead_.shards.size() || ahead_.shards[shard].state != shard_state::leased)
+      return false;
+    const auto& all = ahead_.shards[shard].attempts;
+    return epoch <= all.size() && !all[epoch - 1].finished;
   }
 
   bool has_inputs(const shard_record& s) const {
@@ -373,7 +388,8 @@ private:
   void act(const withdraw_shard& a) { offers_.erase(a.shard); }
   void act(const decline_worker&) {}
   void act(const start_shard& a) {
-    if (!machine_->is_live(a.shard, a.epoch))
+    REQUIRE(machine_->is_live(a.shard, a.epoch) == is_live(a.shard, a.epoch));
+    if (!is_live(a.shard, a.epoch))
       return;                                 // stopped meanwhile
     REQUIRE(a.epoch > started_[a.shard]);     // never again the same epoch
     started_[a.shard] = a.epoch;
@@ -454,7 +470,7 @@ private:
     auto [shard, epoch] = key;
     running_.erase(key);
     const auto& record = ahead_.shards.at(shard);
-    auto is_late = !machine_->is_live(shard, epoch);
+    auto is_late = !is_live(shard, epoch);
     if (fails && !is_late && one_in(4))
       return break_lease(key);
     auto outcome = failure_of(epoch, any_failure());
@@ -465,6 +481,7 @@ private:
       artifacts_.insert(sha256);
       outcome = success(epoch, sha256);
     }
+    was_corrupt_ = was_corrupt_ || (outcome.failure && outcome.failure->code == errc::corrupt);
     meter_.ended(shard, epoch);
     if (is_late || one_in(5))
       late_.emplace_back(shard, outcome); // comes twice
@@ -522,7 +539,7 @@ private:
 
   void tell_late() {
     auto [shard, outcome] = pick(late_);
-    if (machine_->is_live(shard, outcome.epoch))
+    if (is_live(shard, outcome.epoch))
       return; // its own worker will tell
     auto before = ahead_;
     const auto& actions =
@@ -555,7 +572,7 @@ private:
     for (const auto& [key, node] : running_) {
       watermark w;
       w.source_seconds = static_cast<double>(below(100));
-      if (machine_->is_live(key.first, key.second))
+      if (is_live(key.first, key.second))
         meter_.moved(now(), key.first, w, key.second);
     }
     check_progress();
