@@ -621,3 +621,408 @@ TEST_CASE("run_machine: a job's start is the first one") {
 
   CHECK(r.m.jobs()[0].started == timestamp{5'000'000});
 }
+
+// ---- Leases that outlive the coordinator ----------------------------------------------
+
+namespace {
+
+/// The coordinator's own machine is "here".
+bool is_elsewhere(const attempt_record& a) { return a.node != "here"; }
+
+/// The same run after the coordinator died, while other machines went on.
+void restart_beside_others(driven_run& r,
+                           const run_machine::artifact_question& has_artifact = has_all) {
+  r.m = run_machine{r.m.run(), r.m.jobs(), r.m.shards()};
+  r.last = r.m.start(now, has_artifact, is_elsewhere);
+}
+
+driven_run leased_on(std::string node) {
+  auto r = planned();
+  r.last = r.m.granted(now, 1, 1, std::move(node));
+  return r;
+}
+
+} // namespace
+
+TEST_CASE("run_machine: a lease of another machine is awaited after a restart") {
+  auto r = leased_on("there");
+
+  restart_beside_others(r);
+
+  CHECK(r.shard(1) == shard_state::leased);
+  REQUIRE(find_action<await_lease>(r.last));
+  CHECK(find_action<await_lease>(r.last)->shard == 1);
+  CHECK(find_action<await_lease>(r.last)->epoch == 1);
+  CHECK(r.offered().empty());
+  r.finish(1); // under the epoch it was given
+  CHECK(r.shard(1) == shard_state::done);
+}
+
+TEST_CASE("run_machine: an awaited lease that nobody has is tried again") {
+  auto r = leased_on("there");
+  restart_beside_others(r);
+
+  r.last = r.m.lease_broken(now, 1, 1, {errc::lease_lost, "node there does not have it", {}});
+
+  CHECK(r.shard(1) == shard_state::ready);
+  CHECK(r.offered() == shards{1});
+}
+
+TEST_CASE("run_machine: a lease of the coordinator's own machine ends with it") {
+  auto r = leased_on("here");
+
+  restart_beside_others(r);
+
+  CHECK(r.shard(1) == shard_state::ready);
+  CHECK_FALSE(find_action<await_lease>(r.last));
+}
+
+TEST_CASE("run_machine: what lives on without its inputs begins anew after them") {
+  auto r = planned();
+  r.work(1);
+  r.last = r.m.granted(now, 2, 1, "there");
+
+  restart_beside_others(r, all_but("sha of 1"));
+
+  REQUIRE(find_action<stop_shard>(r.last));
+  CHECK(find_action<stop_shard>(r.last)->shard == 2);
+  CHECK(r.shard(2) == shard_state::ready);
+  CHECK(r.offered() == shards{1});
+}
+
+TEST_CASE("run_machine: a run whose cancellation was asked for stops what lives on") {
+  auto r = leased_on("there");
+  auto run = r.m.run();
+  run.cancel_requested = true;
+  r.m = run_machine{run, r.m.jobs(), r.m.shards()};
+
+  r.last = r.m.start(now, has_all, is_elsewhere);
+
+  CHECK(find_action<stop_shard>(r.last)->epoch == 1);
+  CHECK(r.run() == run_state::cancelled);
+}
+
+// ---- One output, one encoder build ----------------------------------------------------
+
+namespace {
+
+/// Two decodes (1, 2) and their join (3).
+plan in_two_parts() {
+  plan p;
+  p.add(shard_role::decode, {0}, {0});
+  p.add(shard_role::decode, {0}, {0});
+  p.add(shard_role::join, {1, 2}, {0});
+  p.add_job({3});
+  return p;
+}
+
+void grant_on(driven_run& r, std::uint32_t shard, std::string node, std::string build) {
+  r.last = r.m.granted(now, shard, 7, std::move(node), std::move(build));
+}
+
+void work_on(driven_run& r, std::uint32_t shard, std::string node, std::string build) {
+  grant_on(r, shard, std::move(node), std::move(build));
+  r.finish(shard, "sha of " + std::to_string(shard));
+}
+
+} // namespace
+
+TEST_CASE("run_machine: the first node that encodes fixes the run's fingerprint") {
+  auto r = planned(in_two_parts());
+  CHECK(r.m.run().fingerprint.empty()); // a probe encodes nothing
+
+  grant_on(r, 1, "a", "x264 r1");
+
+  CHECK(r.m.run().fingerprint == "x264 r1");
+  REQUIRE(r.last.record.runs.size() == 1); // in the step of the lease
+  CHECK(r.last.record.runs[0].fingerprint == "x264 r1");
+  CHECK(r.m.shards()[1].attempts[0].fingerprint == "x264 r1");
+}
+
+TEST_CASE("run_machine: a node of another build is declined, and the shard offered again") {
+  auto r = planned(in_two_parts());
+  grant_on(r, 1, "a", "x264 r1");
+
+  grant_on(r, 2, "b", "x264 r2");
+
+  CHECK(find_action<decline_worker>(r.last)->worker == 7);
+  CHECK(r.offered() == shards{2});
+  CHECK(r.shard(2) == shard_state::ready);
+  grant_on(r, 2, "c", "x264 r1");
+  CHECK(r.shard(2) == shard_state::leased);
+}
+
+TEST_CASE("run_machine: a join runs on any build") {
+  auto r = planned(in_two_parts());
+  work_on(r, 1, "a", "x264 r1");
+  work_on(r, 2, "a", "x264 r1");
+
+  grant_on(r, 3, "b", "x264 r2");
+
+  CHECK(r.shard(3) == shard_state::leased);
+  CHECK(r.m.run().fingerprint == "x264 r1");
+}
+
+TEST_CASE("run_machine: when no node of the build is left, all is encoded by another") {
+  auto r = planned(in_two_parts());
+  work_on(r, 1, "a", "x264 r1");
+  grant_on(r, 2, "a", "x264 r1");
+
+  r.last = r.m.fingerprint_lost(now, has_all);
+
+  CHECK(r.m.run().fingerprint.empty());
+  CHECK(find_action<stop_shard>(r.last)->shard == 2);
+  CHECK(r.offered() == shards{1, 2});
+  CHECK(r.m.shards()[1].files.empty());
+  work_on(r, 1, "b", "x264 r2");
+  work_on(r, 2, "b", "x264 r2");
+  work_on(r, 3, "b", "x264 r2");
+  r.publish(0);
+  CHECK(r.run() == run_state::succeeded);
+  CHECK(r.m.run().warnings.size() == 1);
+}
+
+TEST_CASE("run_machine: what has to be encoded anew may need inputs that were let go") {
+  // Was offered without them, and failed for good.
+  auto r = planned(in_two_parts());
+  work_on(r, 1, "a", "x264 r1");
+  grant_on(r, 2, "a", "x264 r1");
+
+  r.last = r.m.fingerprint_lost(now, all_but("sha of 0"));
+
+  CHECK(r.offered() == shards{0});
+  r.work(0);
+  CHECK(r.offered() == shards{1, 2});
+}
+
+TEST_CASE("run_machine: published jobs keep what they were encoded with") {
+  plan p;
+  p.add(shard_role::decode, {0}, {0});
+  p.add(shard_role::decode, {0}, {1});
+  p.add_job({1});
+  p.add_job({2});
+  auto r = planned(std::move(p));
+  work_on(r, 1, "a", "x264 r1");
+  grant_on(r, 2, "a", "x264 r1");
+  CHECK(r.m.fingerprint_lost(now, has_all).actions.empty()); // not while one is being published
+  r.publish(0);
+
+  r.last = r.m.fingerprint_lost(now, has_all);
+
+  CHECK(r.job(0) == job_state::succeeded);
+  CHECK(r.shard(1) == shard_state::done);
+  CHECK(r.offered() == shards{2});
+}
+
+// ---- Two attempts at once -----------------------------------------------------------------
+
+namespace {
+
+/// Shard 1 is at work on node "slow" (epoch 1) and on node "fast" (epoch 2).
+driven_run hedged() {
+  auto r = planned(in_two_parts());
+  grant_on(r, 2, "other", "x");
+  grant_on(r, 1, "slow", "x");
+  r.last = r.m.hedge(now, 1);
+  grant_on(r, 1, "fast", "x");
+  return r;
+}
+
+std::vector<std::string> told(const run_machine::step& s, std::string_view type) {
+  std::vector<std::string> out;
+  for (const auto& e : s.record.events)
+    if (e.type == type)
+      out.push_back(e.message);
+  return out;
+}
+
+} // namespace
+
+TEST_CASE("run_machine: a straggler is offered a second time, once") {
+  auto r = planned();
+  CHECK(r.m.hedge(now, 1).actions.empty()); // nobody is at it yet
+  r.grant(1);
+
+  r.last = r.m.hedge(now, 1);
+
+  REQUIRE(find_action<offer_shard>(r.last));
+  CHECK(find_action<offer_shard>(r.last)->hedge);
+  CHECK(r.m.hedge(now, 1).actions.empty());
+  grant_on(r, 1, "fast", "");
+  CHECK(find_action<start_shard>(r.last)->epoch == 2);
+  CHECK(r.m.is_live(1, 1));
+  CHECK(r.m.is_live(1, 2));
+  CHECK(r.m.hedge(now, 1).actions.empty());
+}
+
+TEST_CASE("run_machine: the first success wins, and the other attempt is stopped") {
+  for (std::uint32_t first : {1u, 2u}) {
+    CAPTURE(first);
+    auto r = hedged();
+
+    r.last = r.m.attempt_finished(now, 1, success(first, "the bytes"));
+
+    CHECK(r.shard(1) == shard_state::done);
+    CHECK(r.m.shards()[1].made_by == first);
+    REQUIRE(find_action<stop_shard>(r.last));
+    CHECK(find_action<stop_shard>(r.last)->epoch == 3 - first);
+    const auto& loser = r.m.shards()[1].attempts[2 - first];
+    REQUIRE(loser.failure);
+    CHECK(loser.failure->code == errc::cancelled); // uses up no budget
+    CHECK(loser.failure->message.starts_with("superseded"));
+  }
+}
+
+TEST_CASE("run_machine: what a superseded attempt says is kept, and changes nothing") {
+  auto r = hedged();
+  r.last = r.m.attempt_finished(now, 1, success(2, "the bytes"));
+  auto late = success(1, "the bytes");
+  late.result.cpu_seconds = 12;
+
+  r.last = r.m.attempt_finished(now, 1, late);
+
+  CHECK(r.last.actions.empty());
+  CHECK(r.m.shards()[1].attempts[0].cpu_seconds == 12);
+  CHECK(r.m.shards()[1].attempts[0].failure);
+  CHECK(told(r.last, "shard.refused").size() == 1);
+  CHECK(told(r.last, "shard.differs").empty());
+}
+
+TEST_CASE("run_machine: two attempts that made different bytes are told of") {
+  auto r = hedged();
+  r.last = r.m.attempt_finished(now, 1, success(2, "hash A"));
+
+  r.last = r.m.attempt_finished(now, 1, success(1, "hash B"));
+
+  auto differs = told(r.last, "shard.differs");
+  REQUIRE(differs.size() == 1);
+  for (auto word : {"hash A", "hash B", "node fast", "node slow"})
+    CHECK(differs[0].find(word) != std::string::npos);
+  CHECK(r.m.shards()[1].files[0].sha256 == "hash A"); // the first stays
+}
+
+TEST_CASE("run_machine: one of two attempts may fail") {
+  for (auto code : {errc::worker_crashed, errc::input_damaged, errc::corrupt}) {
+    auto r = hedged();
+
+    r.last = r.m.attempt_finished(now, 1, failure_of(2, code));
+
+    CHECK(r.shard(1) == shard_state::leased);
+    CHECK(r.last.actions.empty());
+    r.last = r.m.attempt_finished(now, 1, success(1));
+    CHECK(r.shard(1) == shard_state::done);
+  }
+}
+
+TEST_CASE("run_machine: when both attempts fail the shard is tried again") {
+  auto r = hedged();
+  r.last = r.m.attempt_finished(now, 1, failure_of(1, errc::worker_crashed));
+
+  r.last = r.m.lease_broken(now, 1, 2, {errc::worker_killed, "gone", {}});
+
+  CHECK(r.shard(1) == shard_state::ready);
+  CHECK(r.offered() == shards{1});
+  CHECK(nodes_to_avoid(r.m.shards()[1]) == std::vector<std::string>{"fast", "slow"});
+}
+
+TEST_CASE("run_machine: a second attempt beside the first on the same node is declined") {
+  auto r = planned();
+  grant_on(r, 1, "slow", "x");
+  r.last = r.m.hedge(now, 1);
+
+  grant_on(r, 1, "slow", "x");
+
+  CHECK(find_action<decline_worker>(r.last));
+  CHECK(r.offered().empty()); // the policy may ask again
+  CHECK(r.m.hedge(now, 1).actions.size() == 1);
+}
+
+TEST_CASE("run_machine: an offer of a second attempt is taken back with the lease") {
+  auto r = planned();
+  grant_on(r, 1, "slow", "x");
+  r.last = r.m.hedge(now, 1);
+
+  r.finish(1);
+
+  REQUIRE(find_action<withdraw_shard>(r.last));
+  CHECK(find_action<withdraw_shard>(r.last)->shard == 1);
+  grant_on(r, 1, "fast", "x");
+  CHECK(find_action<decline_worker>(r.last));
+}
+
+TEST_CASE("run_machine: cancelling stops both attempts") {
+  auto r = hedged();
+
+  r.last = r.m.cancel(now, "no");
+
+  CHECK(all_of<stop_shard>(r.last).size() == 3); // and the other shard's
+}
+
+TEST_CASE("run_machine: both of two attempts are awaited after a restart") {
+  auto r = hedged();
+
+  restart_beside_others(r);
+
+  CHECK(all_of<await_lease>(r.last).size() == 3);
+  r.last = r.m.attempt_finished(now, 1, success(1));
+  CHECK(r.shard(1) == shard_state::done);
+}
+
+// ---- What is known of an attempt --------------------------------------------------------------
+
+TEST_CASE("run_machine: the nodes to avoid are those where another may do better") {
+  auto r = planned();
+  grant_on(r, 1, "a", "x");
+  r.fail(1, errc::worker_crashed);
+  grant_on(r, 1, "b", "x");
+  r.fail(1, errc::unavailable); // would be so anywhere
+  grant_on(r, 1, "c", "x");
+
+  CHECK(nodes_to_avoid(r.m.shards()[1]) == std::vector<std::string>{"a", "c"});
+}
+
+TEST_CASE("run_machine: a failed attempt says where, when and on which build") {
+  auto r = planned();
+  r.last = r.m.granted({3'000'000}, 1, 1, "a", "x264 r1");
+
+  r.last = r.m.attempt_finished({4'000'000}, 1, failure_of(1, errc::worker_crashed));
+
+  const auto& a = r.m.shards()[1].attempts[0];
+  CHECK(a.node == "a");
+  CHECK(a.fingerprint == "x264 r1");
+  CHECK(a.started == timestamp{3'000'000});
+  CHECK(a.finished == timestamp{4'000'000});
+  CHECK(a.exit == "exit 1");
+}
+
+TEST_CASE("run_machine: no attempt of an ended run looks as if it went on") {
+  auto r = hedged();
+
+  r.last = r.m.fail_all(now, {errc::no_space, "disk full", {}});
+
+  for (const auto& s : r.m.shards())
+    for (const auto& a : s.attempts)
+      CHECK(a.finished);
+}
+
+// ---- Inputs that bring workers down ----------------------------------------------------------------
+
+TEST_CASE("run_machine: a quarantined input fails the run and says where and what to do") {
+  auto r = planned();
+  grant_on(r, 1, "a", "x");
+  r.fail(1, errc::worker_crashed);
+  grant_on(r, 1, "b", "x");
+  r.fail(1, errc::worker_crashed);
+
+  r.last = r.m.quarantine(now, 1, "signal 11 in avcodec");
+
+  CHECK(r.run() == run_state::failed);
+  REQUIRE(r.m.run().failure);
+  CHECK(r.m.run().failure->code == errc::input_quarantined);
+  CHECK(class_of(errc::input_quarantined) == failure_class::input);
+  CHECK(retry_of(errc::input_quarantined) == retry_class::never);
+  for (auto word : {"node a", "node b", "in/a.mp4", "signal 11", "framemill run release 7"})
+    CHECK_MESSAGE(r.m.run().failure->message.find(word) != std::string::npos, word);
+  CHECK(all_of<finish_run>(r.last).size() == 1);
+  CHECK(r.m.quarantine(now, 1, "again").actions.empty());
+}
