@@ -146,6 +146,24 @@ TEST_CASE("progress_meter: speed is source time per second, the end lies ahead")
   CHECK(p.phase == "encoding");
 }
 
+TEST_CASE("progress_meter: of two attempts of a shard the further one counts") {
+  metered_run r;
+  r.shards[1].state = shard_state::leased;
+  watermark behind, ahead;
+  behind.frames_encoded = 20;
+  ahead.frames_encoded = 60;
+  r.meter.moved(at(0), 1, ahead, 1);
+  r.meter.moved(at(1), 1, behind, 2);
+
+  CHECK(r.measure(1).fraction == doctest::Approx(0.99 * 45 * 0.6 / 100));
+  CHECK(r.measure(1).frames_encoded == 60);
+  CHECK(r.meter.fraction(r.run, r.shards[1], 1) == doctest::Approx(0.6));
+  CHECK(r.meter.fraction(r.run, r.shards[1], 2) == doctest::Approx(0.2));
+  r.meter.ended(1, 1);
+  CHECK(r.measure(2).frames_encoded == 20);
+  CHECK(r.measure(2).fraction == doctest::Approx(0.99 * 45 * 0.6 / 100)); // never back
+}
+
 TEST_CASE("progress_meter: without planned frames the source's time counts") {
   metered_run r;
   std::get<decode_step>(r.shards[1].request.steps[0]).videos[0].last =
