@@ -10,6 +10,7 @@ import http.server
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -174,6 +175,31 @@ class Program(unittest.TestCase):
         shown = subprocess.run(["bash", "-euc", out + typed], capture_output=True, text=True)
         self.assertEqual((shown.stdout, shown.stderr), ("watch\n", ""))
 
+    def test_completion_and_the_manual_know_every_command(self):
+        _, out, _ = self.call("completion", "bash")
+        paths = re.findall(r"^    '([a-z -]+)'\) words=", out, re.M)
+        leaves = [p for p in paths if not any(q.startswith(p + " ") for q in paths)]
+        for wanted in ("node join-token", "node self-test", "cluster status", "top",
+                       "run explain", "run release", "run certificate", "fault arm", "backup",
+                       "restore"):
+            self.assertIn(wanted, leaves)
+        manual = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+        rows = [line.split(" | ")[0] for line in manual.splitlines() if line.startswith("| `")]
+        told = {word for row in rows for word in self.commands_of(row)}
+        self.assertEqual(sorted(set(leaves) - told), [])
+        for path in leaves:
+            self.assertEqual(self.call(*path.split(), "--help")[0], 0, path)
+
+    @staticmethod
+    def commands_of(row):
+        """`node pause\\|resume NODE` tells of "node pause" and "node resume"."""
+        for text in re.findall(r"`([^`]+)`", row):
+            words = text.replace("\\|", "|").split()
+            for noun in words[0].split("|"):
+                yield noun
+                for verb in words[1].split("|") if len(words) > 1 else []:
+                    yield f"{noun} {verb}"
+
     def test_inspect_of_what_is_no_data_directory_exits_3(self):
         self.assertEqual(self.call("inspect", self.directory.name)[0], 3)
 
@@ -225,6 +251,127 @@ class Program(unittest.TestCase):
         code, out, _ = self.call("audit", "media")
         self.assertEqual(code, 1)
         self.assertIn("in/lost.mp4", out)
+
+    # ---- the cluster ----
+
+    def test_nodes_are_listed_and_shown(self):
+        node = {"Name": "one", "Presence": "up", "Mode": "active", "SlotsBusy": 1,
+                "Facts": {"Slots": 2, "SelfTest": ""}, "Running": []}
+        Gateway.answers["DescribeNodes"] = {"Nodes": [node]}
+        Gateway.answers["DescribeNode"] = lambda r: {"Node": node if r else {"Name": "here"}}
+        self.assertIn("1/2", self.call("node", "list")[1])
+        self.assertIn("passed", self.call("node", "show", "one")[1])
+        self.assertEqual(Gateway.asked[-1], ("DescribeNode", {"Name": "one"}))
+        self.assertIn("here", self.call("node", "show")[1])
+        self.assertEqual(json.loads(self.call("node", "list", "--json")[1])["Nodes"], [node])
+
+    def test_modes_of_a_node_are_set(self):
+        Gateway.answers["SetNodeMode"] = {}
+        for verb, mode in (("cordon", "cordoned"), ("uncordon", "active"), ("pause", "paused"),
+                           ("resume", "active"), ("drain", "draining")):
+            code, out, _ = self.call("node", verb, "one", "--reason", "why not")
+            self.assertEqual((code, out), (0, f"node one is {mode}\n"))
+            self.assertEqual(Gateway.asked[-1][1],
+                             {"Name": "one", "Mode": mode, "Reason": "why not"})
+        self.call("node", "drain", "one", "--deadline", "10m")
+        self.assertEqual(Gateway.asked[-1][1]["DrainSeconds"], 600)
+        self.assertEqual(self.call("node", "drain", "one", "--deadline", "soon")[0], 2)
+
+    def test_drain_waits_until_nothing_runs(self):
+        Gateway.answers["SetNodeMode"] = {}
+        looks = [{"Running": [1, 2]}, {"Running": [1]}, {"Running": [], "Drained": True}]
+        Gateway.answers["DescribeNode"] = lambda _: {
+            "Node": {"Mode": "draining", "Presence": "up", **looks.pop(0)}}
+        code, out, _ = self.call("node", "drain", "one", "--wait")
+        self.assertEqual(code, 0)
+        self.assertEqual(out.splitlines(), ["node one is draining: 2 running",
+                                            "node one is draining: 1 running",
+                                            "node one is drained"])
+        Gateway.answers["DescribeNode"] = {"Node": {"Mode": "active", "Presence": "up"}}
+        self.assertEqual(self.call("node", "drain", "one", "--wait")[0], 4)
+
+    def test_a_join_token_is_a_command_to_copy(self):
+        Gateway.answers["CreateJoinToken"] = {
+            "Token": "t.s", "Command": "framemilld --role worker --join h:1 --token t.s",
+            "Expires": "2026-11-21T10:15:00.000000Z", "Uses": 1}
+        code, out, _ = self.call("node", "join-token", "--uses", "3", "--ttl", "1h")
+        self.assertEqual(code, 0)
+        self.assertEqual(out.splitlines()[0], "framemilld --role worker --join h:1 --token t.s")
+        self.assertEqual(Gateway.asked[-1][1], {"Uses": 3, "TtlSeconds": 3600})
+
+    def test_labels_removal_and_self_test(self):
+        Gateway.answers.update(LabelNode={}, RemoveNode={}, OrderNode={"Text": "passed"})
+        self.assertEqual(self.call("node", "label", "one", "rack=a", "old-")[0], 0)
+        self.assertEqual(Gateway.asked[-1][1],
+                         {"Name": "one", "Set": {"rack": "a"}, "Remove": ["old"]})
+        self.assertEqual(self.call("node", "label", "one", "rack")[0], 2)
+        self.assertEqual(self.call("node", "remove", "one")[:2], (0, "node one is removed\n"))
+        self.assertEqual(self.call("node", "self-test", "one")[:2], (0, "passed\n"))
+
+    def test_faults_go_to_the_node_as_orders(self):
+        Gateway.answers["OrderNode"] = lambda r: {"Text": r["What"] + "\n\x1b[2Jarmed"}
+        Gateway.answers["DescribeNodes"] = {"Nodes": [{"Name": "one", "Presence": "up"},
+                                                      {"Name": "two", "Presence": "away"}]}
+        self.assertEqual(self.call("fault", "arm", "one", "shard.leased:2", "--action",
+                                   "delay=50")[0], 0)
+        self.assertEqual(Gateway.asked[-1][1], {"Name": "one", "What": "fault arm",
+                                                "Arguments": ["shard.leased:2", "delay=50"]})
+        self.assertEqual(self.call("fault", "arm", "one", "p", "--action", "explode")[0], 2)
+        self.call("fault", "disarm", "one", "shard.leased")
+        self.assertEqual(Gateway.asked[-1][1]["Arguments"], ["shard.leased"])
+        code, out, _ = self.call("fault", "list")
+        self.assertEqual((code, out), (0, "one\n  fault list\n  \\x1b[2Jarmed\n"))
+        Gateway.answers["OrderNode"] = error("FailedOperation", "faults are not allowed here")
+        code, out, _ = self.call("fault", "list", "one")
+        self.assertEqual(code, 4)
+        self.assertIn("faults are not allowed here", out)
+
+    def answer_top(self):
+        counted = iter(range(0, 100_000, 240))
+        Gateway.answers.update(
+            DescribeCluster={"Cluster": {"NodesUp": 4, "ShardsReady": 12}},
+            DescribeNodes={"Nodes": [{"Name": "one", "Presence": "up"}]},
+            DescribeMetrics=lambda _: {"Metrics": [
+                {"Name": "framemill_frames_encoded_total", "Value": next(counted)}]})
+
+    def test_top_once_shows_rates(self):
+        self.answer_top()
+        code, out, _ = self.call("top", "--once", "--interval", "100ms")
+        self.assertEqual(code, 0)
+        self.assertIn("queue 12", out)
+        self.assertRegex(out, r"[1-9][0-9.]* frames/s")
+        code, out, _ = self.call("top", "--once", "--interval", "100ms", "--json")
+        self.assertGreater(json.loads(out)["Throughput"]["FramesPerSecond"], 0)
+        self.assertEqual(self.call("top", "--interval", "1ms")[0], 2)
+
+    def test_top_writes_plain_lines_into_a_pipe_until_ctrl_c(self):
+        self.answer_top()
+        process = subprocess.Popen(self.command("top", "--interval", "100ms"),
+                                   stdout=subprocess.PIPE, text=True, env=self.environment)
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+        for line in lines:
+            self.assertTrue(line.startswith("nodes 4 up"), line)
+            self.assertNotIn("\x1b", line)
+
+    def test_a_run_is_explained_released_and_proven(self):
+        Gateway.answers.update(
+            ExplainRun={"Explanation": {"Run": 7, "State": "processing", "Why": "no slot"}},
+            ReleaseRun={"RunId": 8, "TaskId": "t"},
+            DescribeCertificate=lambda r: {"Certificate": {"Frames": 100 + r["Job"]}})
+        self.assertIn("run 7 is processing: no slot", self.call("run", "explain", "7")[1])
+        self.assertIn("run 8", self.call("run", "release", "7")[1])
+        self.assertIn("102", self.call("run", "certificate", "7", "--job", "2")[1])
+
+    def test_backup_names_an_absolute_directory(self):
+        Gateway.answers["BackupState"] = {}
+        self.assertEqual(self.call("backup", "copy")[0], 0)
+        self.assertEqual(Gateway.asked[-1][1], {"Directory": os.path.abspath("copy")})
+
+    def test_restore_of_what_is_no_backup_exits_3(self):
+        self.assertEqual(self.call("restore", self.directory.name)[0], 3)
 
     # ---- watching ----
 

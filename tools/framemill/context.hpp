@@ -44,6 +44,11 @@ void add_audit(CLI::App& app, context& ctx);
 void add_template(CLI::App& app, context& ctx);
 void add_event(CLI::App& app, context& ctx);
 void add_node(CLI::App& app, context& ctx);
+void add_cluster(CLI::App& app, context& ctx);
+void add_top(CLI::App& app, context& ctx);
+void add_fault(CLI::App& app, context& ctx);
+void add_backup(CLI::App& app, context& ctx);
+void add_restore(CLI::App& app, context& ctx);
 void add_inspect(CLI::App& app, context& ctx);
 void add_completion(CLI::App& app, context& ctx);
 

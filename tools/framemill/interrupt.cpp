@@ -1,5 +1,9 @@
 #include "tools/framemill/interrupt.hpp"
 
+#include <poll.h>
+
+#include <algorithm>
+#include <climits>
 #include <csignal>
 
 namespace framemill::cli {
@@ -18,5 +22,11 @@ void catch_interrupt() {
 }
 
 bool is_interrupted() noexcept { return interrupted != 0; }
+
+bool pause_for(std::chrono::milliseconds time) {
+  if (!is_interrupted()) // a signal cuts it short
+    ::poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(time.count(), INT_MAX)));
+  return !is_interrupted();
+}
 
 } // namespace framemill::cli

@@ -43,6 +43,11 @@ void add_nouns(CLI::App& app, context& ctx) {
   add_template(app, ctx);
   add_event(app, ctx);
   add_node(app, ctx);
+  add_cluster(app, ctx);
+  add_top(app, ctx);
+  add_fault(app, ctx);
+  add_backup(app, ctx);
+  add_restore(app, ctx);
   add_inspect(app, ctx);
   add_completion(app, ctx);
   on_chosen(ctx, *app.add_subcommand("version", "Print the version"),

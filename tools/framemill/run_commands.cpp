@@ -1,4 +1,5 @@
 #include "tools/framemill/context.hpp"
+#include "tools/framemill/explanation_page.hpp"
 #include "tools/framemill/format.hpp"
 #include "tools/framemill/interrupt.hpp"
 #include "tools/framemill/json_path.hpp"
@@ -25,6 +26,7 @@ struct run_options {
   std::string prefix;
   int limit = 20;
   int wait_seconds = 60;
+  std::uint32_t job = 0;
   bool watch = false;
 };
 using options_ptr = std::shared_ptr<run_options>;
@@ -137,6 +139,36 @@ result<exit_code> retry(const context& ctx, const run_options& o) {
   return started(ctx, server, answer, o);
 }
 
+/// A run of a quarantined input starts anew.
+result<exit_code> release(const context& ctx, const run_options& o) {
+  FM_TRY(auto server, ctx.connect());
+  FM_TRY(auto id, find_run(server, o.run));
+  FM_TRY(auto answer, server.own("ReleaseRun", {{"RunId", id}}));
+  return started(ctx, server, answer, o);
+}
+
+result<exit_code> explain(const context& ctx, const run_options& o) {
+  FM_TRY(auto server, ctx.connect());
+  FM_TRY(auto id, find_run(server, o.run));
+  FM_TRY(auto answer, server.own("ExplainRun", {{"RunId", id}}));
+  if (ctx.wants_json())
+    print_json(answer);
+  else
+    print(explanation_page(at(answer, "Explanation")));
+  return exit_code::ok;
+}
+
+result<exit_code> certificate(const context& ctx, const run_options& o) {
+  FM_TRY(auto server, ctx.connect());
+  FM_TRY(auto id, find_run(server, o.run));
+  FM_TRY(auto answer, server.own("DescribeCertificate", {{"RunId", id}, {"Job", o.job}}));
+  if (ctx.wants_json())
+    print_json(answer);
+  else
+    print(certificate_page(at(answer, "Certificate")));
+  return exit_code::ok;
+}
+
 CLI::App& add_verb(CLI::App& noun, const options_ptr& o, const char* name, const char* help) {
   auto* verb = noun.add_subcommand(name, help);
   verb->add_option("RUN", o->run, "Number, TaskId, or BUCKET:KEY for its newest run")
@@ -160,6 +192,17 @@ void add_listing(CLI::App& noun, context& ctx, const options_ptr& o) {
 
 void add_watch_flag(CLI::App& verb, const options_ptr& o) {
   verb.add_flag("--watch", o->watch, "Go on with `run watch`");
+}
+
+void add_questions(CLI::App& noun, context& ctx, const options_ptr& o) {
+  on_chosen(ctx, add_verb(noun, o, "explain", "Why it waits, is slow or failed"),
+            [&ctx, o] { return explain(ctx, *o); });
+  auto& releasing = add_verb(noun, o, "release", "Start a run of a quarantined input anew");
+  add_watch_flag(releasing, o);
+  on_chosen(ctx, releasing, [&ctx, o] { return release(ctx, *o); });
+  auto& proof = add_verb(noun, o, "certificate", "How an output was joined from its shards");
+  proof.add_option("--job", o->job, "Index of the activity")->capture_default_str();
+  on_chosen(ctx, proof, [&ctx, o] { return certificate(ctx, *o); });
 }
 
 } // namespace
@@ -189,6 +232,7 @@ void add_run(CLI::App& app, context& ctx) {
   auto& again = add_verb(*noun, o, "retry", "Start the same run anew");
   add_watch_flag(again, o);
   on_chosen(ctx, again, [&ctx, o] { return retry(ctx, *o); });
+  add_questions(*noun, ctx, o);
 }
 
 } // namespace framemill::cli

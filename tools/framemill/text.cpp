@@ -47,14 +47,21 @@ bool is_reordering(char32_t code) {
 
 std::string escape(char32_t code) {
   switch (code) {
-  case '\n': return "\\n";
-  case '\r': return "\\r";
-  case '\t': return "\\t";
-  default:
-    return code < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(code))
-                        : fmt::format("\\u{:04x}", static_cast<unsigned>(code));
+    case '\n': return "\\n";
+    case '\r': return "\\r";
+    case '\t': return "\\t";
+    default:
+      return code < 0x100 ? fmt::format("\\x{:02x}", static_cast<unsigned>(code))
+                          : fmt::format("\\u{:04x}", static_cast<unsigned>(code));
   }
 }
+
+winsize window() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size : winsize{};
+}
+
+std::size_t or_else(std::size_t told, std::size_t usual) { return told != 0 ? told : usual; }
 
 } // namespace
 
@@ -101,12 +108,11 @@ std::string shorten(std::string_view text, std::size_t columns) {
 }
 
 std::size_t terminal_columns() {
-  winsize size{};
-  if (isatty(STDOUT_FILENO) == 0)
-    return 0;
-  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-    return 80;
-  return size.ws_col;
+  return isatty(STDOUT_FILENO) == 0 ? 0 : or_else(window().ws_col, 80);
+}
+
+std::size_t terminal_rows() {
+  return isatty(STDOUT_FILENO) == 0 ? 0 : or_else(window().ws_row, 24);
 }
 
 } // namespace framemill::cli

@@ -19,5 +19,7 @@ namespace framemill::cli {
 
 /// Width of the terminal on stdout; 0 when stdout is not a terminal.
 [[nodiscard]] std::size_t terminal_columns();
+/// Its height; 0 likewise.
+[[nodiscard]] std::size_t terminal_rows();
 
 } // namespace framemill::cli
