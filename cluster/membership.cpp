@@ -309,7 +309,7 @@ void membership::resume_life(step& out, timestamp now, node_record& record, conn
   out.actions.push_back(node_returned{record.name, c});
   const bool facts_moved = record.facts != facts;
   record.facts = std::move(facts);
-  if (facts_moved)
+  if (facts_moved || old != c)
     out.actions.push_back(node_changed{record.name});
   if (old != c) {
     record.last_seen = now;
@@ -346,13 +346,16 @@ bool membership::heard(timestamp now, connection_key c) {
 }
 
 membership::step membership::disconnected(timestamp now, connection_key c) {
-  if (auto name = name_of_.find(c); name != name_of_.end()) {
-    auto& life = lives_.at(name->second);
-    life.connection = 0;
-    life.gone_at = now + options_.grace;
-    name_of_.erase(name);
-  }
-  return {};
+  step out;
+  auto name = name_of_.find(c);
+  if (name == name_of_.end())
+    return out;
+  auto& life = lives_.at(name->second);
+  life.connection = 0;
+  life.gone_at = now + options_.grace;
+  out.actions.push_back(node_changed{name->second});
+  name_of_.erase(name);
+  return out;
 }
 
 membership::step membership::left(timestamp now, connection_key c) {
@@ -570,11 +573,20 @@ std::vector<membership::view> membership::nodes() const {
   return all;
 }
 
-bool membership::takes_work(const std::string& name) const {
+bool membership::takes_work(const std::string& name) const { return why_no_work(name).empty(); }
+
+std::string membership::why_no_work(const std::string& name) const {
   const auto* record = find(name);
   auto entry = lives_.find(name);
-  return record && record->mode == node_mode::active && entry != lives_.end()
-         && !entry->second.gone_at && !entry->second.leaving;
+  if (!record)
+    return "no node has that name";
+  if (record->mode != node_mode::active)
+    return with_reason(fmt::format("it is {}", to_string(record->mode)), record->mode_reason);
+  if (entry == lives_.end())
+    return "it is away";
+  if (entry->second.gone_at)
+    return "its connection is broken";
+  return entry->second.leaving ? "it is stopping" : "";
 }
 
 const node_record* membership::find(const std::string& name) const {

@@ -23,7 +23,7 @@ struct node_came { std::string name; connection_key connection; };
 struct node_returned { std::string name; connection_key connection; };
 /// The node is lost, or left, or was removed: its leases are broken.
 struct node_gone { std::string name; std::string why; };
-/// Mode, labels or facts changed: its slots' eligibility follows.
+/// Mode, labels, facts or presence changed: its slots' eligibility follows.
 struct node_changed { std::string name; };
 /// Tell it why (unless empty), then break the connection.
 struct refuse_connection { connection_key connection; std::string reason; bool final = false; };
@@ -135,6 +135,8 @@ public:
   [[nodiscard]] std::vector<view> nodes() const; ///< by name, removed ones left out
   /// May it be given work now: up, active, and not leaving.
   [[nodiscard]] bool takes_work(const std::string& name) const;
+  /// "it is paused: …", "it is stopping"; "" for a node that takes work.
+  [[nodiscard]] std::string why_no_work(const std::string& name) const;
   /// nullptr for removed ones too.
   [[nodiscard]] const node_record* find(const std::string& name) const;
   [[nodiscard]] std::optional<std::string> name_of(connection_key c) const;

@@ -267,7 +267,10 @@ TEST_CASE("membership: a node that says hello has come") {
   CHECK(seen(m).presence == node_presence::up);
   CHECK(m.name_of(1) == "n1");
   CHECK(m.takes_work("n1"));
+  CHECK(m.why_no_work("n1").empty());
   CHECK(!m.takes_work("n2"));
+  CHECK(m.why_no_work("n2") == "it is away");
+  CHECK(m.why_no_work("n9") == "no node has that name");
   CHECK(seen(m, "n2").presence == node_presence::away);
 }
 
@@ -305,12 +308,16 @@ TEST_CASE("membership: a broken connection is suspect, and the same life comes b
   come(m, at(0ms), 1);
   done(m.load(at(0ms), "n1", 3));
 
-  CHECK(is_empty(m.disconnected(at(1s), 1)));
+  auto cut = m.disconnected(at(1s), 1);
+  CHECK(cut.actions.size() == 1);
+  CHECK(has<node_changed>(cut));
+  CHECK(cut.record.nodes.empty());
   CHECK(seen(m).presence == node_presence::suspect);
   CHECK(!m.takes_work("n1"));
   auto back = come(m, at(1400ms), 2);
 
   CHECK(has<node_returned>(back));
+  CHECK(has<node_changed>(back));
   CHECK(!has<node_came>(back));
   CHECK(!has<node_gone>(back));
   CHECK(types(back) == strings{"node.returned"});
@@ -513,7 +520,7 @@ TEST_CASE("membership: modes are kept, told and undone by an operator's word") {
   CHECK(step->record.events[0].state == "cordoned");
   CHECK(step->record.events[0].message == "node n1 is cordoned: new fan");
   CHECK(has<node_changed>(*step));
-  CHECK(!m.takes_work("n1"));
+  CHECK(m.why_no_work("n1") == "it is cordoned: new fan");
   CHECK(is_empty(m.set_mode(at(2s), "n1", node_mode::cordoned, "new fan", {}).value()));
   membership restarted{step->record.nodes, {}, {}};
   come(restarted, at(3s), 9);
