@@ -82,14 +82,8 @@ void tell_scheduler(membership_state& s, const std::string& name) {
   n.devices = facts.devices;
   for (const auto& b : facts.buckets)
     n.buckets.push_back(b.name);
-  n.takes_work = s.core->takes_work(name) && facts.self_test.empty();
-  if (!facts.self_test.empty())
-    n.why_not = "its self-test failed: " + facts.self_test;
-  else if (record->mode == node_mode::active)
-    n.why_not = "it is stopping";
-  else
-    n.why_not = fmt::format("it is {}{}{}", to_string(record->mode),
-                            record->mode_reason.empty() ? "" : ": ", record->mode_reason);
+  n.takes_work = s.core->takes_work(name);
+  n.why_not = s.core->why_no_work(name);
   s.self->send(s.scheduler, node_known{std::move(n)});
 }
 

@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -188,7 +189,9 @@ monitor::monitor(zmq::context_t& context, zmq::socket_t& watched, int kinds)
   socket_.set(zmq::sockopt::linger, 0);
   // A full queue would stop the I/O thread, and with it everybody.
   socket_.set(zmq::sockopt::rcvhwm, 0);
-  const auto name = fmt::format("inproc://events-{}", static_cast<const void*>(this));
+  // Never used again: ZeroMQ gives a name free some time after its socket closed.
+  static std::atomic<std::uint64_t> last{0};
+  const auto name = fmt::format("inproc://events-{}", ++last);
   if (::zmq_socket_monitor(watched.handle(), name.c_str(), kinds) != 0)
     throw zmq::error_t{};
   socket_.connect(name);
