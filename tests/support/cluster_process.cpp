@@ -100,7 +100,7 @@ std::string cluster_process::join_token(int uses) const {
 worker_process& cluster_process::add(const std::string& name) {
   daemon_options o;
   o.data_dir = options_.directory + "/" + name;
-  o.config = options_.config;
+  o.config = "drain_seconds = 5\n" + options_.config;
   std::filesystem::create_directories(options_.directory);
   auto w = std::make_unique<worker_process>(name, std::move(o));
   if (options_.links == cluster_links::disturbable) {
@@ -118,8 +118,9 @@ std::vector<std::string> cluster_process::join_arguments(const worker_process& w
   if (!token.empty())
     out.insert(out.end(), {"--join", endpoint("enrolment"), "--token", token});
   if (w.control)
-    out.insert(out.end(), {"--allow-faults", "--cluster-via",
-                           "control=" + w.control->endpoint() + ",data=" + w.data->endpoint()});
+    out.insert(out.end(),
+               {"--allow-faults", "--cluster-via", "control=" + w.control->endpoint(),
+                "--cluster-via", "data=" + w.data->endpoint()});
   return out;
 }
 
