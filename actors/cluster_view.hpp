@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/critical_path.hpp"
 #include "cluster/membership.hpp"
 #include "core/node.hpp"
 #include "core/run.hpp"
@@ -138,22 +139,6 @@ struct shard_explanation {
     v("QueuePosition", s.queue_position);
     v("ExpectedStart", s.expected_start);
     v("Nodes", s.nodes);
-  }
-};
-
-/// A stretch of the chain that decided how long a run took.
-struct critical_step {
-  std::string what; ///< "waited for a slot", "shard 3 (decode)", "publishing job 0"
-  std::string node; ///< where, or ""
-  timestamp begin, end;
-  double seconds = 0;
-  template <class Self, class V>
-  static void fields(Self& s, V& v) {
-    v("What", s.what);
-    v("Node", s.node);
-    v("Begin", s.begin);
-    v("End", s.end);
-    v("Seconds", s.seconds);
   }
 };
 

@@ -1,3 +1,4 @@
+#include "cluster/critical_path.hpp"
 #include "cluster/progress_meter.hpp"
 #include "tests/cluster/run_plans.hpp"
 
@@ -95,6 +96,7 @@ public:
       commit_one();
     CHECK(finishes_ == 1);
     CHECK(is_terminal(durable_.run.state));
+    check_path();
     begin_life(); // a terminal run that is started again ends again, once
     commit_one();
     CHECK(finishes_ == 1);
@@ -356,6 +358,17 @@ private:
       return std::all_of(files.begin(), files.end(),
                          [&](const auto& f) { return artifacts_.contains(f.sha256); });
     });
+  }
+
+  /// The critical path has no gap, and is as long as the run.
+  void check_path() {
+    auto at = durable_.run.created;
+    for (const auto& s : critical_path(durable_.run, durable_.jobs, durable_.shards)) {
+      REQUIRE(s.begin == at);
+      REQUIRE(s.end > s.begin);
+      at = s.end;
+    }
+    REQUIRE(at == durable_.run.finished);
   }
 
   void check_progress() {
