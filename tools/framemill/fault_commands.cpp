@@ -71,6 +71,8 @@ result<exit_code> list(const context& ctx, const fault_options& o) {
   }
   if (ctx.wants_json())
     print_json(all);
+  else if (all.empty())
+    print("no node is up\n");
   return worst;
 }
 
