@@ -139,7 +139,9 @@ public:
 
   [[nodiscard]] zmq::socket_t& socket() { return socket_; }
   [[nodiscard]] zmq::socket_t& news() { return news_; }
-  [[nodiscard]] bool is_ready() { return (socket_.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0; }
+  [[nodiscard]] bool is_ready() {
+    return (socket_.get(zmq::sockopt::events) & ZMQ_POLLOUT) != 0;
+  }
 
   enum class state : std::uint8_t { fine, cut, refused };
   [[nodiscard]] state look() {
@@ -213,7 +215,8 @@ public:
     return out;
   }
 
-  [[nodiscard]] result<void> fetch(const std::string& sha256, const std::string& path) override {
+  [[nodiscard]] result<void> fetch(const std::string& sha256,
+                                   const std::string& path) override {
     if (!is_sha256(sha256))
       return fail(errc::malformed, "an artifact is named by its SHA-256");
     FM_TRY(auto file, new_file::create(path));
@@ -257,7 +260,9 @@ private:
     if (::fstat(fd, &s) != 0)
       return fail_errno(errno, path);
     const auto size = static_cast<std::uint64_t>(s.st_size);
-    putting p{{size, options_.chunk_bytes, options_.credit}, fd, {.sha256 = sha256, .size = size}};
+    putting p{{size, options_.chunk_bytes, options_.credit},
+              fd,
+              {.sha256 = sha256, .size = size}};
     auto done = run(p);
     repeated_ += p.refused();
     return done;
@@ -384,7 +389,8 @@ private:
 
 result<void> check(const data_client::options& o) {
   if (o.credit < 1 || o.credit > credit_max)
-    return fail_field(errc::invalid_argument, "credit", "1 to {} chunks on their way", credit_max);
+    return fail_field(errc::invalid_argument, "credit", "1 to {} chunks on their way",
+                      credit_max);
   if (o.chunk_bytes < 1 || o.chunk_bytes > chunk_bytes_max)
     return fail_field(errc::invalid_argument, "chunk_bytes", "1 to {} bytes", chunk_bytes_max);
   return {};

@@ -84,8 +84,8 @@ result<std::uint64_t> open_files::read(const std::string& key, const opener& ope
   return fail(errc::input_changed, "it changes while it is being read");
 }
 
-result<bool> open_files::read_unchanged(const entry& e, std::uint64_t offset, std::uint32_t size,
-                                        const buffer_fn& buffer) {
+result<bool> open_files::read_unchanged(const entry& e, std::uint64_t offset,
+                                        std::uint32_t size, const buffer_fn& buffer) {
   const auto total = static_cast<std::uint64_t>(e.seen.st_size);
   const auto wanted = offset < total ? std::min<std::uint64_t>(size, total - offset) : 0;
   FM_TRY(auto n, read_at(e.file->fd(), buffer(wanted), wanted, offset, "reading"));

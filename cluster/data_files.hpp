@@ -27,8 +27,8 @@ private:
 };
 
 /// pread and pwrite of the whole range; a short read ends at the file's end.
-[[nodiscard]] result<std::size_t> read_at(int fd, char* to, std::size_t size, std::uint64_t offset,
-                                          std::string_view what);
+[[nodiscard]] result<std::size_t> read_at(int fd, char* to, std::size_t size,
+                                          std::uint64_t offset, std::string_view what);
 [[nodiscard]] result<void> write_at(int fd, std::string_view bytes, std::uint64_t offset,
                                     std::string_view what);
 
@@ -97,7 +97,8 @@ private:
   [[nodiscard]] std::string path_of(const std::string& sha256) const;
   [[nodiscard]] bool is_stored(const std::string& sha256) const;
   [[nodiscard]] result<delivery_ptr> of(const std::string& sha256);
-  [[nodiscard]] result<void> take(delivery& d, const put_artifact& p, std::string_view bytes) const;
+  [[nodiscard]] result<void> take(delivery& d, const put_artifact& p,
+                                  std::string_view bytes) const;
   [[nodiscard]] result<void> verify(const delivery& d, const std::string& sha256) const;
   void close_idle();
 

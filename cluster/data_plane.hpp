@@ -28,7 +28,8 @@ struct data_source {
   /// errc::not_found when it is not here.
   std::function<result<int>(const std::string& sha256)> open_artifact;
   /// A delivered artifact, whole and verified, at `path`; takes it over.
-  std::function<result<void>(const std::string& path, const std::string& sha256)> adopt_artifact;
+  std::function<result<void>(const std::string& path, const std::string& sha256)>
+      adopt_artifact;
   std::string incoming_directory; ///< for what is being delivered; same file system
 };
 

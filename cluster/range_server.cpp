@@ -137,7 +137,8 @@ private:
     moved_.wait(hold, [&] { return (found = cache_.find(i)) || failure_ || ending_; });
     if (found)
       return found;
-    return framemill::failure{failure_.value_or(error{errc::cancelled, "no longer served", {}})};
+    return framemill::failure{
+        failure_.value_or(error{errc::cancelled, "no longer served", {}})};
   }
 
   // ---- the other node's side -------------------------------------------------------
@@ -198,8 +199,8 @@ result<std::unique_ptr<range_server>> range_server::start(data_client::options f
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
     return fail_errno(errno, "socketpair");
-  return std::make_unique<socket_range_server>(std::move(client), std::move(object), chunk_bytes,
-                                               ends);
+  return std::make_unique<socket_range_server>(std::move(client), std::move(object),
+                                               chunk_bytes, ends);
 }
 
 } // namespace framemill

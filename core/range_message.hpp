@@ -36,15 +36,16 @@ constexpr void to_little_endian(std::uint64_t value, unsigned char* to) noexcept
     to[i] = static_cast<unsigned char>(value);
 }
 
-[[nodiscard]] constexpr std::array<unsigned char, range_ask_bytes> to_wire(range_ask a) noexcept {
-  std::array<unsigned char, range_ask_bytes> out{};
+using range_ask_wire = std::array<unsigned char, range_ask_bytes>;
+
+[[nodiscard]] constexpr range_ask_wire to_wire(range_ask a) noexcept {
+  range_ask_wire out{};
   to_little_endian<8>(a.offset, out.data());
   to_little_endian<4>(a.size, out.data() + 8);
   return out;
 }
 
-[[nodiscard]] constexpr range_ask
-from_wire(const std::array<unsigned char, range_ask_bytes>& bytes) noexcept {
+[[nodiscard]] constexpr range_ask from_wire(const range_ask_wire& bytes) noexcept {
   return {from_little_endian<8>(bytes.data()),
           static_cast<std::uint32_t>(from_little_endian<4>(bytes.data() + 8))};
 }

@@ -52,7 +52,7 @@ TEST_CASE("data messages: survive the codec, and a damaged header is refused") {
     CHECK_FALSE(decode<request>(std::string_view{bytes}.substr(0, n)));
 }
 
-TEST_CASE("read_window: asks for one chunk, and for no more than its credit once the end is known") {
+TEST_CASE("read_window: asks for one chunk, then, knowing the end, for its credit's worth") {
   read_window w{0, UINT64_MAX, 10, 3};
   std::uint64_t id = 0;
 
@@ -162,7 +162,7 @@ TEST_CASE("put_window: asks again while the receiver verifies in silence") {
   CHECK(w.is_done());
 }
 
-TEST_CASE("read_ahead: brings single chunks where the reader jumps, doubling runs where it goes on") {
+TEST_CASE("read_ahead: single chunks where the reader jumps, doubling runs where it goes on") {
   read_ahead ahead{100, 8};
   std::set<std::uint64_t> here;
   auto touch = [&](std::uint64_t i) {

@@ -196,7 +196,7 @@ TEST_CASE("data_client: what is not there is not found, and leaves no file") {
   CHECK(node.dir.read("taken") == "mine");
 }
 
-TEST_CASE("data_client: an object that is replaced, or written to, between chunks has changed") {
+TEST_CASE("data_client: an object replaced or written to between chunks has changed") {
   serving_node node;
   const auto bytes = random_bytes(200'000);
   const auto object = node.add_object("a", bytes);
@@ -214,7 +214,7 @@ TEST_CASE("data_client: an object that is replaced, or written to, between chunk
   CHECK(client->read(object, 100'000, 100'000).error().code == errc::input_changed);
 }
 
-TEST_CASE("data_client: a cut in the middle is resumed, a damaged wire costs a connection only") {
+TEST_CASE("data_client: a cut is resumed, a damaged wire costs a connection only") {
   serving_node node;
   const auto bytes = random_bytes(4'000'000);
   const auto sha256 = node.add_artifact(bytes);
@@ -248,7 +248,8 @@ TEST_CASE("data_client: goes on when the server comes back") {
   const auto port = node.server->port();
   node.server.reset();
 
-  auto rest = std::async(std::launch::async, [&] { return client->read(object, 100'000, 200'000); });
+  auto rest = std::async(std::launch::async,
+                         [&] { return client->read(object, 100'000, 200'000); });
   node.open(port);
 
   CHECK(rest.get() == bytes.substr(100'000));
@@ -391,7 +392,8 @@ TEST_CASE("data_server: two clients may deliver the same artifact at once") {
   const auto file = make_file(node.dir, "result", random_bytes(4'000'000));
   auto deliver = [&] { return node.client()->deliver(file.path, file.sha256); };
 
-  auto one = std::async(std::launch::async, deliver), two = std::async(std::launch::async, deliver);
+  auto one = std::async(std::launch::async, deliver);
+  auto two = std::async(std::launch::async, deliver);
 
   CHECK(one.get());
   CHECK(two.get());
@@ -502,7 +504,7 @@ TEST_CASE("range_server: only about what the child asks for travels") {
   CHECK(server->bytes_read() <= 4 * small_chunk);
 }
 
-TEST_CASE("range_server: a read that fails is an errno to the child, and a reason to the worker") {
+TEST_CASE("range_server: a failed read is an errno to the child and a reason to the worker") {
   serving_node node;
   const auto object = node.add_object("a", random_bytes(100'000));
   auto server = *range_server::start(node.client_options(), object);

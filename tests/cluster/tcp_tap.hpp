@@ -27,8 +27,9 @@ public:
   explicit tcp_tap(std::uint16_t to) : to_(to), door_(::socket(AF_INET, SOCK_STREAM, 0)) {
     auto where = loopback(0);
     socklen_t size = sizeof where;
-    if (::bind(door_, reinterpret_cast<sockaddr*>(&where), size) != 0 || ::listen(door_, 16) != 0
-        || ::getsockname(door_, reinterpret_cast<sockaddr*>(&where), &size) != 0)
+    auto address = reinterpret_cast<sockaddr*>(&where);
+    if (::bind(door_, address, size) != 0 || ::listen(door_, 16) != 0
+        || ::getsockname(door_, address, &size) != 0)
       throw std::runtime_error{"tcp_tap: no loopback"};
     port_ = ntohs(where.sin_port);
     accepting_ = std::thread{[this] { accept(); }};
