@@ -54,7 +54,7 @@ struct pipe_pair {
   ::dup2(in, 0);
   ::dup2(out, 1);
   if (source >= 0)
-    ::dup2(source, 3);
+    ::fcntl(::dup2(source, 3), F_SETFD, 0); // dup2 of 3 itself would leave it close-on-exec
   if (::chdir(s.path("").c_str()) == 0)
     ::execl(FRAMEMILL_BIN_DIR "/framemill-media", "framemill-media", nullptr);
   ::_exit(127);
@@ -63,8 +63,12 @@ struct pipe_pair {
 } // namespace
 
 outcome run_child(const media_request& request, const std::string& source, const scratch& s) {
+  return run_child(request,
+                   source.empty() ? -1 : ::open(source.c_str(), O_RDONLY | O_CLOEXEC), s);
+}
+
+outcome run_child(const media_request& request, int fd, const scratch& s) {
   pipe_pair in, out;
-  auto fd = source.empty() ? -1 : ::open(source.c_str(), O_RDONLY | O_CLOEXEC);
   auto pid = ::fork();
   if (pid == 0)
     become_child(s, in.read, out.write, fd);

@@ -34,6 +34,8 @@ struct outcome {
 
 /// Runs the request in the real framemill-media.
 outcome run_child(const media_request& request, const std::string& source, const scratch& s);
+/// The same with the source as the child's fd 3, a file or a socket; taken over.
+outcome run_child(const media_request& request, int source_fd, const scratch& s);
 /// Runs the request in this process.
 media_result run_here(const media_request& request, const std::string& source,
                       const scratch& s);
