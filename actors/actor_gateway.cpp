@@ -7,6 +7,10 @@
 #include "actors/membership_actor.hpp"
 #include "actors/node_orders.hpp"
 #include "actors/planning.hpp"
+#include "actors/scheduler_actor.hpp"
+#include "cluster/certificate.hpp"
+#include "cluster/critical_path.hpp"
+#include "core/json.hpp"
 #include "core/object_path.hpp"
 #include "storage/records.hpp"
 
@@ -47,6 +51,68 @@ private:
   std::vector<T> parts_;
   gateway::reply<std::vector<T>> done_;
 };
+
+/// All that the books say of one run.
+struct run_books {
+  run_record run;
+  std::vector<job_record> jobs;
+  std::vector<shard_record> shards;
+};
+
+std::string why_blocked(const run_books& books, const shard_record& shard) {
+  std::string open;
+  for (auto need : shard.needs)
+    if (books.shards[need].state != shard_state::done)
+      open += fmt::format("{}{}", open.empty() ? "" : ", ", need);
+  return "waits for the results of shard " + open;
+}
+
+shard_explanation explain_shard(const run_books& books, const shard_record& shard,
+                                const scheduler& queue, timestamp now) {
+  shard_explanation out;
+  out.shard = shard.id.index;
+  out.role = shard.role;
+  out.state = shard.state;
+  if (shard.state == shard_state::leased) {
+    out.node = shard.attempts.back().node;
+    out.why = fmt::format("attempt {} is at work on {}", shard.epoch, out.node);
+  } else if (shard.state == shard_state::blocked) {
+    out.why = why_blocked(books, shard);
+  } else if (auto place = queue.explain(shard.id, now)) {
+    out.why = place->why;
+    out.queue_position = static_cast<std::int64_t>(place->position);
+    out.expected_start = place->expected_start.value_or(timestamp{});
+    for (auto& n : place->nodes)
+      out.nodes.push_back({n.node, n.why_not.empty(), fmt::format("{}", fmt::join(n.why_not, "; "))});
+  } else if (!shard.attempts.empty() && shard.attempts.back().failure) {
+    out.why = "failed: " + shard.attempts.back().failure->message;
+  } else {
+    out.why = "is about to be queued";
+  }
+  return out;
+}
+
+run_explanation explain_books(const run_books& books, const scheduler& queue, timestamp now) {
+  const auto& run = books.run;
+  run_explanation out;
+  out.run = run.id;
+  out.state = run.state;
+  if (is_terminal(run.state))
+    out.critical_path = critical_path(run, books.jobs, books.shards);
+  for (const auto& s : books.shards)
+    if (!is_terminal(s.state))
+      out.shards.push_back(explain_shard(books, s, queue, now));
+  if (run.failure)
+    out.why = run.failure->message;
+  else if (run.state == run_state::waiting)
+    out.why = "waits to be admitted";
+  else if (is_terminal(run.state))
+    out.why = fmt::format("took {:.1f} s from its creation",
+                          static_cast<double>((run.finished - run.created).count()) / 1e6);
+  else
+    out.why = fmt::format("{} of {} shards are not done", out.shards.size(), books.shards.size());
+  return out;
+}
 
 std::string random_hex(int bytes) {
   std::random_device random;
@@ -379,6 +445,29 @@ public:
     });
   }
 
+  void explain_run(run_id id, reply<run_explanation> done) override {
+    auto books = read_books(id);
+    if (!books)
+      return done(failure{books.error()});
+    auto call = [books = std::move(*books), at = now(), done = std::move(done)](scheduler_state& s) {
+      done(explain_books(books, s.core, at));
+    };
+    caf::anon_send(scheduler_, scheduler_call{std::make_shared<std::function<void(scheduler_state&)>>(
+                                   std::move(call))});
+  }
+
+  void certificate(run_id id, std::uint32_t index, reply<std::string> done) override {
+    auto books = read_books(id);
+    if (!books)
+      return done(failure{books.error()});
+    if (index >= books->jobs.size())
+      return done(fail_field(errc::not_found, "Job", "run {} has no job {}", id.value, index));
+    auto made = certify(books->run, books->jobs[index], books->shards);
+    if (!made)
+      return done(failure{made.error()});
+    done(to_text(to_json_value(*made)));
+  }
+
   void release_run(run_id id, reply<run_id> done) override {
     auto run = find_record<run_record>(*services_.store, family::runs, keys::of(id));
     if (!run)
@@ -417,6 +506,25 @@ private:
     caf::anon_send(coordinator_,
                    gateway_call{std::make_shared<std::function<void(coordinator_state&)>>(
                        std::move(call))});
+  }
+
+  [[nodiscard]] result<run_books> read_books(run_id id) const {
+    FM_TRY(auto run, find_record<run_record>(*services_.store, family::runs, keys::of(id)));
+    if (!run)
+      return fail_field(errc::not_found, "RunId", "no run {}", id.value);
+    run_books out{std::move(*run), {}, {}};
+    const auto from = keys::prefix(id), until = prefix_end(from);
+    FM_CHECK(scan_records<job_record>(*services_.store, family::jobs, from, until,
+                                      [&](job_record j) {
+                                        out.jobs.push_back(std::move(j));
+                                        return true;
+                                      }));
+    FM_CHECK(scan_records<shard_record>(*services_.store, family::shards, from, until,
+                                        [&](shard_record s) {
+                                          out.shards.push_back(std::move(s));
+                                          return true;
+                                        }));
+    return out;
   }
 
   template <class T>

@@ -117,7 +117,7 @@ void on_run_down(coordinator_state& s, const caf::down_msg& down) {
 void refuse_late(coordinator_state& s, late_outcome m) {
   auto files = m.outcome.result.files;
   if (auto run = s.live.find(m.shard.run); run != s.live.end())
-    s.self->send(run->second, attempt_ended{m.shard.index, std::move(m.outcome)});
+    s.self->send(run->second, attempt_ended{m.shard.index, std::move(m.outcome), {}});
   for (const auto& f : files)
     if (auto r = s.services->artifacts->discard(
             f.sha256, [&](std::string_view sha) { return s.services->pins.is_pinned(sha); });

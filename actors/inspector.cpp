@@ -67,6 +67,8 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
         give_up(errc::timed_out, "no answer in time; all slots may be busy");
       },
       [=](attempt_ended& m) {
+        if (m.noted)
+          m.noted();
         done(judge(m.outcome));
         services->release_artifacts(id);
         self->quit();

@@ -2,6 +2,7 @@
 
 #include "actors/child_host.hpp"
 #include "actors/gateway.hpp"
+#include "cluster/blame.hpp"
 #include "cluster/ingest.hpp"
 #include "cluster/protocol.hpp"
 #include "cluster/transport.hpp"
@@ -42,7 +43,7 @@ using grant_number = std::uint64_t;
 struct worker_joined {
   worker_slot slot;
   caf::actor worker;
-  std::optional<shard_id> holds; ///< since a former life, under grant 0
+  std::optional<shard_id> holds = {}; ///< since a former life, under grant 0
 };
 /// MEMBERSHIP → SCHEDULER: what a node has, or that it takes no work now.
 struct node_known {
@@ -62,6 +63,11 @@ struct worker_idle {
 struct offer_work {
   shard_offer offer;
   caf::actor reply_to;
+};
+/// Gateway → SCHEDULER: one question, as a function on its state.
+struct scheduler_state;
+struct scheduler_call {
+  std::shared_ptr<std::function<void(scheduler_state&)>> call;
 };
 /// WORKFLOW → SCHEDULER: no longer wanted.
 struct withdraw_work {
@@ -89,6 +95,7 @@ struct attempt_moved {
 struct attempt_ended {
   std::uint32_t shard = 0;
   attempt_outcome outcome;
+  std::function<void()> noted = {}; ///< called when it is in the books; may be empty
 };
 /// PUBLISHER → WORKFLOW: the job's files have their final names, or do not.
 struct publish_done {
@@ -118,6 +125,13 @@ struct lease_missing {
   std::uint32_t epoch = 0;
   std::string why;
 };
+/// MEMBERSHIP → WORKFLOW: its input brings down whatever works on it.
+struct input_blamed {
+  std::uint32_t shard = 0;
+  std::string report;
+};
+/// WORKFLOW → itself, every second: is a shard worth a second attempt?
+struct look_for_straggler {};
 /// WORKFLOW → itself, after a back-off.
 struct offer_again {
   std::uint32_t shard = 0;
@@ -182,6 +196,7 @@ struct slot_seen {
 struct slot_ended {
   shard_id shard;
   attempt_outcome outcome;
+  std::function<void()> noted = {};
 };
 /// MEMBERSHIP → REMOTE WORKER: the WORKFLOW of what it holds since a former
 /// life of the coordinator.
@@ -228,6 +243,11 @@ struct claim_lease {
   shard_id shard;
   std::uint32_t epoch = 0;
   std::string node;
+  caf::actor reply_to;
+};
+/// WORKFLOW → MEMBERSHIP: how an attempt ended; whose fault was it?
+struct attempt_judged {
+  attempt_report report;
   caf::actor reply_to;
 };
 /// Gateway → MEMBERSHIP: one call, as a function on its state.
@@ -355,6 +375,10 @@ FM_LOCAL_MESSAGE(revive_run)
 FM_LOCAL_MESSAGE(inspection_overdue)
 FM_LOCAL_MESSAGE(report_status)
 FM_LOCAL_MESSAGE(late_outcome)
+FM_LOCAL_MESSAGE(attempt_judged)
+FM_LOCAL_MESSAGE(input_blamed)
+FM_LOCAL_MESSAGE(look_for_straggler)
+FM_LOCAL_MESSAGE(scheduler_call)
 FM_LOCAL_MESSAGE(node_known)
 FM_LOCAL_MESSAGE(node_forgotten)
 FM_LOCAL_MESSAGE(lease_found)

@@ -100,7 +100,7 @@ void forget_claim(membership_state& s, const shard_id& shard, const std::string&
 void claim(membership_state& s, const claim_lease& m) {
   if (auto early = s.unclaimed.extract(m.shard);
       !early.empty() && early.mapped().epoch == m.epoch) {
-    s.self->send(m.reply_to, attempt_ended{m.shard.index, std::move(early.mapped())});
+    s.self->send(m.reply_to, attempt_ended{m.shard.index, std::move(early.mapped()), {}});
     return;
   }
   s.claims[m.shard] = m;
@@ -241,10 +241,15 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   auto node = s.nodes.find(name);
   if (node == s.nodes.end())
     return;
-  s.say(name, outcome_noted{m.shard, m.outcome.epoch});
+  // Told again with each connection until it is in the books.
+  std::function<void()> noted = [me = caf::actor_cast<caf::actor>(s.self), name, shard = m.shard,
+                                 epoch = m.outcome.epoch] {
+    caf::anon_send(me, tell_node{name, outcome_noted{shard, epoch}});
+  };
   auto claim = s.claims.find(m.shard);
   if (claim != s.claims.end() && claim->second.epoch == m.outcome.epoch) {
-    s.self->send(claim->second.reply_to, attempt_ended{m.shard.index, std::move(m.outcome)});
+    s.self->send(claim->second.reply_to,
+                 attempt_ended{m.shard.index, std::move(m.outcome), std::move(noted)});
     s.claims.erase(claim);
     return;
   }
@@ -252,11 +257,13 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   auto place = places.find(m.shard);
   if (place != places.end() && place->second.epoch == m.outcome.epoch) {
     s.self->send(node->second.slots.at(place->second.slot),
-                 slot_ended{m.shard, std::move(m.outcome)});
+                 slot_ended{m.shard, std::move(m.outcome), std::move(noted)});
     places.erase(place);
   } else if (s.services->clock.now() < s.claims_end) {
     s.unclaimed[m.shard] = std::move(m.outcome);
+    noted();
   } else {
+    noted();
     s.self->send(s.coordinator, late_outcome{m.shard, std::move(m.outcome)});
   }
 }
@@ -294,6 +301,34 @@ void hear(membership_state& s, const frame_arrived& m) {
     return; // of a former life; its hello comes
   auto name = s.core->name_of(m.connection).value_or("");
   std::visit([&](auto& body) { hear(s, m, name, body); }, e->body);
+}
+
+// ---- Whose fault ------------------------------------------------------------------------
+
+void judge(membership_state& s, const blame_matrix::verdicts& verdicts, const attempt_judged* of);
+
+/// A node in doubt encodes the golden clip; what it says decides.
+void order_self_test(membership_state& s, const std::string& node) {
+  s.order(node, "self-test", {}, [&s, node](const result<std::string>& r) {
+    auto failure = r ? std::string{} : r.error().message;
+    judge(s, s.blame.self_test(s.services->clock.now(), node, failure), nullptr);
+  });
+}
+
+void judge(membership_state& s, const blame_matrix::verdicts& verdicts, const attempt_judged* of) {
+  const auto now = s.services->clock.now();
+  for (const auto& v : verdicts) {
+    if (const auto* q = std::get_if<quarantine_input>(&v); q && of)
+      s.self->send(of->reply_to, input_blamed{of->report.shard.index, q->report});
+    if (const auto* c = std::get_if<cordon_node>(&v)) {
+      s.apply(s.core->doubt(now, c->node, c->reason));
+      order_self_test(s, c->node);
+    }
+    if (const auto* r = std::get_if<readmit_node>(&v))
+      s.apply(s.core->trust(now, r->node));
+    if (const auto* k = std::get_if<keep_cordoned>(&v))
+      s.apply(s.core->doubt(now, k->node, k->reason));
+  }
 }
 
 // ---- Enrolling -----------------------------------------------------------------------
@@ -496,6 +531,10 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
         state.apply(state.core->load(services->clock.now(), m.node, node->second.busy));
       },
       [=](const claim_lease& m) { claim(self->state, m); },
+      [=](const attempt_judged& m) {
+        auto& state = self->state;
+        judge(state, state.blame.ended(services->clock.now(), m.report), &m);
+      },
       [=](const membership_call& m) { (*m.call)(self->state); },
       [=](const coordinator_known& m) { self->state.coordinator = m.coordinator; },
       [=](const committed& m) {

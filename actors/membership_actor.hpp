@@ -58,6 +58,7 @@ struct membership_state {
   coordinator_life life;
   cluster_endpoints endpoints;
   std::optional<membership> core;
+  blame_matrix blame{blame_matrix::options{}};
   key_list keys;
   std::unique_ptr<framemill::hub> hub;
   std::unique_ptr<enrolment_desk> desk;

@@ -74,7 +74,7 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
     assets[asset.name] = std::move(sha);
   }
   plan_options options;
-  options.slots = services.config.slots;
+  options.slots = std::max(services.slots_here.load(), 1);
   options.trust_index = trust_index;
   if (index_sha256.empty())
     return make_plan(run, nullptr, *templates, assets, options);

@@ -44,14 +44,16 @@ assign_attempt order_for(const assignment& a, std::uint32_t slot) {
   return out;
 }
 
-void end(self_ptr self, attempt_outcome outcome) {
+void end(self_ptr self, attempt_outcome outcome, std::function<void()> noted = {}) {
   auto& s = self->state;
   auto job = std::move(*s.job);
   s.job.reset();
   if (!job.vacated.empty() && outcome.failure && outcome.failure->code == errc::cancelled)
     outcome.failure = error{errc::lease_lost, job.vacated, {}};
   if (job.owner)
-    self->send(job.owner, attempt_ended{job.shard.index, std::move(outcome)});
+    self->send(job.owner, attempt_ended{job.shard.index, std::move(outcome), std::move(noted)});
+  else if (noted)
+    noted();
   self->send(s.scheduler, worker_idle{s.slot.worker.key, job.grant});
   self->send(s.membership, slot_used{s.slot.worker.node, -1});
 }
@@ -118,7 +120,7 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
           attempt_outcome refused;
           refused.epoch = a.epoch;
           refused.failure = error{errc::busy, "the worker is busy", {}};
-          self->send(a.reply_to, attempt_ended{a.shard.index, std::move(refused)});
+          self->send(a.reply_to, attempt_ended{a.shard.index, std::move(refused), {}});
           return;
         }
         remote_worker_state::work job;
@@ -163,7 +165,7 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
       [=](slot_ended& m) {
         auto& job = self->state.job;
         if (job && job->shard == m.shard && job->epoch == m.outcome.epoch)
-          end(self, std::move(m.outcome));
+          end(self, std::move(m.outcome), std::move(m.noted));
       },
   };
 }

@@ -13,6 +13,7 @@ using self_ptr = caf::stateful_actor<scheduler_state>*;
 /// Hands out what can be handed out now.
 void grant(self_ptr self, node_services* services) {
   auto& s = self->state;
+  services->slots_here = static_cast<int>(s.core.workers());
   for (auto& g : s.core.decide(services->clock.now())) {
     auto offered = s.waiting.extract(g.shard);
     if (offered.empty())
@@ -124,6 +125,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
         self->state.waiting.erase(m.shard);
         self->state.core.withdraw(m.shard);
       },
+      [=](const scheduler_call& m) { (*m.call)(self->state); },
       [=](report_status& m) {
         m.status.slots = static_cast<std::int64_t>(self->state.core.workers());
         m.status.slots_busy = static_cast<std::int64_t>(self->state.core.busy());

@@ -95,6 +95,7 @@ struct node_services {
   template_board templates;
   progress_board progress;
   node_counters counters;
+  std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
   system_clock clock;
   std::string scratch_root;
   std::string failed_root; ///< kept requests of failed attempts

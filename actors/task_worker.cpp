@@ -132,7 +132,7 @@ void finish(self_ptr self, node_services* services) {
   s.source = {};
   std::error_code ec;
   fs::remove_all(s.scratch, ec);
-  self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome)});
+  self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome), {}});
   self->send(s.scheduler, worker_idle{s.slot.key, a->grant});
   s.child = 0;
 }
@@ -194,7 +194,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
           attempt_outcome refused;
           refused.epoch = a.epoch;
           refused.failure = error{errc::busy, "the worker is busy", {}};
-          self->send(a.reply_to, attempt_ended{a.shard.index, std::move(refused)});
+          self->send(a.reply_to, attempt_ended{a.shard.index, std::move(refused), {}});
           return;
         }
         execute(self, services, std::move(a));

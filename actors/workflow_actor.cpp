@@ -3,6 +3,7 @@
 #include "actors/fail_points.hpp"
 #include "actors/manners.hpp"
 #include "actors/planning.hpp"
+#include "cluster/hedging.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
@@ -93,6 +94,8 @@ void flush(const context& c) {
       fail_point(point);
     for (const auto& a : step.actions)
       act(c, a);
+    if (step.noted)
+      step.noted();
   }
 }
 
@@ -100,9 +103,10 @@ bool is_empty(const changes& r) {
   return r.runs.empty() && r.jobs.empty() && r.shards.empty() && r.events.empty();
 }
 
-void apply(const context& c, run_machine::step step) {
+void apply(const context& c, run_machine::step step, std::function<void()> noted = {}) {
   const bool empty = is_empty(step.record);
-  auto token = c.state().steps.add({std::move(step.actions), passed_by(step.record)}, empty);
+  auto token = c.state().steps.add(
+      {std::move(step.actions), passed_by(step.record), std::move(noted)}, empty);
   if (empty)
     return flush(c);
   fail_point("before.commit");
@@ -255,6 +259,31 @@ void retry_publishing(const context& c, std::uint32_t job, const error& e) {
     apply(c, c.machine().publish_failed(c.now(), job, e));
 }
 
+/// Asks whose fault it was, when there are others to compare with.
+void report(const context& c, std::uint32_t index, const attempt_outcome& outcome) {
+  if (!c.state().membership)
+    return;
+  const auto& shard = c.machine().shards()[index];
+  attempt_report r{c.machine().run().object, shard.id, outcome.epoch, {}, outcome.failure};
+  if (!r.failure)
+    r.failure = outcome.result.failure;
+  for (const auto& a : shard.attempts)
+    if (a.epoch == outcome.epoch)
+      r.node = a.node;
+  c.self->send(c.state().membership,
+               attempt_judged{std::move(r), caf::actor_cast<caf::actor>(c.self)});
+}
+
+constexpr std::chrono::seconds stragglers_every{1};
+
+void hedge_straggler(const context& c) {
+  if (!c.machine().finished())
+    c.self->delayed_send(c.self, stragglers_every, look_for_straggler{});
+  const auto& m = c.machine();
+  if (auto slow = straggler(c.now(), m.run(), m.shards(), c.state().meter))
+    apply(c, c.machine().hedge(c.now(), *slow));
+}
+
 /// A TASK WORKER died, and what it worked on with it; or its node is gone.
 void break_leases(const context& c, const caf::actor_addr& worker) {
   c.state().watched.erase(worker);
@@ -315,6 +344,8 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   };
   apply(c, c.machine().start(c.now(), has_artifact, may_live_on));
   self->set_down_handler([=](const caf::down_msg& down) { break_leases(c, down.source); });
+  if (places.membership)
+    self->delayed_send(self, stragglers_every, look_for_straggler{});
   return {
       [=](const worker_granted& m) {
         self->state.granted[m.worker] = {m.node, m.handle, m.grant};
@@ -323,18 +354,25 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
       [=](const attempt_moved& m) {
         if (!c.machine().is_live(m.shard, m.epoch))
           return;
-        self->state.meter.moved(c.now(), m.shard, m.mark);
+        self->state.meter.moved(c.now(), m.shard, m.mark, m.epoch);
         show(c, false);
       },
       [=](attempt_ended& m) {
         self->state.leases.erase({m.shard, m.outcome.epoch});
         if (c.machine().is_live(m.shard, m.outcome.epoch)) {
-          self->state.meter.ended(m.shard);
+          self->state.meter.ended(m.shard, m.outcome.epoch);
           for (const auto& f : m.outcome.result.files) // from afar, nobody has yet
             services->pins.pin(run, f.sha256);
+          report(c, m.shard, m.outcome);
         }
-        apply(c, c.machine().attempt_finished(c.now(), m.shard, std::move(m.outcome)));
+        apply(c, c.machine().attempt_finished(c.now(), m.shard, std::move(m.outcome)),
+              std::move(m.noted));
       },
+      [=](const input_blamed& m) {
+        if (!c.machine().finished())
+          apply(c, c.machine().quarantine(c.now(), m.shard, m.report));
+      },
+      [=](const look_for_straggler&) { hedge_straggler(c); },
       [=](const lease_found& m) {
         if (!c.machine().is_live(m.shard, m.epoch)) {
           self->send(m.handle, stop_attempt{{run, m.shard}, m.epoch});

@@ -29,6 +29,7 @@ struct workflow_state {
   struct consequence {
     std::vector<run_action> actions;
     std::vector<std::string_view> passed; ///< fail points the step passes
+    std::function<void()> noted;          ///< tells who waits for it to be durable
   };
   step_queue<consequence> steps;
   struct lease {

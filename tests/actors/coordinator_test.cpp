@@ -150,7 +150,7 @@ TEST_CASE_FIXTURE(coordinating, "coordinator: a store that refuses fails no run"
     auto live = offered();
     REQUIRE(live.size() == 1);
     store->fail_next(1, {errc::no_space, "disk full", {}});
-    tell(live.at(5), worker_granted{0, 1, "node", watcher.handle, 1});
+    tell(live.at(5), worker_granted{0, 1, "node", "", watcher.handle, 1});
     advance(31s);
   }
   CHECK_FALSE(is_terminal(run({5}).state));

@@ -30,7 +30,7 @@ struct running : test_services, virtual_actors {
     } while (store->waiting() > 0);
   }
   void grant(std::uint32_t shard, worker_key key, inbox& to) {
-    tell(workflow, worker_granted{shard, key, "node", to.handle, 100 + key});
+    tell(workflow, worker_granted{shard, key, "node", "", to.handle, 100 + key});
   }
   std::vector<std::uint32_t> offered() {
     std::vector<std::uint32_t> out;
