@@ -8,6 +8,7 @@ import time
 
 import cluster
 import control
+import data_plane
 import harness
 import memory
 import overhead
@@ -15,7 +16,7 @@ import recovery
 import workflow
 
 MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory,
-                "cluster": cluster, "recovery": recovery}
+                "cluster": cluster, "recovery": recovery, "data_plane": data_plane}
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
