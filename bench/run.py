@@ -13,10 +13,12 @@ import harness
 import memory
 import overhead
 import recovery
+import scheduler_core
 import workflow
 
 MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory,
-                "cluster": cluster, "recovery": recovery, "data_plane": data_plane}
+                "cluster": cluster, "recovery": recovery, "data_plane": data_plane,
+                "scheduler_core": scheduler_core}
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 

@@ -43,6 +43,10 @@ room fleet_node::free() const {
           left(facts.scratch_bytes, reserved.scratch_bytes)};
 }
 
+bool fleet_node::is_in(const node_group& g) const {
+  return std::find(groups.begin(), groups.end(), &g) != groups.end();
+}
+
 bool node_group::has_room(const room& r, const std::vector<std::string>& but) const {
   for (const auto& m : members) {
     if (m.memory_bytes < r.memory_bytes)
@@ -144,15 +148,16 @@ worker_key fleet::reserve(fleet_node& n, const reservation& r) {
   return w;
 }
 
-void fleet::release(worker_key w) {
+fleet_node* fleet::release(worker_key w) {
   auto use = busy_.extract(w);
   if (use.empty())
-    return;
+    return nullptr;
   auto& n = *slots_.at(w);
   n.reserved.memory_bytes -= use.mapped().memory_bytes;
   n.reserved.scratch_bytes -= use.mapped().scratch_bytes;
   n.idle.insert(w);
   refile(n);
+  return &n;
 }
 
 void fleet::keep_free(fleet_node& n, bool kept) {

@@ -100,6 +100,7 @@ struct fleet_node {
   std::optional<spot> offered;        ///< in their `idle`
 
   [[nodiscard]] std::size_t busy() const { return slots.size() - idle.size(); }
+  [[nodiscard]] bool is_in(const node_group& g) const;
   [[nodiscard]] room total() const;
   [[nodiscard]] room free() const; ///< negative when more was tried than there is
 };
@@ -139,7 +140,7 @@ public:
 
   /// Takes an idle slot of the node: it must have one.
   worker_key reserve(fleet_node& n, const reservation& r);
-  void release(worker_key w); ///< unknown or idle: nothing happens
+  fleet_node* release(worker_key w); ///< its node; null = it was unknown or idle
   /// Takes it out of every group's `idle`, or puts it back.
   void keep_free(fleet_node& n, bool kept);
 

@@ -8,11 +8,26 @@ namespace framemill {
 
 namespace {
 
-/// Like sizes have one level: four to an octave.
-int level_of(std::int64_t bytes) {
-  auto b = static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0));
-  auto width = static_cast<int>(std::bit_width(b));
-  return width < 3 ? static_cast<int>(b) : 4 * width + static_cast<int>(b >> (width - 3) & 3);
+/// Like sizes have one level: an octave, or a quarter of one.
+int octave_of(std::int64_t bytes) {
+  return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(bytes)));
+}
+
+int quarter_octave_of(std::int64_t bytes) {
+  auto octave = octave_of(bytes);
+  return octave < 3 ? static_cast<int>(bytes)
+                    : 4 * octave + static_cast<int>(bytes >> (octave - 3) & 3);
+}
+
+/// Which of a few queues those stand in that avoid these nodes; 0 = none is
+/// avoided. (Had each list a queue of its own, failures would make them many.)
+std::uint32_t avoid_lane_of(const std::vector<std::string>& avoid) {
+  constexpr std::uint32_t lanes = 8;
+  std::uint32_t hash = 2166136261; // FNV-1a
+  for (const auto& name : avoid)
+    for (unsigned char c : name)
+      hash = (hash ^ c) * 16777619;
+  return avoid.empty() ? 0 : 1 + hash % lanes;
 }
 
 std::vector<std::string> sorted(std::vector<std::string> names) {
@@ -29,27 +44,30 @@ void scheduler::set_node(scheduler_node n) {
   auto name = n.name;
   fleet_.set_node(std::move(n));
   drop_void_claim(name);
+  note_change();
 }
 
 void scheduler::remove_node(const std::string& name) {
-  if (auto* n = fleet_.find(name))
-    if (auto entry = claims_.find(n); entry != claims_.end())
-      drop_claim(*entry->second);
+  if (auto entry = claims_.find(fleet_.find(name)); entry != claims_.end())
+    drop_claim(*entry->second);
   fleet_.remove_node(name);
+  note_change();
 }
 
 void scheduler::add_worker(const worker_slot& w, const std::optional<reservation>& use) {
   remove_worker(w.key);
   fleet_.add_slot(w, use);
+  note_change();
 }
 
 void scheduler::remove_worker(worker_key w) {
-  auto node = fleet_.remove_slot(w);
-  drop_void_claim(node);
+  drop_void_claim(fleet_.remove_slot(w));
+  note_change();
 }
 
 void scheduler::release(worker_key w) {
-  fleet_.release(w);
+  if (auto* n = fleet_.release(w))
+    note_room(*n);
 }
 
 bool scheduler::has_node(const std::string& name) const {
@@ -79,23 +97,18 @@ bool scheduler::by_place::operator()(offers::iterator a, offers::iterator b) con
   return place(*a) < place(*b);
 }
 
-scheduler::line& scheduler::line_of(const shard_offer& o) {
-  requirement must{o.fingerprint, o.device, {}, o.labels};
-  needs need{&fleet_.join(must), nullptr, level_of(o.memory_bytes), level_of(o.scratch_bytes),
-             sorted(o.avoid_nodes)};
-  if (!o.bucket.empty()) {
-    must.bucket = o.bucket;
-    need.better = &fleet_.join(must);
-  }
+/// `w` has its size and what it avoids.
+scheduler::line& scheduler::line_of(const shard_offer& o, const waiting& w) {
+  needs need{&fleet_.join({o.fingerprint, o.device, {}, o.labels}),
+             quarter_octave_of(w.size.memory_bytes), octave_of(w.size.scratch_bytes),
+             avoid_lane_of(w.avoid)};
   auto [entry, is_new] = queues_.try_emplace(need);
   auto& q = entry->second;
-  if (is_new) {
-    q.need = std::move(need);
-  } else { // which is in its groups already
-    fleet_.leave(*need.able);
-    if (need.better)
-      fleet_.leave(*need.better);
-  }
+  q.need = need;
+  if (is_new)
+    ++fresh_;
+  else
+    fleet_.leave(*need.able); // it is in the group already
   auto& l = q.lines[o.workflow];
   l.of = &q;
   l.workflow = o.workflow;
@@ -107,7 +120,6 @@ void scheduler::offer(shard_offer o) {
   withdraw(o.id);
   join_in(o.workflow);
   waiting w;
-  w.in = &line_of(o);
   w.band = o.since.us / options_.ageing_step.count() - o.priority;
   w.since_us = o.since.us;
   w.size = {std::max<std::int64_t>(o.memory_bytes, 0),
@@ -115,7 +127,11 @@ void scheduler::offer(shard_offer o) {
   w.cost = o.cost > 0 ? o.cost : 0;
   w.charge = w.cost / (o.weight > 0 ? o.weight : 1);
   w.after_serial = !o.first;
+  if (!o.bucket.empty())
+    w.better = &fleet_.join({o.fingerprint, o.device, o.bucket, o.labels});
   w.near_node = std::move(o.near_node);
+  w.avoid = sorted(std::move(o.avoid_nodes));
+  w.in = &line_of(o, w);
   auto at = offers_.emplace(o.id, std::move(w)).first;
   auto& l = *at->second.in;
   l.places.insert(at);
@@ -144,6 +160,8 @@ void scheduler::remove(offers::iterator at) {
   else
     l.places.erase(at);
   leave(l.workflow);
+  if (at->second.better)
+    fleet_.leave(*at->second.better);
   offers_.erase(at);
   if (l.places.empty())
     drop(l);
@@ -164,10 +182,10 @@ void scheduler::drop(line& l) {
 void scheduler::drop(queue& q) {
   drop_claim(q);
   front_.erase({*q.listed, &q});
-  auto gone = queues_.extract(q.need); // the groups may go, and it with their addresses
-  fleet_.leave(*gone.mapped().need.able);
-  if (auto* better = gone.mapped().need.better)
-    fleet_.leave(*better);
+  set_stuck(q, true); // and not counted
+  auto* able = q.need.able;
+  queues_.erase(needs{q.need});
+  fleet_.leave(*able);
 }
 
 // ---- Ranks -----------------------------------------------------------------------------
@@ -196,6 +214,8 @@ bool scheduler::list(queue& q) {
     return false;
   if (q.listed)
     front_.erase({*q.listed, &q});
+  if (q.listed && q.listed->id != best.id)
+    set_stuck(q, false); // another is its first
   q.listed = best;
   front_.emplace(best, &q);
   return true;
@@ -240,56 +260,93 @@ void scheduler::charge(std::uint64_t workflow, double cost) {
 
 // ---- Where a shard may go ----------------------------------------------------------------
 
-bool scheduler::avoids(const needs& need, const fleet_node& n) {
-  return std::binary_search(need.avoid.begin(), need.avoid.end(), n.facts.name);
-}
-
-scheduler::terms scheduler::terms_of(const needs& need, const waiting& w) {
-  if (need.able->has_room(w.size, need.avoid))
+scheduler::terms scheduler::terms_of(const waiting& w) {
+  const auto& able = *w.in->of->need.able;
+  if (able.has_room(w.size, w.avoid))
     return {};
-  if (need.able->has_room(w.size, {}))
+  if (able.has_room(w.size, {}))
     return {.elsewhere = false};
-  return {.elsewhere = need.able->has_others(need.avoid), .alone = true};
+  return {.elsewhere = able.has_others(w.avoid), .alone = true};
 }
 
-bool scheduler::may_use(const needs& need, const fleet_node& n, terms t) {
-  return !(t.elsewhere && avoids(need, n));
+bool scheduler::may_use(const waiting& w, const fleet_node& n, terms t) {
+  return !t.elsewhere || !std::binary_search(w.avoid.begin(), w.avoid.end(), n.facts.name);
 }
 
 bool scheduler::fits(const waiting& w, const fleet_node& n, terms t) {
   return t.alone ? n.busy() == 0 : n.free().holds(w.size);
 }
 
-fleet_node* scheduler::first_fit(const node_group& g, const needs& need, const waiting& w,
-                                 terms t) {
+fleet_node* scheduler::first_fit(const node_group& g, const waiting& w, terms t) {
   for (const auto& spot : g.idle) {
     if (!t.alone && spot.memory_bytes < w.size.memory_bytes)
       return nullptr; // those that follow have less
-    if (may_use(need, *spot.node, t) && fits(w, *spot.node, t))
+    if (may_use(w, *spot.node, t) && fits(w, *spot.node, t))
       return spot.node;
   }
   return nullptr;
 }
 
-fleet_node* scheduler::near_fit(const needs& need, const waiting& w, terms t) {
+fleet_node* scheduler::near_fit(const waiting& w, terms t) {
   auto* n = w.near_node.empty() ? nullptr : fleet_.find(w.near_node);
-  auto can = n && n->offered && lacking(n->facts, need.able->must).empty()
-             && may_use(need, *n, t) && fits(w, *n, t);
+  auto can = n && n->offered && n->is_in(*w.in->of->need.able) && may_use(w, *n, t)
+             && fits(w, *n, t);
   return can ? n : nullptr;
 }
 
 /// For the first of the queue. Null: none can take it now.
 fleet_node* scheduler::pick_node(const queue& q) {
   const auto& w = first_of(q)->second;
-  auto t = terms_of(q.need, w);
-  if (q.claim && !q.claim->idle.empty() && may_use(q.need, *q.claim, t) && fits(w, *q.claim, t))
+  auto t = terms_of(w);
+  if (q.claim && !q.claim->idle.empty() && may_use(w, *q.claim, t) && fits(w, *q.claim, t))
     return q.claim;
-  if (auto* n = near_fit(q.need, w, t))
+  if (auto* n = near_fit(w, t))
     return n;
-  if (q.need.better)
-    if (auto* n = first_fit(*q.need.better, q.need, w, t))
-      return n;
-  return first_fit(*q.need.able, q.need, w, t);
+  if (auto* n = w.better ? first_fit(*w.better, w, t) : nullptr)
+    return n;
+  return first_fit(*q.need.able, w, t);
+}
+
+// ---- What has changed since the last decision ----------------------------------------------
+
+void scheduler::set_stuck(queue& q, bool stuck) {
+  fresh_ += q.is_stuck;
+  fresh_ -= stuck;
+  q.is_stuck = stuck;
+}
+
+/// There is more room at the node than there was.
+void scheduler::note_room(fleet_node& n) {
+  if (roomier_.size() < roomier_max)
+    roomier_.push_back(&n);
+  else
+    all_changed_ = true;
+}
+
+/// Nodes came, went, or are not what they were.
+void scheduler::note_change() {
+  roomier_.clear();
+  all_changed_ = true;
+}
+
+/// Can anything go that could not at the last decision?
+bool scheduler::has_news() const {
+  if (fleet_.everybody().idle.empty() && claims_.empty())
+    return false;
+  return fresh_ > 0 || all_changed_
+         || std::any_of(roomier_.begin(), roomier_.end(),
+                        [](const auto* n) { return n->offered || n->kept_free; });
+}
+
+/// False: it could not go at the last look, and nothing has changed for it.
+bool scheduler::is_worth_a_look(const queue& q) const {
+  if (!q.is_stuck || all_changed_)
+    return true;
+  const auto& size = first_of(q)->second.size;
+  return std::any_of(roomier_.begin(), roomier_.end(), [&](const auto* n) {
+    auto is_open = n == q.claim || (n->offered && n->is_in(*q.need.able));
+    return is_open && (n->busy() == 0 || n->free().holds(size));
+  });
 }
 
 // ---- Deciding ------------------------------------------------------------------------------
@@ -318,13 +375,13 @@ std::vector<shard_grant> scheduler::decide(timestamp now) {
     return front_.begin();
   };
   auto at = front_.begin();
-  while (at != front_.end() && (!fleet_.everybody().idle.empty() || !claims_.empty())) {
+  while (at != front_.end() && has_news()) {
     ++looked_;
     auto& q = *at->second;
     std::pair<rank, queue*> here{at->first, nullptr};
     if (settle(q)) {
       at = front_.lower_bound(here);
-    } else if (auto* n = pick_node(q)) {
+    } else if (auto* n = is_worth_a_look(q) ? pick_node(q) : nullptr) {
       auto reopens = q.claim != nullptr;
       grants.push_back(reserve(q, *n, now));
       count_pass(passed, *n);
@@ -333,10 +390,13 @@ std::vector<shard_grant> scheduler::decide(timestamp now) {
       drop_claim(q); // it is empty, and of no use to it after all
       at = begin_anew();
     } else {
+      set_stuck(q, true);
       passed.push_back(&q);
       ++at;
     }
   }
+  roomier_.clear();
+  all_changed_ = false;
   return grants;
 }
 
@@ -344,8 +404,8 @@ std::vector<shard_grant> scheduler::decide(timestamp now) {
 /// lacked only the room.
 void scheduler::count_pass(const std::vector<queue*>& passed, const fleet_node& n) {
   for (auto* q : passed) {
-    if (q->claim || !lacking(n.facts, q->need.able->must).empty()
-        || !may_use(q->need, n, terms_of(q->need, first_of(*q)->second)))
+    const auto& w = first_of(*q)->second;
+    if (q->claim || !n.is_in(*q->need.able) || !may_use(w, n, terms_of(w)))
       continue;
     if (++q->passes >= options_.passes_max)
       claim(*q);
@@ -356,12 +416,12 @@ void scheduler::count_pass(const std::vector<queue*>& passed, const fleet_node& 
 /// Keeps the node free that has the most room already.
 void scheduler::claim(queue& q) {
   const auto& w = first_of(q)->second;
-  auto t = terms_of(q.need, w);
+  auto t = terms_of(w);
   std::optional<fleet_node::spot> best;
   for (const auto& member : q.need.able->members) {
     auto& n = *member.node;
     fleet_node::spot spot{n.free().memory_bytes, n.busy(), &n};
-    if (!n.kept_free && may_use(q.need, n, t) && (t.alone || n.total().holds(w.size))
+    if (!n.kept_free && may_use(w, n, t) && (t.alone || n.total().holds(w.size))
         && (!best || spot < *best))
       best = spot;
   }
@@ -377,6 +437,7 @@ void scheduler::drop_claim(queue& q) {
     return;
   claims_.erase(q.claim);
   fleet_.keep_free(*q.claim, false);
+  note_room(*q.claim);
   q.claim = nullptr;
 }
 
@@ -384,8 +445,7 @@ void scheduler::drop_claim(queue& q) {
 void scheduler::drop_void_claim(const std::string& node) {
   auto* n = fleet_.find(node);
   auto entry = claims_.find(n);
-  if (n && entry != claims_.end()
-      && (n->slots.empty() || !lacking(n->facts, entry->second->need.able->must).empty()))
+  if (entry != claims_.end() && !n->is_in(*entry->second->need.able))
     drop_claim(*entry->second);
 }
 

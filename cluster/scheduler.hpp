@@ -47,13 +47,17 @@ struct node_objections {
   std::vector<std::string> why_not; ///< empty: it could begin there
 };
 
+/// An answer looks at no more shards than these: nobody works meanwhile.
+inline constexpr std::size_t explain_ahead_max = 100'000;
+
 struct queue_explanation {
-  std::size_t position = 0; ///< 1 = the next one
+  /// 1 = the next one. explain_ahead_max + 1 stands for all that are further back.
+  std::size_t position = 0;
   std::size_t waiting = 0;  ///< shards in the queue, this one included
   std::string why;          ///< as `why_waiting`
   std::vector<node_objections> nodes; ///< by name
   /// If what runs and what is ahead takes as long as predicted, a CPU second a
-  /// second. Nothing: no node can take it now.
+  /// second. Nothing: no node can take it now, or it is too far back to tell.
   std::optional<timestamp> expected_start;
 };
 
@@ -72,13 +76,15 @@ struct queue_explanation {
 ///   offer → queue (like needs) → line (one workflow) → place (band, since)
 ///
 /// All that wait age alike, so that ageing changes nobody's place: an offer's
-/// place is found once, when it comes. Offers with like needs (memory and
-/// scratch to a quarter of an octave) stand in one queue; when its first cannot
-/// go, none of it goes. A decision looks at queues from the best one on, until
-/// one can go: its cost grows with the kinds of needs that cannot be met now,
-/// not with the offers. A queue's listed rank may flatter it, since its
-/// workflow has been served from other queues meanwhile, and is put right when
-/// it comes to the front; it is never too bad, since `used` only grows.
+/// place is found once, when it comes. Offers with like needs (the same nodes,
+/// memory to a quarter of an octave, scratch to an octave) stand in one queue;
+/// when its first cannot go, none of it goes. A decision goes through the queues
+/// from the best one on, until what became free is taken; one that could not go
+/// is *stuck*, and is only asked about the nodes that have more room since. So
+/// the cost grows with the kinds of needs that cannot be met now, not with the
+/// offers. A queue's listed rank may flatter it, since its workflow has been
+/// served from other queues meanwhile, and is put right when it comes to the
+/// front; it is never too bad, since `used` only grows.
 class scheduler {
 public:
   struct options {
@@ -117,7 +123,7 @@ public:
   /// Is there one on none of `nodes`?
   [[nodiscard]] bool has_idle_elsewhere(const std::vector<std::string>& nodes) const;
 
-  // Questions about one shard; they look at all nodes, `explain` at all offers.
+  // Questions about one shard; they look at all nodes, `explain` at what is ahead.
   /// Why it waits, in one sentence; "" when it is not waiting.
   [[nodiscard]] std::string why_waiting(shard_id id) const;
   /// Nothing when it is not waiting.
@@ -142,7 +148,9 @@ private:
     double cost = 0;
     double charge = 0; ///< to the workflow's share: cost by weight
     bool after_serial = false;
+    node_group* better = nullptr; ///< nodes near its data; may be null
     std::string near_node;
+    std::vector<std::string> avoid; ///< sorted
   };
   using offers = std::map<shard_id, waiting>;
   struct by_place {
@@ -168,10 +176,9 @@ private:
     std::optional<rank> listed;
   };
   struct needs {
-    node_group* able = nullptr;     ///< that may take it
-    node_group* better = nullptr;   ///< of them, those near the data; may be null
+    node_group* able = nullptr; ///< nodes that may take it
     int memory_level = 0, scratch_level = 0;
-    std::vector<std::string> avoid; ///< sorted
+    std::uint32_t avoid_lane = 0;
     auto operator<=>(const needs&) const = default;
   };
   struct queue {
@@ -179,6 +186,7 @@ private:
     std::map<std::uint64_t, line> lines;      ///< by workflow; never empty
     std::set<std::pair<rank, line*>> order;
     std::optional<rank> listed;
+    bool is_stuck = false;          ///< its first could go nowhere at the last look
     int passes = 0;                 ///< grants that went past its first for lack of room
     fleet_node* claim = nullptr;    ///< kept free for it
   };
@@ -189,7 +197,7 @@ private:
   };
 
   // Places and ranks.
-  [[nodiscard]] line& line_of(const shard_offer& o);
+  [[nodiscard]] line& line_of(const shard_offer& o, const waiting& w);
   [[nodiscard]] static offers::iterator first_of(const queue& q);
   [[nodiscard]] static rank rank_of(const line& l);
   void list(line& l);
@@ -203,15 +211,19 @@ private:
   void charge(std::uint64_t workflow, double cost);
   void leave(std::uint64_t workflow);
   // Nodes.
-  [[nodiscard]] static terms terms_of(const needs& need, const waiting& w);
-  [[nodiscard]] static bool avoids(const needs& need, const fleet_node& n);
-  [[nodiscard]] static bool may_use(const needs& need, const fleet_node& n, terms t);
+  [[nodiscard]] static terms terms_of(const waiting& w);
+  [[nodiscard]] static bool may_use(const waiting& w, const fleet_node& n, terms t);
   [[nodiscard]] static bool fits(const waiting& w, const fleet_node& n, terms t);
-  [[nodiscard]] static fleet_node* first_fit(const node_group& g, const needs& need,
-                                             const waiting& w, terms t);
-  [[nodiscard]] fleet_node* near_fit(const needs& need, const waiting& w, terms t);
+  [[nodiscard]] static fleet_node* first_fit(const node_group& g, const waiting& w, terms t);
+  [[nodiscard]] fleet_node* near_fit(const waiting& w, terms t);
   [[nodiscard]] fleet_node* pick_node(const queue& q);
   [[nodiscard]] shard_grant reserve(queue& q, fleet_node& n, timestamp now);
+  // What has changed.
+  void set_stuck(queue& q, bool stuck);
+  void note_room(fleet_node& n);
+  void note_change();
+  [[nodiscard]] bool has_news() const;
+  [[nodiscard]] bool is_worth_a_look(const queue& q) const;
   // Those that are passed by.
   void count_pass(const std::vector<queue*>& passed, const fleet_node& n);
   void claim(queue& q);
@@ -231,6 +243,11 @@ private:
   std::map<needs, queue> queues_;                ///< of the offers
   std::set<std::pair<rank, queue*>> front_;      ///< all queues, by their listed ranks
   std::map<const fleet_node*, queue*> claims_;
+  // Since the last decision there is more room at these few, or anywhere.
+  static constexpr std::size_t roomier_max = 8;
+  std::vector<fleet_node*> roomier_;
+  bool all_changed_ = false;
+  std::size_t fresh_ = 0; ///< queues that are not stuck
   std::map<std::uint64_t, share> shares_;        ///< by workflow
   std::set<std::pair<double, std::uint64_t>> levels_; ///< `used` of those that wait
   double level_ = 0; ///< `used` of the workflow granted last, before that grant

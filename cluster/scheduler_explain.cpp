@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <functional>
 #include <queue>
-#include <tuple>
+#include <vector>
 
 namespace framemill {
 
@@ -97,28 +97,55 @@ std::vector<std::string> summary(const by_hindrance& by, const wanted& w) {
   return out;
 }
 
+using free_times = std::priority_queue<double, std::vector<double>, std::greater<>>;
+
+/// Until each slot of the group is free, if it takes as long as predicted.
+std::vector<double> seconds_left(const node_group& g,
+                                 const std::map<worker_key, reservation>& reservations,
+                                 timestamp now) {
+  std::vector<double> out;
+  for (const auto& member : g.members)
+    for (auto slot : member.node->slots) {
+      auto use = reservations.find(slot);
+      auto worked = [&] { return static_cast<double>((now - use->second.since).count()) / 1e6; };
+      out.push_back(use == reservations.end() ? 0 : std::max(0.0, use->second.cost - worked()));
+    }
+  return out;
+}
+
+/// How much of a group's slots are in another group too, 0..1.
+double part_inside(const node_group& g, const node_group& other) {
+  double inside = 0, all = 0;
+  for (const auto& member : g.members) {
+    auto slots = static_cast<double>(member.node->slots.size());
+    all += slots;
+    inside += member.node->is_in(other) ? slots : 0;
+  }
+  return all > 0 ? inside / all : 0;
+}
+
 } // namespace
 
 /// Empty: by `pick_node`, the shard may begin there if it is the first of its
 /// queue.
 std::vector<hindrance> scheduler::hindrances(const waiting& w, const fleet_node& n) {
   const auto& q = *w.in->of;
-  auto t = terms_of(q.need, w);
+  auto t = terms_of(w);
   auto out = lacking(n.facts, q.need.able->must);
-  if (!may_use(q.need, n, t))
+  if (!may_use(w, n, t))
     out.push_back(hindrance::failed_there);
   if (n.slots.empty())
     out.push_back(hindrance::no_slots);
   else if (n.idle.empty())
     out.push_back(hindrance::slots_busy);
-  if (!fits(w, n, t)) {
+  if (t.alone && !fits(w, n, t))
+    out.push_back(hindrance::not_alone);
+  if (!t.alone) {
     auto total = n.total(), free = n.free();
-    if (t.alone)
-      out.push_back(hindrance::not_alone);
-    else if (free.memory_bytes < w.size.memory_bytes)
+    if (free.memory_bytes < w.size.memory_bytes)
       out.push_back(total.memory_bytes < w.size.memory_bytes ? hindrance::too_little_memory
                                                               : hindrance::memory_reserved);
-    if (!t.alone && free.scratch_bytes < w.size.scratch_bytes)
+    if (free.scratch_bytes < w.size.scratch_bytes)
       out.push_back(total.scratch_bytes < w.size.scratch_bytes ? hindrance::too_little_scratch
                                                                : hindrance::scratch_reserved);
   }
@@ -163,33 +190,40 @@ std::vector<std::string> scheduler::why_never(const shard_offer& o) const {
   return summary(by, {must, size});
 }
 
-/// What goes before it if there were one slot that could take all: by bands,
-/// and in a band each workflow's shards when its share has come to them.
+/// What goes before it if there were one slot that could take all: as `decide`
+/// goes on, each workflow charged for what goes. At most `explain_ahead_max`.
 std::vector<const scheduler::waiting*> scheduler::ahead_of(offers::const_iterator me) const {
-  auto group = [](const waiting& w) { return std::pair{w.band, w.after_serial}; };
-  std::map<std::uint64_t, std::vector<offers::const_iterator>> by_workflow;
-  for (auto at = offers_.begin(); at != offers_.end(); ++at)
-    if (group(at->second) <= group(me->second))
-      by_workflow[at->second.in->workflow].push_back(at);
-  std::vector<std::pair<rank, const waiting*>> turns;
-  for (auto& [workflow, theirs] : by_workflow) {
-    auto used = shares_.at(workflow).used;
-    std::sort(theirs.begin(), theirs.end(), [](auto a, auto b) {
-      return std::tie(a->second.band, a->second.after_serial, a->second.since_us, a->first)
-             < std::tie(b->second.band, b->second.after_serial, b->second.since_us, b->first);
-    });
-    for (auto at : theirs) {
-      const auto& w = at->second;
-      turns.push_back({{w.band, w.after_serial, used, w.since_us, at->first}, &w});
-      used += w.charge;
-    }
-  }
-  std::sort(turns.begin(), turns.end());
+  struct cursor {
+    rank at; // may flatter, as in `settle`
+    const line* of;
+    decltype(line::places)::const_iterator next;
+    bool operator>(const cursor& o) const { return at > o.at; }
+  };
+  std::priority_queue<cursor, std::vector<cursor>, std::greater<>> cursors;
+  auto shares = shares_;
+  auto push = [&](const line& l, decltype(cursor::next) next) {
+    if (next == l.places.end())
+      return;
+    const auto& [id, w] = **next;
+    auto used = shares.at(l.workflow).used;
+    cursors.push({{w.band, w.after_serial, used, w.since_us, id}, &l, next});
+  };
+  for (const auto& [need, q] : queues_)
+    for (const auto& [workflow, l] : q.lines)
+      push(l, l.places.begin());
   std::vector<const waiting*> out;
-  for (const auto& [turn, w] : turns) {
-    if (w == &me->second)
+  while (out.size() < explain_ahead_max) {
+    auto best = cursors.top();
+    cursors.pop();
+    auto& used = shares.at(best.of->workflow).used;
+    if (best.at.used == used && *best.next == me)
       break;
-    out.push_back(w);
+    if (best.at.used == used) {
+      out.push_back(&(*best.next)->second);
+      used += out.back()->charge;
+      ++best.next;
+    }
+    push(*best.of, best.next);
   }
   return out;
 }
@@ -199,37 +233,19 @@ std::vector<const scheduler::waiting*> scheduler::ahead_of(offers::const_iterato
 std::optional<timestamp>
 scheduler::expected_start(const waiting& w, const std::vector<const waiting*>& ahead,
                           timestamp now) const {
-  std::set<const fleet_node*> mine;
-  std::priority_queue<double, std::vector<double>, std::greater<>> free_at;
-  for (const auto& member : w.in->of->need.able->members) {
-    mine.insert(member.node);
-    for (auto slot : member.node->slots) {
-      auto use = fleet_.reservations().find(slot);
-      free_at.push(use == fleet_.reservations().end()
-                       ? 0
-                       : std::max(0.0, use->second.cost
-                                           - static_cast<double>((now - use->second.since).count())
-                                                 / 1e6));
-    }
-  }
+  const auto& able = *w.in->of->need.able;
+  free_times free_at{std::greater<>{}, seconds_left(able, fleet_.reservations(), now)};
   if (free_at.empty())
     return std::nullopt;
-  std::map<const node_group*, double> part_of;
-  auto part = [&](const node_group& g) {
-    auto [entry, is_new] = part_of.try_emplace(&g, 0);
-    double here = 0, all = 0;
-    for (auto m = g.members.begin(); is_new && m != g.members.end(); ++m) {
-      all += static_cast<double>(m->node->slots.size());
-      here += mine.contains(m->node) ? static_cast<double>(m->node->slots.size()) : 0;
-    }
-    if (all > 0)
-      entry->second = here / all;
-    return entry->second;
-  };
+  std::map<const node_group*, double> parts;
   for (const auto* other : ahead) {
+    const auto* theirs = other->in->of->need.able;
+    auto [part, is_new] = parts.try_emplace(theirs, 0);
+    if (is_new)
+      part->second = part_inside(*theirs, able);
     auto first = free_at.top();
     free_at.pop();
-    free_at.push(first + other->cost * part(*other->in->of->need.able));
+    free_at.push(first + other->cost * part->second);
   }
   return now + microseconds{static_cast<std::int64_t>(free_at.top() * 1e6)};
 }
@@ -249,7 +265,8 @@ std::optional<queue_explanation> scheduler::explain(shard_id id, timestamp now) 
     for (auto h : hindrances(w, n))
       verdict.why_not.push_back(sentence(h, n, {w.in->of->need.able->must, w.size}));
   }
-  out.expected_start = expected_start(w, ahead, now);
+  if (ahead.size() < explain_ahead_max)
+    out.expected_start = expected_start(w, ahead, now);
   return out;
 }
 
