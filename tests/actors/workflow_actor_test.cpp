@@ -195,7 +195,7 @@ TEST_CASE_FIXTURE(with_lease, "workflow_actor: what a worker died with is tried 
   kill(worker.handle);
   settle();
   CHECK(shard(0).state == shard_state::ready);
-  CHECK(shard(0).attempts.back().failure->code == errc::worker_crashed);
+  CHECK(shard(0).attempts.back().failure->code == errc::lease_lost);
   advance(10s);
   CHECK(offered() == std::vector<std::uint32_t>{0});
 }
