@@ -142,6 +142,8 @@ bool incoming_artifacts::is_stored(const std::string& sha256) const {
 
 result<incoming_artifacts::outcome> incoming_artifacts::put(const put_artifact& p,
                                                             std::string_view bytes) {
+  if (!source_.adopt_artifact || source_.incoming_directory.empty())
+    return fail(errc::unsupported, "no artifacts are taken in here");
   if (!is_sha256(p.sha256))
     return fail(errc::malformed, "an artifact is named by its SHA-256");
   if (p.size > INT64_MAX || p.offset > p.size || bytes.size() > p.size - p.offset)

@@ -20,7 +20,8 @@ namespace framemill {
 // Every chunk carries the hash of its bytes; artifacts are checked by their
 // SHA-256 as a whole besides.
 
-/// Files as the serving node finds them. Called on the server's threads.
+/// Files as the serving node finds them. Called on the server's threads. What is
+/// left out is refused to clients.
 struct data_source {
   /// Read-only descriptor, owned by the caller. errc::input_changed when the
   /// object is of another generation.

@@ -228,9 +228,24 @@ private:
   std::unique_ptr<strands> checks_, disks_; ///< last: their tasks use the rest
 };
 
+/// A server may give out only some kinds of things: the rest is refused.
+void refuse_missing(data_source& s) {
+  if (!s.open_object)
+    s.open_object = [](const object_ref&) -> result<int> {
+      return fail(errc::unsupported, "no objects are served here");
+    };
+  if (!s.open_artifact)
+    s.open_artifact = [](const std::string&) -> result<int> {
+      return fail(errc::unsupported, "no artifacts are served here");
+    };
+}
+
 } // namespace
 
 result<std::unique_ptr<data_server>> data_server::open(options o) {
+  if (!o.admit)
+    return fail_field(errc::missing_argument, "admit", "a data server has to know its clients");
+  refuse_missing(o.source);
   try {
     auto server = std::make_unique<zmq_data_server>(std::move(o));
     FM_CHECK(server->start());

@@ -346,6 +346,23 @@ TEST_CASE("data_server: neither a slow reader nor a slow disk slows another") {
   CHECK(read.get() == bytes);
 }
 
+TEST_CASE("data_server: refuses what it was not given to serve") {
+  temp_dir dir;
+  const auto file = make_file(dir, "result", "bytes");
+  const auto keys = make_key_pair();
+  auto admit = [](std::string_view) { return hub::options::verdict::yes; };
+  auto server = *data_server::open({.keys = keys, .admit = admit, .source = {}});
+  auto client = *data_client::open({.host = "127.0.0.1",
+                                    .port = server->port(),
+                                    .server_key = keys.public_key,
+                                    .keys = make_key_pair()});
+  const object_ref object{"b", "k", {.size = 5}};
+
+  CHECK(client->read(object, 0, 5).error().code == errc::unsupported);
+  CHECK(client->fetch(file.sha256, dir / "out").error().code == errc::unsupported);
+  CHECK(client->deliver(file.path, file.sha256).error().code == errc::unsupported);
+}
+
 // ---- delivering --------------------------------------------------------------------
 
 TEST_CASE("data_client: delivers artifacts, an empty one too; having it already is success") {
