@@ -439,7 +439,7 @@ public:
   void order_node(std::string name, std::string what, std::vector<std::string> arguments,
                   reply<std::string> done) override {
     if (name == services_.config.name)
-      return done(carry_out(services_, {0, what, arguments}));
+      return carry_out(services_, {0, what, arguments}, std::move(done));
     on_membership<std::string>(std::move(done), [=](membership_state& m, auto& answer) {
       m.order(name, what, arguments, answer);
     });

@@ -23,9 +23,16 @@ struct restart_slot {
   std::uint32_t slot = 0;
 };
 
+/// An operator's word was carried out; on whatever thread.
+struct order_done {
+  std::uint64_t order = 0;
+  result<std::string> answer;
+};
+
 } // namespace
 } // namespace framemill
 FM_LOCAL_MESSAGE(restart_slot)
+FM_LOCAL_MESSAGE(order_done)
 namespace framemill {
 namespace {
 
@@ -145,14 +152,20 @@ void hear(node_agent_state& s, const stop_held& m) { act(s, s.book->stop(m.shard
 void hear(node_agent_state& s, const outcome_noted& m) { s.book->noted(m.shard, m.epoch); }
 
 void hear(node_agent_state& s, const node_order& m) {
-  auto answer = carry_out(*s.services, m);
-  node_report report;
-  report.order = m.order;
-  if (answer)
-    report.text = std::move(*answer);
+  carry_out(*s.services, m, [me = caf::actor_cast<caf::actor>(s.self),
+                             order = m.order](result<std::string> answer) {
+    caf::anon_send(me, order_done{order, std::move(answer)});
+  });
+}
+
+void report(node_agent_state& s, order_done m) {
+  node_report word;
+  word.order = m.order;
+  if (m.answer)
+    word.text = std::move(*m.answer);
   else
-    report.failure = answer.error();
-  say(s, std::move(report));
+    word.failure = m.answer.error();
+  say(s, std::move(word));
 }
 
 /// Words that only a node says.
@@ -283,6 +296,7 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
         }
         self->delayed_send(self, beat_every, beat_tick{});
       },
+      [=](order_done& m) { report(self->state, std::move(m)); },
       [=](const leave_cluster& m) {
         self->state.leaving = true;
         self->state.left = m.left;

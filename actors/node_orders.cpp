@@ -1,6 +1,10 @@
 #include "actors/node_orders.hpp"
 
 #include "actors/fail_points.hpp"
+#include "actors/self_test.hpp"
+
+#include <mutex>
+#include <thread>
 
 namespace framemill {
 
@@ -28,10 +32,42 @@ result<std::string> arm(const node_order& order) {
   return fmt::format("{} is armed\n", point);
 }
 
-} // namespace
+/// One self-test at a time: who asks while it runs gets the same answer.
+class test_desk {
+public:
+  void ask(node_services& services, order_answer done) {
+    std::lock_guard lock{mutex_};
+    waiting_.push_back(std::move(done));
+    if (waiting_.size() == 1)
+      std::thread{[this, &services] { answer(judge(self_test(services))); }}.detach();
+  }
 
-result<std::string> carry_out(node_services& services, const node_order& order) {
-  if (order.what.starts_with("fault") && !services.config.allow_faults)
+private:
+  static result<std::string> judge(result<std::string> verdict) {
+    if (!verdict)
+      return fail(verdict.error().code, "the self-test could not be run: {}",
+                  verdict.error().message);
+    if (!verdict->empty())
+      return fail(errc::contract_broken, "{}", *verdict);
+    return "the golden clip was encoded right\n";
+  }
+
+  void answer(const result<std::string>& verdict) {
+    std::vector<order_answer> told;
+    {
+      std::lock_guard lock{mutex_};
+      told.swap(waiting_);
+    }
+    for (const auto& done : told)
+      done(verdict);
+  }
+
+  std::mutex mutex_;
+  std::vector<order_answer> waiting_;
+};
+
+result<std::string> carry_out_fault(const node_services& services, const node_order& order) {
+  if (!services.config.allow_faults)
     return fail(errc::unauthorized, "node {} does not allow faults (allow_faults)",
                 services.config.name);
   if (order.what == "fault list")
@@ -39,6 +75,17 @@ result<std::string> carry_out(node_services& services, const node_order& order) 
   if (order.what == "fault arm")
     return arm(order);
   return fail_field(errc::unknown_argument, "What", "there is no order `{}`", order.what);
+}
+
+} // namespace
+
+void carry_out(node_services& services, const node_order& order, order_answer done) {
+  static auto& desk = *new test_desk; // a test may outlive main
+  if (order.what == "self-test")
+    return desk.ask(services, std::move(done));
+  if (order.what.starts_with("fault "))
+    return done(carry_out_fault(services, order));
+  done(fail_field(errc::unknown_argument, "What", "there is no order `{}`", order.what));
 }
 
 result<host_port> parse_host_port(std::string_view text, std::string_view field) {
