@@ -86,9 +86,12 @@ std::string cluster_process::endpoint(const std::string& plane) const {
   return {};
 }
 
-json cluster_process::call(const std::string& action, const json& body) const {
-  return mps_caller{coordinator_.data_dir(), coordinator_.endpoint(), 0, "2026-11-01"}(action,
-                                                                                       body);
+json cluster_process::call(const std::string& action, const json& body) const try {
+  auto caller = mps_caller{coordinator_.data_dir(), coordinator_.endpoint(), 0, "2026-11-01"};
+  auto answer = caller(action, body);
+  return answer.is_object() ? answer : json::object();
+} catch (const std::exception&) { // it died, or is not there yet
+  return json::object();
 }
 
 std::string cluster_process::join_token(int uses) const {

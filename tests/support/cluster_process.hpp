@@ -33,8 +33,8 @@ public:
   void signal(int number);
 
   std::string name;
-  daemon_process daemon;
   std::unique_ptr<chaos_proxy> control, data; ///< null: links::direct
+  daemon_process daemon;                      ///< ends while its network is there
 };
 
 /// The cluster around a coordinator: its ports over all its lives, and workers
@@ -47,7 +47,7 @@ public:
   /// Starts a life of it on the ports of the first one.
   void start_coordinator(std::vector<std::string> arguments = {});
   [[nodiscard]] std::string endpoint(const std::string& plane) const; ///< HOST:PORT
-  /// One of Framemill's own actions.
+  /// One of Framemill's own actions; an empty object when nobody answers.
   [[nodiscard]] json call(const std::string& action, const json& body = json::object()) const;
   [[nodiscard]] std::string join_token(int uses = 1) const;
 

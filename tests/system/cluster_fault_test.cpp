@@ -32,6 +32,19 @@ void check_done_once(const json& run) {
     CHECK_MESSAGE(successes_of(run, shard["Id"]["Index"]) == 1, shard["Attempts"].dump(1));
 }
 
+/// Its children have nothing left to read: they only wait (paced_media.cpp).
+bool all_encoded(const cluster_fixture& f, std::uint64_t run) {
+  auto progress = f.described(run).value("Progress", json::object());
+  return progress.value("FramesEncoded", 0) >= progress.value("FramesPlanned", 1);
+}
+
+bool has_ended(const cluster_fixture& f, const std::string& stem) {
+  auto runs =
+      f.cluster.call("DescribeRuns", {{"Bucket", "media"}, {"KeyPrefix", "in/" + stem}});
+  auto found = runs.value("Runs", json::array());
+  return !found.empty() && (found[0]["State"] == "succeeded" || found[0]["State"] == "failed");
+}
+
 /// A file system of a few megabytes; none where mounting is not allowed.
 struct small_disk {
   std::string path;
@@ -183,8 +196,8 @@ TEST_CASE("cluster fault: workers go on while the coordinator is dead, and nothi
 
 TEST_CASE("cluster fault: results that came while the coordinator was dead are taken") {
   cluster_fixture f;
-  auto run = f.begin(paced_key);
-  (void)f.holders(run);
+  auto run = f.begin("in/pace-0.4.mp4");
+  REQUIRE(eventually([&] { return all_encoded(f, run); }));
 
   f.node.kill9();
   CHECK(eventually([&] {
@@ -194,7 +207,7 @@ TEST_CASE("cluster fault: results that came while the coordinator was dead are t
     return true;
   }));
   f.cluster.start_coordinator();
-  auto ended = check_undisturbed(f, paced_key);
+  auto ended = check_undisturbed(f, "in/pace-0.4.mp4");
 
   for (const auto& a : attempts_of(ended))
     CHECK_MESSAGE(a.epoch == 1, "shard " << a.shard << " was done again on " << a.node);
@@ -204,31 +217,32 @@ TEST_CASE("cluster fault: results that came while the coordinator was dead are t
 TEST_CASE(
     "cluster fault: whatever durable step the coordinator dies at, the run ends as ever") {
   cluster_fixture f;
+  f.put(quick_key);
+  REQUIRE(state_of(f.finish(quick_key)) == "succeeded");
+  auto expected = times_of(f.media + "/out/pace-0.02_transcode_0.mp4");
   auto names = run({program("framemilld"), "--list-fail-points"}).output;
   std::istringstream lines{names + "shard.leased.written:3\nshard.done.written:3\n"};
-  int number = 0;
+  int number = 0, deaths = 0;
   for (std::string point; std::getline(lines, point);) {
     if (point.starts_with("workflow.") || point.starts_with("run.cancelled"))
       continue; // tests/system/crash_test.cpp has them: no worker takes part
     CAPTURE(point);
-    auto key = "in/pace-0.0" + std::to_string(10 + number++) + ".mp4";
+    auto stem = "pace-0.0" + std::to_string(10 + number++);
     f.node.stop();
     f.cluster.start_coordinator({"--fail-point", point});
-    for (auto& w : f.cluster.workers())
-      f.cluster.await_up(w->name);
 
-    f.put(key);
-    auto dies = eventually([&] { return !f.node.is_running(); }, 10s);
-    if (!dies)
-      continue; // nothing of this run passes there
-    f.cluster.start_coordinator();
-    auto ended = f.finish(key);
+    f.put("in/" + stem + ".mp4");
+    CHECK(eventually([&] { return !f.node.is_running() || has_ended(f, stem); }));
+    if (!f.node.is_running()) {
+      ++deaths;
+      f.cluster.start_coordinator();
+    }
+    auto ended = f.finish("in/" + stem + ".mp4");
 
     CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
+    CHECK(times_of(f.media + "/out/" + stem + "_transcode_0.mp4") == expected);
     check_done_once(ended);
   }
-  const auto& reference = undisturbed(paced_key);
-  for (const auto& [name, hash] : f.content("out/"))
-    CHECK_MESSAGE(hash == reference.begin()->second, name);
+  CHECK(deaths >= 12);
   check_quiet(f);
 }

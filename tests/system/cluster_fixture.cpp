@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <sstream>
 
 namespace framemill::test {
 
@@ -95,8 +96,9 @@ std::vector<attempt> attempts_of(const json& run) {
 
 std::size_t failures_of(const json& run) {
   auto all = attempts_of(run);
-  return static_cast<std::size_t>(
-      std::count_if(all.begin(), all.end(), [](const auto& a) { return !a.failure.empty(); }));
+  return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), [](const auto& a) {
+    return !a.failure.empty() && a.failure != "cancelled";
+  }));
 }
 
 std::set<std::string> decoding_nodes(const json& run) {
@@ -125,6 +127,19 @@ void check_moved(const json& run, const cluster_fixture::holder& victim, timesta
 }
 
 timestamp now() { return system_clock{}.now(); }
+
+std::string times_of(const std::string& path) {
+  std::istringstream lines{run({"ffprobe", "-v", "error", "-show_entries",
+                                "packet=stream_index,pts", "-of", "csv=p=0", path})
+                               .output};
+  std::multiset<std::string> all;
+  for (std::string line; std::getline(lines, line);)
+    all.insert(line);
+  std::string out;
+  for (const auto& line : all)
+    out += line + "\n";
+  return out;
+}
 
 json check_undisturbed(const cluster_fixture& f, const std::string& key, int seconds) {
   const auto& reference = undisturbed(key, seconds);

@@ -50,6 +50,7 @@ struct attempt {
   std::string failure; ///< its code; "" = none
 };
 [[nodiscard]] std::vector<attempt> attempts_of(const json& described_run);
+/// Those that failed; not those that were stopped because a hedge was first.
 [[nodiscard]] std::size_t failures_of(const json& described_run);
 /// The nodes that decoded for it.
 [[nodiscard]] std::set<std::string> decoding_nodes(const json& described_run);
@@ -61,6 +62,9 @@ void check_moved(const json& described_run, const cluster_fixture::holder& victi
                  timestamp fault, std::chrono::milliseconds limit);
 [[nodiscard]] timestamp now();
 
+/// When each packet of each stream is shown, from the container: equal for two
+/// encodes of one source, however it was cut.
+[[nodiscard]] std::string times_of(const std::string& path);
 /// The run succeeds, with the outputs of an undisturbed one; answers it.
 json check_undisturbed(const cluster_fixture& f, const std::string& key, int seconds = 24);
 /// Books, events and coordinator as `check_quiet`, and on every worker that runs
