@@ -114,6 +114,25 @@ run_explanation explain_books(const run_books& books, const scheduler& queue, ti
   return out;
 }
 
+/// What a coordinator needs to live again elsewhere; artifacts are made anew.
+result<void> copy_state(const node_services& services, const std::string& directory) {
+  namespace fs = std::filesystem;
+  if (!fs::path{directory}.is_absolute())
+    return fail_field(errc::invalid_argument, "Directory", "`{}` is not an absolute path", directory);
+  std::error_code ec;
+  if (fs::exists(directory, ec) && !fs::is_empty(directory, ec))
+    return fail_field(errc::already_exists, "Directory", "{} is not empty", directory);
+  fs::create_directories(directory, ec);
+  if (!ec)
+    fs::permissions(directory, fs::perms::owner_all, ec);
+  for (const auto* name : {"credentials.json", "cluster.key"})
+    if (auto from = services.config.data_dir + "/" + name; !ec && fs::exists(from, ec))
+      fs::copy_file(from, directory + "/" + name, ec);
+  if (ec)
+    return fail_errno(ec.value(), directory);
+  return services.store->copy_to(directory + "/state"); // last: with it, it is whole
+}
+
 std::string random_hex(int bytes) {
   std::random_device random;
   std::string out;
@@ -371,8 +390,14 @@ public:
   }
 
   void nodes(reply<std::vector<node_view>> done) override {
-    on_membership<std::vector<node_view>>(std::move(done), [](membership_state& m, auto& answer) {
-      answer(view_nodes(m));
+    on_membership<std::vector<node_view>>(std::move(done), [this](membership_state& m, auto& answer) {
+      auto all = view_nodes(m);
+      if (!services_.config.roles.worker)
+        return answer(std::move(all));
+      on_scheduler([this, all = std::move(all), answer](scheduler_state& s) mutable {
+        all.insert(all.begin(), view_here(s));
+        answer(std::move(all));
+      });
     });
   }
 
@@ -452,8 +477,12 @@ public:
     auto call = [books = std::move(*books), at = now(), done = std::move(done)](scheduler_state& s) {
       done(explain_books(books, s.core, at));
     };
-    caf::anon_send(scheduler_, scheduler_call{std::make_shared<std::function<void(scheduler_state&)>>(
-                                   std::move(call))});
+    on_scheduler(std::move(call));
+  }
+
+  void backup(std::string directory, reply<void> done) override {
+    on_coordinator([this, directory = std::move(directory), done = std::move(done)](
+                       coordinator_state&) { done(copy_state(services_, directory)); });
   }
 
   void certificate(run_id id, std::uint32_t index, reply<std::string> done) override {
@@ -525,6 +554,32 @@ private:
                                           return true;
                                         }));
     return out;
+  }
+
+  void on_scheduler(std::function<void(scheduler_state&)> call) {
+    caf::anon_send(scheduler_, scheduler_call{std::make_shared<std::function<void(scheduler_state&)>>(
+                                   std::move(call))});
+  }
+
+  /// This machine's own slots.
+  [[nodiscard]] node_view view_here(const scheduler_state& s) const {
+    auto status = describe_node();
+    node_view v;
+    v.record.name = status.name;
+    v.record.enrolled = v.record.last_seen = v.last_heard = now();
+    auto& f = v.record.facts;
+    f.version = status.version;
+    f.cores = status.cores;
+    f.slots = services_.config.slots;
+    f.memory_bytes = status.memory_bytes;
+    f.scratch_bytes = status.scratch_bytes_free;
+    f.fingerprint = status.fingerprint;
+    f.sandbox = status.sandbox;
+    f.warnings = status.warnings;
+    v.presence = node_presence::up;
+    for (const auto& [key, use] : s.reserved)
+      v.slots_busy += key < remote_workers_first;
+    return v;
   }
 
   template <class T>
@@ -644,6 +699,8 @@ private:
         counter(ended, ended_help, n.runs_cancelled, {{"state", "cancelled"}}),
         counter("framemill_attempts_total", "Attempts of shards", n.attempts),
         counter("framemill_attempts_failed_total", "Attempts that failed", n.attempts_failed),
+        counter("framemill_frames_encoded_total", "Frames encoded by attempts that succeeded",
+                n.frames_encoded),
         counter("framemill_objects_settled_total", "Objects booked", n.objects_settled),
         counter("framemill_outputs_published_total", "Files published", n.outputs_published),
         counter("framemill_bytes_published_total", "Bytes published", n.bytes_published),

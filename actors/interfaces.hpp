@@ -34,6 +34,9 @@
 
 namespace framemill {
 
+/// Keys of workers on other nodes begin here.
+inline constexpr worker_key remote_workers_first = worker_key{1} << 32;
+
 /// Names one reservation of a worker. A word about an older one does nothing.
 using grant_number = std::uint64_t;
 
@@ -130,8 +133,9 @@ struct input_blamed {
   std::uint32_t shard = 0;
   std::string report;
 };
-/// WORKFLOW → itself, every second: is a shard worth a second attempt?
-struct look_for_straggler {};
+/// WORKFLOW → itself, every second: is a shard worth a second attempt, has the
+/// encoder build gone?
+struct look_around_tick {};
 /// WORKFLOW → itself, after a back-off.
 struct offer_again {
   std::uint32_t shard = 0;
@@ -377,7 +381,7 @@ FM_LOCAL_MESSAGE(report_status)
 FM_LOCAL_MESSAGE(late_outcome)
 FM_LOCAL_MESSAGE(attempt_judged)
 FM_LOCAL_MESSAGE(input_blamed)
-FM_LOCAL_MESSAGE(look_for_straggler)
+FM_LOCAL_MESSAGE(look_around_tick)
 FM_LOCAL_MESSAGE(scheduler_call)
 FM_LOCAL_MESSAGE(node_known)
 FM_LOCAL_MESSAGE(node_forgotten)

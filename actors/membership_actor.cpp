@@ -444,7 +444,10 @@ result<coordinator_life> begin_term(node_services& services) {
   FM_TRY(auto term, services.store->find(family::meta, "cluster/term"));
   std::random_device random;
   out.cluster = id.value_or(fmt::format("{:08x}{:08x}", random(), random()));
-  out.term = (term ? std::stoull(*term, nullptr, 16) : 0) + 1;
+  // Never below one that a node has heard, even from before a restored backup.
+  const auto seconds = static_cast<std::uint64_t>(services.clock.now().us / 1'000'000);
+  const std::uint64_t last = term ? std::stoull(*term, nullptr, 16) : 0;
+  out.term = std::max(last + 1, seconds);
   write_batch batch;
   batch.put(family::meta, "cluster/id", out.cluster);
   batch.put(family::meta, "cluster/term", keys::number(out.term));

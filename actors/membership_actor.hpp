@@ -87,7 +87,7 @@ struct membership_state {
   std::map<shard_id, claim_lease> claims;                    ///< leases of a former life
   std::map<shard_id, attempt_outcome> unclaimed; ///< outcomes that came before their claims
   timestamp claims_end;
-  worker_key last_key = worker_key{1} << 32;
+  worker_key last_key = remote_workers_first;
   struct asked {
     std::string node;
     gateway::reply<std::string> done;

@@ -34,14 +34,17 @@ result<std::string> known_sentinel(node_services& s, const std::string& name,
   return sentinel;
 }
 
-/// Keeps what live runs will reuse, removes the rest.
+/// Keeps what live runs will reuse, removes the rest. Not while a lease may be
+/// going on elsewhere: its result can be here, and its outcome not in the books.
 result<void> collect_artifacts(node_services& s) {
   std::set<std::string, std::less<>> live;
+  bool awaits_results = false;
   result<void> status;
   FM_CHECK(s.store->scan(family::live_runs, "", "", [&](std::string_view key, auto) {
     auto from = std::string{key} + "/";
     status = scan_records<shard_record>(*s.store, family::shards, from, prefix_end(from),
                                         [&](const shard_record& shard) {
+                                          awaits_results |= shard.state == shard_state::leased;
                                           for (const auto& f : shard.files)
                                             live.insert(f.sha256);
                                           for (const auto& f : shard.assets)
@@ -51,6 +54,8 @@ result<void> collect_artifacts(node_services& s) {
     return status.has_value();
   }));
   FM_CHECK(status);
+  if (awaits_results && !s.config.cluster.listen.empty())
+    return {};
   FM_TRY(auto freed, s.artifacts->collect([&](std::string_view sha) { return live.contains(sha); }));
   if (freed > 0)
     spdlog::info("{} MiB of unused artifacts removed", freed >> 20);

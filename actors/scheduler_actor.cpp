@@ -10,6 +10,13 @@ namespace {
 
 using self_ptr = caf::stateful_actor<scheduler_state>*;
 
+void show_builds(const scheduler_state& s, node_services& services) {
+  std::set<std::string, std::less<>> builds;
+  for (const auto& [node, build] : s.fingerprints)
+    builds.insert(build);
+  services.builds.set(std::move(builds));
+}
+
 /// Hands out what can be handed out now.
 void grant(self_ptr self, node_services* services) {
   auto& s = self->state;
@@ -95,15 +102,18 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
       [=](worker_joined& m) {
         self->monitor(m.worker);
         join(self->state, *services, m);
+        show_builds(self->state, *services);
         grant(self, services);
       },
       [=](node_known& m) {
         know(self->state, std::move(m.node));
+        show_builds(self->state, *services);
         grant(self, services);
       },
       [=](const node_forgotten& m) {
         self->state.core.remove_node(m.name);
         self->state.fingerprints.erase(m.name);
+        show_builds(self->state, *services);
       },
       [=](const worker_idle& m) {
         auto& reserved = self->state.reserved;

@@ -63,6 +63,16 @@ std::shared_ptr<const template_source> template_board::current() const {
   return current_;
 }
 
+void fingerprint_board::set(std::set<std::string, std::less<>> here) {
+  std::lock_guard lock{mutex_};
+  here_ = std::move(here);
+}
+
+bool fingerprint_board::lacks(std::string_view fingerprint) const {
+  std::lock_guard lock{mutex_};
+  return !here_.empty() && !here_.contains(fingerprint);
+}
+
 void node_services::release_artifacts(run_id run) {
   // Another run may make and pin the same content just now: asked again there.
   auto is_live = [this](std::string_view sha) { return pins.is_pinned(sha); };

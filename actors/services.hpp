@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 
 namespace framemill {
@@ -74,10 +75,22 @@ private:
   std::shared_ptr<const template_source> current_;
 };
 
+/// Encoder builds of the nodes that are here. Thread-safe.
+class fingerprint_board {
+public:
+  void set(std::set<std::string, std::less<>> here);
+  /// False as well while no node is here at all.
+  [[nodiscard]] bool lacks(std::string_view fingerprint) const;
+
+private:
+  mutable std::mutex mutex_;
+  std::set<std::string, std::less<>> here_;
+};
+
 /// Monotone counts for /metrics. Thread-safe.
 struct node_counters {
   std::atomic<std::uint64_t> runs_created{0}, runs_succeeded{0}, runs_failed{0},
-      runs_cancelled{0}, attempts{0}, attempts_failed{0}, outputs_published{0},
+      runs_cancelled{0}, attempts{0}, attempts_failed{0}, frames_encoded{0}, outputs_published{0},
       bytes_published{0}, objects_settled{0};
 };
 
@@ -95,6 +108,7 @@ struct node_services {
   template_board templates;
   progress_board progress;
   node_counters counters;
+  fingerprint_board builds;
   std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
   system_clock clock;
   std::string scratch_root;

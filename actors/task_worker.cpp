@@ -120,9 +120,7 @@ void finish(self_ptr self, node_services* services) {
   auto& s = self->state;
   auto a = std::exchange(s.job, std::nullopt);
   s.outcome.log.assign(s.log.begin(), s.log.end());
-  ++services->counters.attempts;
   if (s.outcome.failure) {
-    ++services->counters.attempts_failed;
     spdlog::warn("TASK WORKER {}: run {} shard {} epoch {} failed: {} ({})", s.slot.key,
                  a->shard.run.value, a->shard.index, a->epoch, s.outcome.failure->message,
                  s.outcome.exit);

@@ -259,6 +259,15 @@ void retry_publishing(const context& c, std::uint32_t job, const error& e) {
     apply(c, c.machine().publish_failed(c.now(), job, e));
 }
 
+void count(node_services& services, const attempt_outcome& outcome) {
+  auto& n = services.counters;
+  ++n.attempts;
+  if (outcome.failure || outcome.result.failure)
+    ++n.attempts_failed;
+  else if (outcome.last_watermark)
+    n.frames_encoded += static_cast<std::uint64_t>(outcome.last_watermark->frames_encoded);
+}
+
 /// Asks whose fault it was, when there are others to compare with.
 void report(const context& c, std::uint32_t index, const attempt_outcome& outcome) {
   if (!c.state().membership)
@@ -274,11 +283,48 @@ void report(const context& c, std::uint32_t index, const attempt_outcome& outcom
                attempt_judged{std::move(r), caf::actor_cast<caf::actor>(c.self)});
 }
 
-constexpr std::chrono::seconds stragglers_every{1};
+constexpr std::chrono::seconds look_every{1};
+/// A node of the run's encoder build may be restarting.
+constexpr microseconds build_patience{30'000'000};
 
-void hedge_straggler(const context& c) {
-  if (!c.machine().finished())
-    c.self->delayed_send(c.self, stragglers_every, look_for_straggler{});
+bool has_artifact(const context& c, std::string_view sha) {
+  // Hashed, not only looked for: a disk may have lost more than names.
+  return c.services->artifacts->verify(sha).has_value();
+}
+
+/// No node has the run's encoder build: what was encoded is encoded anew, since
+/// one output never mixes two.
+void replace_build(const context& c) {
+  apply(c, c.machine().fingerprint_lost(
+               c.now(), [c](std::string_view sha) { return has_artifact(c, sha); }));
+}
+
+/// The machines were upgraded, or those of this build left for good.
+void look_for_build(const context& c) {
+  const auto& build = c.machine().run().fingerprint;
+  auto& since = c.state().build_missed;
+  if (build.empty() || !c.services->builds.lacks(build))
+    since = {};
+  else if (!since)
+    since = c.now();
+  else if (c.now() - since >= build_patience)
+    replace_build(c);
+}
+
+/// The same for a node that is alone: between its lives.
+void check_own_build(const context& c) {
+  const auto& build = c.machine().run().fingerprint;
+  if (!c.services->children || build.empty() || c.machine().finished())
+    return;
+  if (auto own = c.services->children->fingerprint(); own && *own != build)
+    replace_build(c);
+}
+
+void look_around(const context& c) {
+  if (c.machine().finished())
+    return;
+  c.self->delayed_send(c.self, look_every, look_around_tick{});
+  look_for_build(c);
   const auto& m = c.machine();
   if (auto slow = straggler(c.now(), m.run(), m.shards(), c.state().meter))
     apply(c, c.machine().hedge(c.now(), *slow));
@@ -335,17 +381,16 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
   }
   self->state.machine.emplace(std::move(*machine));
   pin_artifacts(c);
-  auto has_artifact = [=](std::string_view sha) {
-    // Hashed, not only looked for: a disk may have lost more than names.
-    return services->artifacts->verify(sha).has_value();
-  };
   auto may_live_on = [=](const attempt_record& a) {
     return places.membership && a.node != services->config.name;
   };
-  apply(c, c.machine().start(c.now(), has_artifact, may_live_on));
+  apply(c, c.machine().start(
+               c.now(), [=](std::string_view sha) { return has_artifact(c, sha); }, may_live_on));
   self->set_down_handler([=](const caf::down_msg& down) { break_leases(c, down.source); });
   if (places.membership)
-    self->delayed_send(self, stragglers_every, look_for_straggler{});
+    self->delayed_send(self, look_every, look_around_tick{});
+  else
+    check_own_build(c);
   return {
       [=](const worker_granted& m) {
         self->state.granted[m.worker] = {m.node, m.handle, m.grant};
@@ -364,6 +409,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
           for (const auto& f : m.outcome.result.files) // from afar, nobody has yet
             services->pins.pin(run, f.sha256);
           report(c, m.shard, m.outcome);
+          count(*services, m.outcome);
         }
         apply(c, c.machine().attempt_finished(c.now(), m.shard, std::move(m.outcome)),
               std::move(m.noted));
@@ -372,7 +418,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
         if (!c.machine().finished())
           apply(c, c.machine().quarantine(c.now(), m.shard, m.report));
       },
-      [=](const look_for_straggler&) { hedge_straggler(c); },
+      [=](const look_around_tick&) { look_around(c); },
       [=](const lease_found& m) {
         if (!c.machine().is_live(m.shard, m.epoch)) {
           self->send(m.handle, stop_attempt{{run, m.shard}, m.epoch});

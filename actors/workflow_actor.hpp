@@ -45,6 +45,7 @@ struct workflow_state {
   std::map<std::uint32_t, int> publish_attempts;  ///< by job
   std::vector<gateway::reply<void>> when_cancelled;
   timestamp last_shown;
+  timestamp build_missed; ///< since when no node has the run's encoder build; 0 = one has
 };
 
 struct workflow_places {

@@ -35,7 +35,8 @@ std::string_view common_code(errc code) noexcept {
   case errc::input_no_audio:
   case errc::input_damaged:
   case errc::input_refused:
-  case errc::input_changed: return "FailedOperation";
+  case errc::input_changed:
+  case errc::input_quarantined: return "FailedOperation";
   default: return "InternalError";
   }
 }

@@ -2,6 +2,7 @@
 #include "storage/posix_file.hpp"
 #include "storage/state_store.hpp"
 
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -142,6 +143,7 @@ public:
                                   const visit_fn& visit) const override;
   [[nodiscard]] result<void> scan_back(family f, std::string_view from, std::string_view until,
                                        const visit_fn& visit) const override;
+  [[nodiscard]] result<void> copy_to(const std::string& directory) const override;
 
 private:
   enum class direction { up, down };
@@ -322,6 +324,14 @@ result<void> rocks_state_store::write(const std::deque<waiting_batch>& group) {
   if (!status.ok() && database_->Resume().ok())
     status = database_->Write(durable, &merged);
   return checked(status, options_.directory);
+}
+
+/// Tables are linked where the file system is the same, and the log is copied.
+result<void> rocks_state_store::copy_to(const std::string& directory) const {
+  rocksdb::Checkpoint* made = nullptr;
+  FM_CHECK(checked(rocksdb::Checkpoint::Create(database_.get(), &made), options_.directory));
+  std::unique_ptr<rocksdb::Checkpoint> checkpoint{made};
+  return checked(checkpoint->CreateCheckpoint(directory), directory);
 }
 
 // ---- reading ---------------------------------------------------------------

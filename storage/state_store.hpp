@@ -90,6 +90,13 @@ public:
                                                std::string_view until,
                                                const visit_fn& visit) const = 0;
 
+  /// A consistent copy, as of some moment during the call, into `directory`,
+  /// which must not be there yet. Commits go on meanwhile. errc::unsupported
+  /// for stores in memory.
+  [[nodiscard]] virtual result<void> copy_to(const std::string& directory) const {
+    return fail(errc::unsupported, "this store cannot be copied to {}", directory);
+  }
+
   /// Waits for a commit of one's own; for start-up, tools and tests only.
   [[nodiscard]] result<void> commit_and_wait(write_batch batch);
 };

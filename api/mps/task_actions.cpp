@@ -374,6 +374,7 @@ constexpr code_rule probe_rules[] = {
     {errc::input_damaged, "", "InvalidParameterValue.SrcFile"},
     {errc::input_refused, "", "InvalidParameterValue.SrcFile"},
     {errc::input_changed, "", "InvalidParameterValue.SrcFile"},
+    {errc::input_quarantined, "", "InvalidParameterValue.SrcFile"},
     {errc::invalid_argument, "Object", "InvalidParameterValue.SrcFile"},
 };
 
