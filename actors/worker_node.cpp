@@ -2,6 +2,7 @@
 
 #include "actors/node_agent.hpp"
 #include "actors/node_orders.hpp"
+#include "actors/self_test.hpp"
 #include "actors/start_up.hpp"
 #include "core/codec.hpp"
 #include "core/json.hpp"
@@ -95,7 +96,7 @@ result<std::string> sentinel_of_mount(const std::string&, const std::string& pat
   return local_bucket_sentinel(path);
 }
 
-result<node_facts> facts_of(const node_services& s) {
+result<node_facts> facts_of(node_services& s) {
   node_facts f;
   f.version = FRAMEMILL_VERSION;
   f.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
@@ -106,6 +107,9 @@ result<node_facts> facts_of(const node_services& s) {
     FM_TRY(auto sentinel, local_bucket_sentinel(path));
     f.buckets.push_back({name, std::move(sentinel)});
   }
+  FM_TRY(f.self_test, self_test(s));
+  if (!f.self_test.empty())
+    spdlog::error("the self-test failed: {}", f.self_test);
   f.sandbox = s.children->sandbox().summary;
   if (!s.children->sandbox().bubblewrap)
     f.warnings.push_back("sandbox is weaker: " + f.sandbox);
