@@ -182,6 +182,13 @@ public:
     });
   }
 
+  void signal(child_key key, int number) {
+    post([this, key, number] {
+      if (auto c = children_.find(key); c != children_.end())
+        send(c->second, number);
+    });
+  }
+
 private:
   struct child {
     pid_t pid = 0;
@@ -453,10 +460,11 @@ private:
     c.log = {};
   }
 
-  static void kill(child& c) {
+  static void send(child& c, int number) {
     if (!c.exited)
-      (void)::syscall(SYS_pidfd_send_signal, c.pidfd.get(), SIGKILL, nullptr, 0);
+      (void)::syscall(SYS_pidfd_send_signal, c.pidfd.get(), number, nullptr, 0);
   }
+  static void kill(child& c) { send(c, SIGKILL); }
 
   void check_memory() {
     auto now = std::chrono::steady_clock::now();
@@ -503,6 +511,7 @@ child_key child_host::spawn(child_spec spec, child_listener listener) {
 }
 
 void child_host::stop(child_key key) { loop_->stop(key); }
+void child_host::signal(child_key key, int number) { loop_->signal(key, number); }
 
 std::size_t kill_orphans(const std::string& scratch_root) {
   std::size_t killed = 0;

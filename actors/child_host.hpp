@@ -62,6 +62,9 @@ public:
 
   [[nodiscard]] child_key spawn(child_spec spec, child_listener listener);
   void stop(child_key key);
+  /// For faults on purpose: a signal to the child, or to the bubblewrap around it,
+  /// which takes it along when it dies.
+  void signal(child_key key, int number);
   /// Kills and reaps all children; what is spawned later never starts.
   void close();
 

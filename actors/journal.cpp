@@ -1,5 +1,6 @@
 #include "actors/journal.hpp"
 
+#include "actors/fail_points.hpp"
 #include "storage/records.hpp"
 
 namespace framemill {
@@ -65,6 +66,8 @@ journal::journal(state_store& store, std::uint64_t last_event)
     : store_(store), last_event_(last_event) {}
 
 void journal::commit(changes c, done_fn done) {
+  if (auto open = fail_door("store.commit"); !open)
+    return done(std::move(open));
   std::lock_guard lock{commit_mutex_};
   for (auto& e : c.events)
     e.id = {++last_event_};

@@ -1,5 +1,6 @@
 #include "actors/node_agent.hpp"
 
+#include "actors/fail_points.hpp"
 #include "actors/manners.hpp"
 #include "actors/node_orders.hpp"
 #include "actors/task_worker.hpp"
@@ -39,6 +40,8 @@ namespace {
 // ---- Speaking ------------------------------------------------------------------------
 
 void say(node_agent_state& s, cluster_message word) {
+  if (!fail_door("link.send"))
+    return; // lost, as frames are
   envelope e;
   e.sender = s.services->config.name;
   e.term = s.term;
@@ -176,6 +179,8 @@ void hear(node_agent_state& s, const Other&) {
 }
 
 void hear(node_agent_state& s, const std::string& frame) {
+  if (!fail_door("link.receive"))
+    return;
   auto e = decode<envelope>(frame);
   if (!e || e->version != 1) {
     spdlog::error("NODE AGENT: {}", e ? "another protocol version" : e.error().message);

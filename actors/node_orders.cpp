@@ -3,6 +3,8 @@
 #include "actors/fail_points.hpp"
 #include "actors/self_test.hpp"
 
+#include <filesystem>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -10,26 +12,82 @@ namespace framemill {
 
 namespace {
 
-result<std::string> list_faults() {
+std::string_view name_of(fail_point_kind k) {
+  switch (k) {
+    case fail_point_kind::transition: return "transition";
+    case fail_point_kind::door: return "door";
+    case fail_point_kind::effect: return "effect";
+  }
+  return "";
+}
+
+std::string passes_of(const fault& f) {
+  if (f.first == f.last)
+    return fmt::format("pass {}", f.first);
+  if (f.last == std::numeric_limits<std::uint64_t>::max())
+    return fmt::format("pass {} on", f.first);
+  return fmt::format("passes {} to {}", f.first, f.last);
+}
+
+std::string describe(const fault& f) {
+  auto at = passes_of(f);
+  switch (f.action) {
+    case fault_action::kill: return "kill at " + at;
+    case fault_action::hang: return "hang at " + at;
+    case fault_action::delay: return fmt::format("delay of {} ms at {}", f.delay.count(), at);
+    case fault_action::error: return "error at " + at;
+    case fault_action::effect: return "at " + at;
+  }
+  return at;
+}
+
+/// `POINT KIND MEANING`, and below it, when it is armed, with what.
+std::string list_faults() {
   std::string out;
-  for (auto name : fail_point_names())
-    out += fmt::format("{}\n", name);
+  for (const auto& s : fault_states()) {
+    const auto& p = s.place;
+    out += fmt::format("{:<22} {:<10} {}\n", p.name, name_of(p.kind), p.meaning);
+    if (s.armed)
+      out += fmt::format("  armed: {}; passed {}, failed {}\n", describe(*s.armed), s.passes,
+                         s.failed);
+  }
   return out;
 }
 
-result<std::string> arm(const node_order& order) {
-  if (order.arguments.empty())
-    return fail_field(errc::missing_argument, "Point", "which fail point?");
-  const auto& point = order.arguments.front();
-  auto name = point.substr(0, point.find(':'));
-  auto names = fail_point_names();
-  if (std::find(names.begin(), names.end(), name) == names.end())
-    return fail_field(errc::not_found, "Point", "no fail point `{}`", name);
-  if (order.arguments.size() > 1 && order.arguments[1] != "kill")
-    return fail_field(errc::unsupported, "Action", "a fail point cannot `{}` yet, only kill",
-                      order.arguments[1]);
-  arm_fail_point(point);
-  return fmt::format("{} is armed\n", point);
+result<std::string> arm_as_told(const node_order& order) {
+  if (order.arguments.empty() || order.arguments.size() > 2)
+    return fail_field(errc::missing_argument, "Arguments", "POINT[:N] and perhaps an ACTION");
+  auto action = order.arguments.size() > 1 ? order.arguments[1] : std::string{};
+  FM_TRY(auto what, parse_fault(order.arguments[0], action));
+  auto text = fmt::format("{} is armed: {}\n", what.point, describe(what));
+  arm(std::move(what));
+  return text;
+}
+
+result<std::string> disarm_as_told(const node_order& order) {
+  if (order.arguments.empty()) {
+    disarm_all();
+    return "nothing is armed\n";
+  }
+  for (const auto& point : order.arguments)
+    FM_CHECK(disarm(point.substr(0, point.find(':'))));
+  return "disarmed\n";
+}
+
+constexpr std::size_t scratch_names_max = 1000;
+
+/// What lies in scratch, a name a line: directories of attempts under way, and
+/// after a drill nothing.
+result<std::string> list_scratch(const node_services& services) {
+  std::string out;
+  std::error_code ec;
+  std::size_t count = 0;
+  for (std::filesystem::directory_iterator i{services.scratch_root, ec}, end;
+       !ec && i != end && count < scratch_names_max; i.increment(ec), ++count)
+    out += i->path().filename().string() + "\n";
+  if (ec)
+    return fail_errno(ec.value(), services.scratch_root);
+  return out;
 }
 
 /// One self-test at a time: who asks while it runs gets the same answer.
@@ -73,7 +131,11 @@ result<std::string> carry_out_fault(const node_services& services, const node_or
   if (order.what == "fault list")
     return list_faults();
   if (order.what == "fault arm")
-    return arm(order);
+    return arm_as_told(order);
+  if (order.what == "fault disarm")
+    return disarm_as_told(order);
+  if (order.what == "fault scratch")
+    return list_scratch(services);
   return fail_field(errc::unknown_argument, "What", "there is no order `{}`", order.what);
 }
 

@@ -149,6 +149,7 @@ result<std::vector<published_file>> publish(node_services& services,
       continue;
     }
     auto path = services.artifacts->path_of(t.file->sha256);
+    FM_CHECK(fail_door("bucket.stage"));
     FM_TRY(auto copy, b->stage(t.key, path, t.file->sha256));
     fail_point("publish.staged");
     ledger.objects.push_back(ledger_line(order, copy->object(), services.clock.now()));
@@ -159,6 +160,7 @@ result<std::vector<published_file>> publish(node_services& services,
     FM_CHECK(commit_and_wait(services, std::move(ledger)));
   fail_point("publish.booked");
   for (auto& [i, copy] : staged) {
+    FM_CHECK(fail_door("bucket.publish"));
     FM_CHECK(copy->publish());
     fail_point("publish.renamed");
     ++services.counters.outputs_published;

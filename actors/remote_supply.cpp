@@ -1,5 +1,7 @@
 #include "actors/remote_supply.hpp"
 
+#include "actors/fail_points.hpp"
+
 #include <spdlog/spdlog.h>
 
 namespace framemill {
@@ -24,13 +26,15 @@ public:
       : services_(services), place_(std::move(place)) {}
 
   result<void> hand(const std::string& sha256, const std::string& target) override {
+    FM_CHECK(fail_door("data.fetch"));
     FM_TRY(auto* c, client());
     return c->fetch(sha256, target);
   }
 
   result<opened_source> open(const object_ref& object) override {
     if (auto mounted = services_.find_bucket(object.bucket)) {
-      auto file = (*mounted)->open(object);
+      auto door = fail_door("bucket.open");
+      auto file = door ? (*mounted)->open(object) : result<file_handle>{failure{door.error()}};
       if (file) {
         opened_source out;
         out.file = std::move(*file);
@@ -40,6 +44,7 @@ public:
       spdlog::info("{}/{}: not read from the mount: {}", object.bucket, object.key,
                    file.error().message);
     }
+    FM_CHECK(fail_door("data.open"));
     FM_TRY(auto place, place_->current());
     FM_TRY(auto started, range_server::start(std::move(place), object));
     std::shared_ptr<range_server> server = std::move(started);
@@ -51,6 +56,7 @@ public:
   }
 
   result<void> deliver(run_id, const std::string& path, const std::string& sha256) override {
+    FM_CHECK(fail_door("data.deliver"));
     FM_TRY(auto* c, client());
     return c->deliver(path, sha256);
   }

@@ -1,5 +1,7 @@
 #include "actors/supply.hpp"
 
+#include "actors/fail_points.hpp"
+
 namespace framemill {
 
 namespace {
@@ -13,6 +15,7 @@ public:
   }
 
   result<opened_source> open(const object_ref& object) override {
+    FM_CHECK(fail_door("bucket.open"));
     FM_TRY(auto* bucket, services_.find_bucket(object.bucket));
     FM_TRY(auto file, bucket->open(object));
     opened_source out;
@@ -21,6 +24,7 @@ public:
   }
 
   result<void> deliver(run_id run, const std::string& path, const std::string& sha256) override {
+    FM_CHECK(fail_door("artifact.adopt"));
     services_.pins.pin(run, sha256);
     return services_.artifacts->adopt(path, sha256);
   }

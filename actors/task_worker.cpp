@@ -1,5 +1,6 @@
 #include "actors/task_worker.hpp"
 
+#include "actors/fail_points.hpp"
 #include "actors/manners.hpp"
 #include "core/codec.hpp"
 #include "core/limits.hpp"
@@ -28,6 +29,8 @@ std::string directory_of(const std::string& root, const assignment& a) {
 
 /// A fresh scratch directory with `in/` (handed artifacts) and `out/`.
 result<void> prepare_scratch(supply& from, const assignment& a, const std::string& scratch) {
+  if (fail_effect("scratch.full"))
+    return fail_errno(ENOSPC, "create " + scratch);
   std::error_code ec;
   fs::remove_all(scratch, ec);
   fs::create_directories(scratch + "/in", ec);
@@ -61,6 +64,8 @@ result<void> deliver_results(supply& to, const assignment& a, const std::string&
   for (const auto& f : r.files) {
     if (f.name.find('/') != std::string::npos || f.name.starts_with("."))
       return fail(errc::internal, "result named `{}`", f.name);
+    if (fail_effect("artifact.corrupt"))
+      FM_CHECK(flip_a_bit(scratch + "/out/" + f.name));
     FM_CHECK(to.deliver(a.shard.run, scratch + "/out/" + f.name, f.sha256));
   }
   return {};
@@ -152,6 +157,16 @@ child_listener listener_for(self_ptr self, std::uint64_t serial) {
   };
 }
 
+/// What may befall a child on purpose.
+void harm(child_host& children, child_key child) {
+  if (fail_effect("child.crash"))
+    children.signal(child, SIGSEGV);
+  if (fail_effect("child.hang"))
+    children.signal(child, SIGSTOP);
+  if (fail_effect("child.killed"))
+    children.signal(child, SIGKILL);
+}
+
 void execute(self_ptr self, node_services* services, assignment a) {
   auto& s = self->state;
   s.job = std::move(a);
@@ -167,6 +182,8 @@ void execute(self_ptr self, node_services* services, assignment a) {
   auto source = open_source(*s.supply, *s.job);
   if (!source)
     return fail_before_start(self, services, source.error());
+  if (auto door = fail_door("child.spawn"); !door)
+    return fail_before_start(self, services, door.error());
   s.source = std::move(*source);
   child_spec spec;
   spec.scratch = s.scratch;
@@ -174,6 +191,7 @@ void execute(self_ptr self, node_services* services, assignment a) {
   spec.request = s.job->request;
   spec.memory_bytes_max = s.job->memory_bytes;
   s.child = services->children->spawn(std::move(spec), listener_for(self, ++s.serial));
+  harm(*services->children, s.child);
   self->delayed_send(self, std::chrono::seconds{1}, check_liveness{s.serial});
 }
 

@@ -20,8 +20,8 @@ constexpr std::int64_t drain_seconds_max = 7 * 24 * 3600;
 constexpr std::size_t reason_bytes_max = 1024;
 constexpr std::size_t order_arguments_max = 16;
 
-constexpr auto orders =
-    std::to_array<std::string_view>({"self-test", "fault list", "fault arm", "fault disarm"});
+constexpr auto orders = std::to_array<std::string_view>(
+    {"self-test", "fault list", "fault arm", "fault disarm", "fault scratch"});
 
 result<void> check_within(const char* field, std::int64_t value, std::int64_t low,
                           std::int64_t high) {

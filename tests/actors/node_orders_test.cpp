@@ -1,3 +1,4 @@
+#include "actors/fail_points.hpp"
 #include "actors/node_orders.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -42,4 +43,35 @@ TEST_CASE("node_orders: self-tests that are asked for at once are answered toget
   CHECK(a.error().code == errc::contract_broken);
   REQUIRE_FALSE(b);
   CHECK(b.error().message == a.error().message);
+}
+
+TEST_CASE("node_orders: faults are refused unless the node's config allows them") {
+  node_services services;
+  for (const auto* what : {"fault list", "fault arm", "fault disarm"}) {
+    auto answer = order(services, what, {"store.commit", "error"}).get();
+    REQUIRE_FALSE(answer);
+    CHECK(answer.error().code == errc::unauthorized);
+  }
+  CHECK(fail_door("store.commit"));
+}
+
+TEST_CASE("node_orders: a point is armed, listed and disarmed") {
+  node_services services;
+  services.config.allow_faults = true;
+  auto list = [&] { return order(services, "fault list").get().value_or(""); };
+
+  CHECK(order(services, "fault arm", {"bucket.open:2-3", "delay=5"}).get()
+        == "bucket.open is armed: delay of 5 ms at passes 2 to 3\n");
+  CHECK(order(services, "fault arm", {"child.crash"}).get());
+  CHECK(list().find("armed: delay of 5 ms at passes 2 to 3; passed 0") != std::string::npos);
+  CHECK(order(services, "fault disarm", {"bucket.open"}).get());
+  CHECK(list().find("delay") == std::string::npos);
+  CHECK(list().find("armed") != std::string::npos);
+  CHECK(order(services, "fault disarm").get());
+  CHECK(list().find("armed") == std::string::npos);
+
+  CHECK(order(services, "fault arm").get().error().code == errc::missing_argument);
+  CHECK(order(services, "fault arm", {"nowhere"}).get().error().code == errc::not_found);
+  CHECK(order(services, "fault disarm", {"nowhere"}).get().error().code == errc::not_found);
+  CHECK(order(services, "fault dance").get().error().code == errc::unknown_argument);
 }

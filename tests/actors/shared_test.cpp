@@ -1,15 +1,8 @@
-#include "actors/fail_points.hpp"
 #include "actors/progress_board.hpp"
 #include "actors/services.hpp"
-#include "storage/file_handle.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
-
-#include <csignal>
-
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace framemill;
 
@@ -99,28 +92,4 @@ TEST_CASE("find_bucket: names what is not there") {
   REQUIRE_FALSE(found);
   CHECK(found.error().code == errc::not_found);
   CHECK(found.error().message.find("gone") != std::string::npos);
-}
-
-TEST_CASE("fail_point: dies at the pass that was named, and only there") {
-  int ends[2];
-  REQUIRE(::pipe(ends) == 0);
-  file_handle from{ends[0]}, to{ends[1]};
-  auto pid = ::fork();
-  REQUIRE(pid >= 0);
-  if (pid == 0) {
-    arm_fail_point("before.commit:3");
-    fail_point("publish.staged");
-    for (int i = 0; i < 5; ++i) {
-      fail_point("before.commit");
-      (void)!::write(to.get(), "x", 1);
-    }
-    ::_exit(0);
-  }
-  to = {};
-  int status = 0;
-  REQUIRE(::waitpid(pid, &status, 0) == pid);
-  CHECK(WIFSIGNALED(status));
-  CHECK(WTERMSIG(status) == SIGKILL);
-  char passed[8];
-  CHECK(::read(from.get(), passed, sizeof passed) == 2);
 }

@@ -13,7 +13,7 @@ namespace {
 struct fault_options {
   std::string node;
   std::string point;
-  std::string action = "kill";
+  std::string action; ///< "" = what the point does by default
 };
 
 /// Checked here for the sake of a good sentence; the node checks again.
@@ -90,9 +90,16 @@ result<exit_code> tell(const context& ctx, const fault_options& o, std::string_v
 CLI::App& add_verb(CLI::App& noun, fault_options& o, const char* name, const char* help) {
   auto* verb = noun.add_subcommand(name, help);
   verb->add_option("NODE", o.node, "Name of the node")->required();
-  verb->add_option("POINT", o.point, "Fail point; POINT:N is its N-th pass from now")
-      ->required();
   return *verb;
+}
+
+/// The point alone where nothing else was said.
+std::vector<std::string> words_of(const fault_options& o) {
+  std::vector<std::string> out;
+  for (const auto& word : {o.point, o.action})
+    if (!word.empty())
+      out.push_back(word);
+  return out;
 }
 
 } // namespace
@@ -107,14 +114,15 @@ void add_fault(CLI::App& app, context& ctx) {
   listing->add_option("NODE", o->node, "Name of the node; default all that are up");
   on_chosen(ctx, *listing, [&ctx, o] { return list(ctx, *o); });
   auto& arming = add_verb(*noun, *o, "arm", "Have something fail there");
-  arming.add_option("--action", o->action, "kill, hang, delay=MILLISECONDS or error")
-      ->check(check_action)
-      ->capture_default_str();
-  on_chosen(ctx, arming, [&ctx, o] {
-    return tell(ctx, *o, "fault arm", {o->point, o->action});
-  });
-  on_chosen(ctx, add_verb(*noun, *o, "disarm", "Leave it in peace"),
-            [&ctx, o] { return tell(ctx, *o, "fault disarm", {o->point}); });
+  arming.add_option("POINT", o->point, "POINT, POINT:N, POINT:N-M or POINT:N-: which passes")
+      ->required();
+  arming.add_option("--action", o->action,
+                    "kill (the default), hang, delay=MILLISECONDS or error; an effect takes none")
+      ->check(check_action);
+  on_chosen(ctx, arming, [&ctx, o] { return tell(ctx, *o, "fault arm", words_of(*o)); });
+  auto& disarming = add_verb(*noun, *o, "disarm", "Leave it in peace");
+  disarming.add_option("POINT", o->point, "Fail point; default all of the node");
+  on_chosen(ctx, disarming, [&ctx, o] { return tell(ctx, *o, "fault disarm", words_of(*o)); });
 }
 
 } // namespace framemill::cli

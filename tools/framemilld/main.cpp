@@ -107,7 +107,8 @@ int main(int argc, char** argv) {
   app.add_option("--slots", slots, "children at once (default: one per core)");
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error");
   app.add_flag("--allow-faults", allow_faults, "fail points may be armed");
-  app.add_option("--fail-point", fail_point_text, "NAME[:N]: die at the N-th pass of this point");
+  app.add_option("--fail-point", fail_point_text,
+                 "NAME[:N][=ACTION]: fail at the N-th pass of this point (docs/faults.md)");
   app.add_flag("--list-fail-points", list_fail_points, "print the fail points and exit");
   CLI11_PARSE(app, argc, argv);
 
@@ -153,7 +154,8 @@ int main(int argc, char** argv) {
   if (!fail_point_text.empty()) {
     if (!config.node.allow_faults)
       return die({errc::invalid_argument, "--fail-point needs --allow-faults", "fail-point"});
-    arm_fail_point(fail_point_text);
+    if (auto r = arm_fail_point(fail_point_text); !r)
+      return die(r.error());
   }
 
   stop_signals signals;
