@@ -48,11 +48,12 @@ struct worker_joined {
   caf::actor worker;
   std::optional<shard_id> holds = {}; ///< since a former life, under grant 0
 };
-/// MEMBERSHIP → SCHEDULER: what a node has, or that it takes no work now.
+/// MEMBERSHIP → SCHEDULER: what a node has, and whether it takes work now.
 struct node_known {
   scheduler_node node;
+  bool here = false; ///< connected; an enrolled node that is away may come back
 };
-/// MEMBERSHIP → SCHEDULER: its slots are gone too.
+/// MEMBERSHIP → SCHEDULER: it is removed.
 struct node_forgotten {
   std::string name;
 };
@@ -66,6 +67,9 @@ struct worker_idle {
 struct offer_work {
   shard_offer offer;
   caf::actor reply_to;
+  /// Says so when no known node could ever take it. A shard that has failed
+  /// for lack of memory asks for more than there may be, and gets a whole node.
+  bool first_time = false;
 };
 /// Gateway → SCHEDULER: one question, as a function on its state.
 struct scheduler_state;
@@ -87,6 +91,11 @@ struct worker_granted {
   std::string fingerprint; ///< of the node
   caf::actor handle;
   grant_number grant = 0;
+};
+/// SCHEDULER → WORKFLOW: no node that is known could ever take that offer.
+struct work_refused {
+  std::uint32_t shard = 0;
+  std::vector<std::string> reasons; ///< a sentence for each kind of obstacle
 };
 /// TASK WORKER → WORKFLOW, up to 10 a second. Losing some is harmless.
 struct attempt_moved {
@@ -350,6 +359,7 @@ FM_LOCAL_MESSAGE(worker_idle)
 FM_LOCAL_MESSAGE(offer_work)
 FM_LOCAL_MESSAGE(withdraw_work)
 FM_LOCAL_MESSAGE(worker_granted)
+FM_LOCAL_MESSAGE(work_refused)
 FM_LOCAL_MESSAGE(attempt_moved)
 FM_LOCAL_MESSAGE(attempt_ended)
 FM_LOCAL_MESSAGE(publish_done)

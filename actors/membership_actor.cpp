@@ -84,7 +84,7 @@ void tell_scheduler(membership_state& s, const std::string& name) {
     n.buckets.push_back(b.name);
   n.takes_work = s.core->takes_work(name);
   n.why_not = s.core->why_no_work(name);
-  s.self->send(s.scheduler, node_known{std::move(n)});
+  s.self->send(s.scheduler, node_known{std::move(n), s.nodes.contains(name)});
 }
 
 // ---- Leases of a former life ---------------------------------------------------------
@@ -173,7 +173,9 @@ void act_on(membership_state& s, const node_returned& a) {
 
 void act_on(membership_state& s, const node_gone& a) {
   auto node = s.nodes.extract(a.name);
-  s.self->send(s.scheduler, node_forgotten{a.name});
+  if (s.core->find(a.name) == nullptr)
+    s.self->send(s.scheduler, node_forgotten{a.name});
+  tell_scheduler(s, a.name);
   if (node.empty())
     return;
   for (const auto& slot : node.mapped().slots)
@@ -183,8 +185,9 @@ void act_on(membership_state& s, const node_gone& a) {
 
 void act_on(membership_state& s, const node_changed& a) {
   s.keys.set(s.core->admitted_keys());
-  if (s.nodes.contains(a.name))
-    tell_scheduler(s, a.name);
+  if (s.core->find(a.name) == nullptr)
+    s.self->send(s.scheduler, node_forgotten{a.name});
+  tell_scheduler(s, a.name);
 }
 
 void act_on(membership_state& s, const refuse_connection& a) {
@@ -504,6 +507,8 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
     self->quit(caf::sec::runtime_error);
     return {};
   }
+  for (const auto& known : s.core->nodes())
+    tell_scheduler(s, known.record.name);
   opened->set_value(s.endpoints);
   self->delayed_send(self, tick_every, membership_tick{});
   return {

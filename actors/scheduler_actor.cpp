@@ -72,8 +72,11 @@ scheduler_node this_machine(const node_services& services, const std::string& na
   return n;
 }
 
-void know(scheduler_state& s, scheduler_node n) {
-  s.fingerprints[n.name] = n.fingerprint;
+void know(scheduler_state& s, scheduler_node n, bool here) {
+  if (here)
+    s.fingerprints[n.name] = n.fingerprint;
+  else
+    s.fingerprints.erase(n.name);
   s.core.set_node(std::move(n));
 }
 
@@ -82,7 +85,7 @@ void join(scheduler_state& s, const node_services& services, const worker_joined
   s.workers[m.slot.key] = m.worker;
   // A node that nobody has told of is this machine.
   if (!s.core.has_node(m.slot.node))
-    know(s, this_machine(services, m.slot.node));
+    know(s, this_machine(services, m.slot.node), true);
   if (!m.holds)
     return s.core.add_worker(m.slot);
   s.reserved[m.slot.key] = {0, {}};
@@ -106,7 +109,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
         grant(self, services);
       },
       [=](node_known& m) {
-        know(self->state, std::move(m.node));
+        know(self->state, std::move(m.node), m.here);
         show_builds(self->state, *services);
         grant(self, services);
       },
@@ -127,6 +130,11 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
       [=](offer_work& m) {
         if (self->state.watched.insert(m.reply_to.address()).second)
           self->monitor(m.reply_to); // once: each call would be told of
+        if (m.first_time)
+          if (auto reasons = self->state.core.why_never(m.offer); !reasons.empty()) {
+            self->send(m.reply_to, work_refused{m.offer.id.index, std::move(reasons)});
+            return;
+          }
         self->state.waiting[m.offer.id] = m.reply_to;
         self->state.core.offer(std::move(m.offer));
         grant(self, services);

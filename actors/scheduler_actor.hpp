@@ -17,7 +17,7 @@ struct scheduler_state {
   static inline const char* name = "scheduler";
 
   framemill::scheduler core{scheduler::options{}};
-  std::map<std::string, std::string> fingerprints; ///< by node
+  std::map<std::string, std::string> fingerprints; ///< of nodes that are here
   std::map<worker_key, caf::actor> workers;
   std::map<caf::actor_addr, worker_key> key_of;
   std::map<shard_id, caf::actor> waiting; ///< who offered

@@ -140,7 +140,8 @@ void act_on(const context& c, const offer_shard& a) {
   if (encodes(shard.role))
     offer.fingerprint = run.fingerprint;
   c.self->send(c.state().scheduler,
-               offer_work{std::move(offer), caf::actor_cast<caf::actor>(c.self)});
+               offer_work{std::move(offer), caf::actor_cast<caf::actor>(c.self),
+                          shard.attempts.empty()});
 }
 
 assignment assignment_for(const context& c, std::uint32_t index, std::uint32_t epoch) {
@@ -395,6 +396,13 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
       [=](const worker_granted& m) {
         self->state.granted[m.worker] = {m.node, m.handle, m.grant};
         apply(c, c.machine().granted(c.now(), m.shard, m.worker, m.node, m.fingerprint));
+      },
+      [=](const work_refused& m) {
+        apply(c, c.machine().fail_all(
+                     c.now(), {errc::no_slot,
+                               fmt::format("no node can ever take shard {}: {}", m.shard,
+                                           fmt::join(m.reasons, "; ")),
+                               {}}));
       },
       [=](const attempt_moved& m) {
         if (!c.machine().is_live(m.shard, m.epoch))
