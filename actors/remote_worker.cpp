@@ -137,6 +137,7 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
         auto& state = self->state;
         if (state.job && state.job->grant == m.grant) {
           state.job->owner = nullptr;
+          state.job->vacated = "its run began again"; // and may claim it before it ends
           stop(self, services->clock.now());
         } else {
           self->send(state.scheduler, worker_idle{state.slot.worker.key, m.grant});
