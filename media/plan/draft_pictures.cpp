@@ -131,10 +131,12 @@ result<void> draft_single(job_draft& d, const activity& a, const Template& t,
   p.name = fmt::format("snap{}", d.index);
   p.format = t.format;
   FM_TRY(p.geometry, geometry_of(t, t.fill_type, d, context.source));
-  FM_TRY(p.overlays,
-         make_overlays(watermarks_of(a),
-                       {p.geometry.width, p.geometry.height, context.source.clock.duration},
-                       context.templates, context.assets, context.options.fonts));
+  const overlay_canvas canvas{p.geometry.width, p.geometry.height,
+                              context.source.clock.duration};
+  FM_TRY(p.overlays, make_overlays(watermarks_of(a), canvas, context.templates, context.assets,
+                                   context.options.fonts));
+  for (auto& w : idle_marks(watermarks_of(a), p.overlays, canvas, context.templates))
+    d.warnings.push_back(std::move(w));
   p.picks = picks_at(context.source.clock, times);
   d.pictures = std::move(p);
   return name_pictures(d, a, context);
@@ -240,6 +242,8 @@ result<void> draft_animation(job_draft& d, const activity& a, const draft_contex
   d.pictures = raw_pictures(fmt::format("cel{}", d.index), geometry, std::move(picks));
   output_names names{*context.source.run, a};
   FM_TRY(auto key, names.key(t->format, ""));
+  if (t->format == "gif" && t->quality != animated_graphics_template{}.quality)
+    d.warnings.push_back("Quality does nothing in gif: it is for webp");
   animation_step step;
   step.name = fmt::format("anim{}.{}", d.index, t->format);
   step.format = t->format;

@@ -1,15 +1,16 @@
 #include "media/plan/draft.hpp"
 #include "media/plan/frame_grid.hpp"
+#include "media/plan/idle.hpp"
 #include "media/plan/naming.hpp"
 #include "media/plan/overlays.hpp"
 #include "media/plan/settings.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 
 namespace framemill {
 namespace {
-
-enum class treatment : std::uint8_t { none, copy, encode };
 
 /// What a transcode does to this source.
 struct transcode_work {
@@ -30,6 +31,10 @@ struct transcode_work {
 
 constexpr std::string_view segment_default =
     "{inputName}_transcode_{definition}_{number}.{format}";
+
+void append(std::vector<std::string>& to, std::vector<std::string>&& more) {
+  to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
 
 treatment treat(bool wanted, bool copied) {
   return !wanted ? treatment::none : copied ? treatment::copy : treatment::encode;
@@ -101,9 +106,10 @@ result<key_grid> draft_video(job_draft& d, const transcode_work& w, const transc
   rendition r;
   auto& out = r.output;
   out.geometry = fitted.geometry;
-  FM_TRY(out.overlays, make_overlays(task.watermarks,
-                                     {out.geometry.width, out.geometry.height, w.part.length},
-                                     context.templates, context.assets, context.options.fonts));
+  const overlay_canvas canvas{out.geometry.width, out.geometry.height, w.part.length};
+  FM_TRY(out.overlays, make_overlays(task.watermarks, canvas, context.templates, context.assets,
+                                     context.options.fonts));
+  append(d.warnings, idle_marks(task.watermarks, out.overlays, canvas, context.templates));
   out.grid = {output_rate(v), w.part.origin, w.part.end};
   auto keys = make_key_grid(v, out.grid.fps, source.video->frame_rate,
                             w.hls() ? delivery::segments : delivery::file);
@@ -215,6 +221,22 @@ result<void> name_output(job_draft& d, Step& step, const transcode_work& w, cons
   return {};
 }
 
+void warn_idle(job_draft& d, const transcode_work& w, const source_facts& source) {
+  if (w.t.video && w.t.remove_video.value_or(0) == 0)
+    append(d.warnings, idle_video_parameters(*w.t.video, w.container, w.video));
+  if (w.t.audio && w.audio != treatment::none)
+    append(d.warnings,
+           idle_audio_parameters(*w.t.audio, d.audio ? &*d.audio : nullptr, *source.audio));
+}
+
+/// Segments end at key frames, so they are whole GOPs.
+void warn_segments(job_draft& d, const transcode_work& w, const key_grid& keys) {
+  auto asked = w.hls() && w.t.video ? w.t.video->hls_time.value_or(0) : 0;
+  if (asked > 0 && keys.hls_seconds > 0 && std::abs(keys.hls_seconds - asked) > 0.05 * asked)
+    d.warnings.push_back(
+        fmt::format("HlsTime {}: segments are {:.3f} s, whole GOPs", asked, keys.hls_seconds));
+}
+
 double segment_seconds(const transcode_work& w, const key_grid& keys) {
   if (!w.hls() || keys.hls_seconds > 0)
     return keys.hls_seconds;
@@ -259,6 +281,8 @@ result<void> draft_transcode(job_draft& d, const activity& a, const draft_contex
   }
   if (w.audio == treatment::encode)
     draft_audio(d, w, context.source);
+  warn_idle(d, w, context.source);
+  warn_segments(d, w, keys);
   return w.copies() ? finish(d, remux_of(w, context.source), w, keys, a, context)
                     : finish(d, assemble_step{}, w, keys, a, context);
 }

@@ -140,6 +140,24 @@ std::optional<plan_asset> asset_of(const watermark_input& w, const template_sour
   return plan_asset{asset_name(w.definition), record->watermark->image->image_content, {}};
 }
 
+/// Offsets are inward from a corner, so no mark is so large that it reaches in.
+bool is_outside(const overlay& o, const overlay_canvas& canvas) {
+  return o.x >= canvas.width || o.y >= canvas.height;
+}
+
+bool is_too_late(const overlay& o, const overlay_canvas& canvas) {
+  return canvas.length > 0 && o.begin >= canvas.length;
+}
+
+std::string repeat_type_of(const watermark_input& w, const template_source& templates) {
+  if (w.definition == 0)
+    return w.raw && w.raw->image ? w.raw->image->repeat_type : std::string{};
+  const auto* record = templates.find(template_family::watermark, w.definition);
+  return record && record->watermark && record->watermark->image
+             ? record->watermark->image->repeat_type
+             : std::string{};
+}
+
 } // namespace
 
 result<std::vector<overlay>> make_overlays(const std::vector<watermark_input>& marks,
@@ -156,6 +174,29 @@ result<std::vector<overlay>> make_overlays(const std::vector<watermark_input>& m
       return failure{std::move(e)};
     }
     out.push_back(std::move(*o));
+  }
+  return out;
+}
+
+std::vector<std::string> idle_marks(const std::vector<watermark_input>& marks,
+                                    const std::vector<overlay>& placed,
+                                    const overlay_canvas& canvas,
+                                    const template_source& templates) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < marks.size() && i < placed.size(); ++i) {
+    const auto& o = placed[i];
+    if (is_outside(o, canvas))
+      out.push_back(fmt::format("WatermarkSet[{}] is not seen: it begins {} and {} px into a "
+                                "picture of {}×{}",
+                                i, o.x, o.y, canvas.width, canvas.height));
+    if (is_too_late(o, canvas))
+      out.push_back(fmt::format("WatermarkSet[{}] is not seen: it begins at {:.3f} s, the "
+                                "video ends at {:.3f} s",
+                                i, o.begin, canvas.length));
+    if (auto type = repeat_type_of(marks[i], templates); !type.empty() && type != "repeat")
+      out.push_back(fmt::format("WatermarkSet[{}]: RepeatType {} does nothing, its image does "
+                                "not move",
+                                i, type));
   }
   return out;
 }

@@ -19,4 +19,11 @@ make_overlays(const std::vector<watermark_input>& marks, const overlay_canvas& c
               const std::map<std::string, std::string>& assets,
               const std::map<std::string, std::string>& fonts);
 
+/// Marks that are not seen, or not as they were asked for, in sentences;
+/// `placed` is what make_overlays gave for `marks`.
+[[nodiscard]] std::vector<std::string> idle_marks(const std::vector<watermark_input>& marks,
+                                                  const std::vector<overlay>& placed,
+                                                  const overlay_canvas& canvas,
+                                                  const template_source& templates);
+
 } // namespace framemill
