@@ -12,6 +12,7 @@ find_package(CAF 0.17 REQUIRED)
 find_package(Boost 1.74 REQUIRED)
 pkg_check_modules(LIBAV REQUIRED IMPORTED_TARGET libavformat libavcodec libavfilter libavutil
                   libswscale libswresample)
+pkg_check_modules(FREETYPE REQUIRED IMPORTED_TARGET freetype2)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
 pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq)

@@ -1,8 +1,10 @@
 #include "media/branches.hpp"
+#include "media/glyphs.hpp"
 #include "media/tasks/tasks.hpp"
 #include "media/video_decoder.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 
 namespace framemill::tasks {
@@ -133,6 +135,14 @@ private:
 
   // ---- branches --------------------------------------------------------------------
 
+  void check_letters(const std::vector<overlay>& marks) {
+    for (const auto& o : marks)
+      if (auto missing = missing_glyphs(o.font, o.text); !missing.empty())
+        work_.warn(fmt::format("the font {} of a text watermark has no `{}`: boxes are drawn "
+                               "instead; choose another FontType",
+                               std::filesystem::path{o.font}.filename().string(), missing));
+  }
+
   result<void> open_branches() {
     auto& s = decoder_->stream();
     auto rate = s.avg_frame_rate.num > 0 ? s.avg_frame_rate : s.r_frame_rate;
@@ -140,10 +150,12 @@ private:
     const decode_frame d{step_, is_exact() ? &index_ : nullptr, av::ratio(s.time_base),
                          av::ratio(rate), is_exact() ? index_.pts.front() : first};
     for (const auto& v : step_.videos) {
+      check_letters(v.overlays);
       FM_TRY(auto b, make_branch(v, d, work_));
       branches_.push_back(std::move(b));
     }
     for (const auto& p : step_.pictures) {
+      check_letters(p.overlays);
       FM_TRY(auto b, make_branch(p, d, work_));
       branches_.push_back(std::move(b));
     }

@@ -1,6 +1,8 @@
 #include "tests/media/exec/bench.hpp"
 #include "tests/media/exec/media_maker.hpp"
 
+#include "media/glyphs.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -262,6 +264,32 @@ TEST_CASE("decode_step: overlays show between their times, on output time") {
   REQUIRE(frames.size() == 50);
   for (int k = 0; k < 50; ++k)
     CHECK(frames[static_cast<std::size_t>(k)].number == (k >= 10 && k < 20 ? 42 : k));
+}
+
+TEST_CASE("decode_step: letters that a font lacks are told") {
+  const std::string latin = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
+  if (!std::filesystem::exists(latin))
+    return;
+  scratch s;
+  const auto source = s.path("source.mp4");
+  make({.path = source, .frames = 10});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 5);
+  overlay o;
+  o.text = "mark 水印水";
+  o.font = latin;
+  o.font_size = 12;
+  o.color = "FFFFFF";
+  v.overlays = {o};
+
+  auto r = run_child(request_of(source, {shard(p.index, v, 0, 10)}, {"video"}), source, s).result;
+
+  REQUIRE_MESSAGE(!r.failure, why(r));
+  REQUIRE(r.warnings.size() == 1);
+  CHECK(r.warnings[0].find("DejaVuSans.ttf of a text watermark has no `水印`")
+        != std::string::npos);
+  CHECK(missing_glyphs(latin, "plain Grüße").empty());
+  CHECK(missing_glyphs("/nowhere.ttf", "水").empty());
 }
 
 TEST_CASE("decode_step: a mark that moves or is no picture is the workflow's fault") {
