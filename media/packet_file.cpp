@@ -17,6 +17,13 @@ std::string length_of(std::size_t size) {
   return out;
 }
 
+/// What the foot's checksum is, after all bytes before it.
+std::string sealed(digest all_before, stream_foot foot) {
+  foot.sha256.clear();
+  all_before.add(encode(foot));
+  return all_before.finish();
+}
+
 } // namespace
 
 // ---- writing ---------------------------------------------------------------------
@@ -53,7 +60,7 @@ result<void> packet_writer::add(const AVPacket& p) {
 
 result<void> packet_writer::finish(stream_foot foot) {
   foot.packets = packets_;
-  foot.sha256 = std::exchange(sha_, digest{digest_kind::sha256}).finish();
+  foot.sha256 = sealed(std::exchange(sha_, digest{digest_kind::sha256}), foot);
   FM_CHECK(put_record(foot));
   if (std::fflush(file_.get()) != 0)
     return fail_errno(errno, "writing a packet file");
@@ -78,6 +85,19 @@ result<packet_reader> packet_reader::open(const std::string& path) {
   return out;
 }
 
+result<packet_reader> packet_reader::open_whole(const std::string& path) {
+  FM_TRY(auto first, open(path));
+  FM_CHECK(first.drain());
+  return open(path);
+}
+
+result<void> packet_reader::drain() {
+  packet_head unused;
+  while (!at_end_)
+    FM_CHECK(next(unused));
+  return {};
+}
+
 result<void> packet_reader::take(char* to, std::size_t size) {
   if (std::fread(to, 1, size, file_.get()) != size)
     return fail(errc::corrupt, "{}: the packet file is torn", path_);
@@ -94,20 +114,23 @@ result<packet_record> packet_reader::record() {
     return fail(errc::corrupt, "{}: a record of {} bytes", path_, size);
   std::string body(size, '\0');
   FM_CHECK(take(body.data(), size));
-  FM_TRY(auto out, decode<packet_record>(body));
-  if (std::holds_alternative<stream_foot>(out)) {
-    hash_ = std::exchange(sha_, digest{digest_kind::sha256}).finish();
-  } else {
+  auto decoded = decode<packet_record>(body);
+  if (!decoded)
+    return fail(errc::corrupt, "{}: {}", path_, decoded.error().message);
+  auto& out = *decoded;
+  if (!std::holds_alternative<stream_foot>(out)) {
     sha_.add({length, 4});
     sha_.add(body);
   }
-  return out;
+  return std::move(out);
 }
 
 result<bool> packet_reader::end(stream_foot foot) {
-  if (foot.packets != packets_ || foot.sha256 != hash_)
+  const auto hash = sealed(std::exchange(sha_, digest{digest_kind::sha256}), foot);
+  if (foot.packets != packets_ || foot.sha256 != hash)
     return fail(errc::corrupt, "{}: the packets do not match their checksum", path_);
   foot_ = std::move(foot);
+  at_end_ = true;
   return false;
 }
 

@@ -104,7 +104,7 @@ struct stream_foot {
   static constexpr std::uint64_t kind = 3;
   std::int64_t packets = 0;
   std::int64_t end = 0;  ///< pts at which the last frame ends
-  std::string sha256;    ///< of all bytes before the foot
+  std::string sha256;    ///< of all bytes before the foot, and of the foot without it
   std::vector<shown_frame> first_shown, last_shown; ///< video: two at either end
   std::vector<witness> witnesses; ///< ascending: of the source around both ends
   template <class Self, class V>
@@ -144,12 +144,18 @@ private:
 class packet_reader {
 public:
   [[nodiscard]] static result<packet_reader> open(const std::string& path);
+  /// Reads it once to its end before: for who acts on the head or on packets
+  /// before it has seen the foot.
+  [[nodiscard]] static result<packet_reader> open_whole(const std::string& path);
   [[nodiscard]] const stream_head& head() const noexcept { return head_; }
   /// The next packet; false after the last. A torn or altered file is
   /// errc::corrupt.
   [[nodiscard]] result<bool> next(AVPacket& packet);
   /// Only its head; the payload is hashed, not kept.
   [[nodiscard]] result<bool> next(packet_head& head);
+  /// Reads what is left. What is odd in a file that turns out to be damaged was
+  /// the damage.
+  [[nodiscard]] result<void> drain();
   /// Valid after next() has returned false.
   [[nodiscard]] const stream_foot& foot() const noexcept { return foot_; }
 
@@ -161,11 +167,11 @@ private:
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
   std::string path_;
   digest sha_{digest_kind::sha256};
-  std::string hash_; ///< of all before the current record, once it is the foot
   std::string pending_;
   stream_head head_;
   stream_foot foot_;
   std::int64_t packets_ = 0;
+  bool at_end_ = false;
 };
 
 /// Codec parameters as a muxer wants them, from a head, and back.

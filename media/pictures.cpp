@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 namespace framemill {
 namespace {
@@ -31,17 +32,7 @@ int jpeg_scale(int quality) {
   return quality <= 0 ? 3 : std::clamp(31 - (quality * 29 + 50) / 100, 2, 31);
 }
 
-result<std::size_t> read_length(std::FILE* file) {
-  unsigned char b[4];
-  auto n = std::fread(b, 1, 4, file);
-  if (n == 0)
-    return std::size_t{0};
-  std::size_t size = std::size_t{b[0]} | std::size_t{b[1]} << 8 | std::size_t{b[2]} << 16
-                     | std::size_t{b[3]} << 24;
-  if (n != 4 || size == 0 || size > 4096)
-    return fail(errc::corrupt, "a raw picture file is torn");
-  return size;
-}
+constexpr std::size_t record_bytes_max = 4096;
 
 } // namespace
 
@@ -93,56 +84,129 @@ result<raw_writer> raw_writer::create(const std::string& path) {
   return raw_writer{file};
 }
 
+void raw_writer::put(std::string_view bytes) {
+  std::fwrite(bytes.data(), 1, bytes.size(), file_.get());
+}
+
+void raw_writer::put_record(const raw_record& record) {
+  const auto body = encode(record);
+  const char length[4] = {static_cast<char>(body.size()), static_cast<char>(body.size() >> 8),
+                          0, 0};
+  put({length, 4});
+  put(body);
+  sha_.add(body);
+}
+
 result<void> raw_writer::add(const AVFrame& rgb, std::int64_t ordinal) {
-  auto head = encode(raw_head{rgb.width, rgb.height, ordinal});
-  const unsigned char length[4] = {static_cast<unsigned char>(head.size()),
-                                   static_cast<unsigned char>(head.size() >> 8), 0, 0};
-  std::fwrite(length, 1, 4, file_.get());
-  std::fwrite(head.data(), 1, head.size(), file_.get());
-  for (int y = 0; y < rgb.height; ++y)
-    std::fwrite(rgb.data[0] + std::ptrdiff_t{y} * rgb.linesize[0], 3,
-                static_cast<std::size_t>(rgb.width), file_.get());
+  put_record(raw_head{rgb.width, rgb.height, ordinal});
+  for (int y = 0; y < rgb.height; ++y) {
+    const std::string_view row{
+        reinterpret_cast<const char*>(rgb.data[0]) + std::ptrdiff_t{y} * rgb.linesize[0],
+        static_cast<std::size_t>(rgb.width) * 3};
+    put(row);
+    sha_.add(row);
+  }
+  ++pictures_;
   return std::ferror(file_.get()) ? fail_errno(errno, "writing raw pictures") : result<void>{};
 }
 
 result<void> raw_writer::finish() {
-  return std::fflush(file_.get()) != 0 ? fail_errno(errno, "writing raw pictures")
-                                       : result<void>{};
+  put_record(raw_foot{pictures_, std::exchange(sha_, digest{digest_kind::sha256}).finish()});
+  return std::fflush(file_.get()) != 0 || std::ferror(file_.get())
+             ? fail_errno(errno, "writing raw pictures")
+             : result<void>{};
+}
+
+failure raw_reader::damaged(std::string_view why) const {
+  return fail(errc::corrupt, "{}: {}", paths_[file_number_ - 1], why);
+}
+
+result<void> raw_reader::take(char* to, std::size_t size) {
+  if (std::fread(to, 1, size, file_.get()) != size)
+    return damaged("the raw picture file is torn");
+  return {};
+}
+
+result<std::string> raw_reader::record_bytes() {
+  char b[4];
+  FM_CHECK(take(b, 4));
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < 4; ++i)
+    size |= std::size_t{static_cast<unsigned char>(b[i])} << 8 * i;
+  if (size > record_bytes_max)
+    return damaged("not a raw picture file");
+  std::string out(size, '\0');
+  FM_CHECK(take(out.data(), size));
+  return out;
+}
+
+result<raw_record> raw_reader::parse(const std::string& bytes) const {
+  auto out = decode<raw_record>(bytes);
+  if (!out)
+    return damaged(out.error().message);
+  const auto* head = std::get_if<raw_head>(&*out);
+  const auto fits = [](std::int32_t side) {
+    return side > 0 && side <= limits::source_dimension_max;
+  };
+  if (head && !(fits(head->width) && fits(head->height)))
+    return damaged(fmt::format("a raw picture of {}x{}", head->width, head->height));
+  return out;
+}
+
+result<void> raw_reader::check() {
+  digest sha{digest_kind::sha256};
+  std::string row;
+  for (std::int64_t pictures = 0;; ++pictures) {
+    FM_TRY(auto bytes, record_bytes());
+    FM_TRY(auto record, parse(bytes));
+    if (const auto* foot = std::get_if<raw_foot>(&record))
+      return foot->pictures == pictures && foot->sha256 == sha.finish()
+                 ? result<void>{}
+                 : damaged("the pictures do not match their checksum");
+    const auto& head = std::get<raw_head>(record);
+    sha.add(bytes);
+    row.resize(static_cast<std::size_t>(head.width) * 3);
+    for (int y = 0; y < head.height; ++y) {
+      FM_CHECK(take(row.data(), row.size()));
+      sha.add(row);
+    }
+  }
+}
+
+result<void> raw_reader::open_file() {
+  const auto& path = paths_[file_number_++];
+  file_.reset(std::fopen(path.c_str(), "rbe"));
+  if (!file_)
+    return fail_errno(errno, path);
+  FM_CHECK(check());
+  std::rewind(file_.get());
+  return {};
 }
 
 result<av::frame_ptr> raw_reader::next() {
-  std::size_t size = 0;
-  while (size == 0) {
-    if (!file_) {
-      if (file_number_ == paths_.size())
-        return av::frame_ptr{};
-      file_.reset(std::fopen(paths_[file_number_].c_str(), "rbe"));
-      if (!file_)
-        return fail_errno(errno, paths_[file_number_]);
-      ++file_number_;
-    }
-    FM_TRY(size, read_length(file_.get()));
-    if (size == 0)
+  std::optional<raw_head> head;
+  while (!head) {
+    if (!file_ && file_number_ == paths_.size())
+      return av::frame_ptr{};
+    if (!file_)
+      FM_CHECK(open_file());
+    FM_TRY(auto bytes, record_bytes());
+    FM_TRY(auto record, parse(bytes));
+    if (const auto* found = std::get_if<raw_head>(&record))
+      head = *found;
+    else
       file_.reset();
   }
-  std::string bytes(size, '\0');
-  if (std::fread(bytes.data(), 1, size, file_.get()) != size)
-    return fail(errc::corrupt, "a raw picture file is torn");
-  FM_TRY(auto head, decode<raw_head>(bytes));
-  if (head.width <= 0 || head.height <= 0 || head.width > limits::source_dimension_max
-      || head.height > limits::source_dimension_max)
-    return fail(errc::corrupt, "a raw picture of {}x{}", head.width, head.height);
   FM_TRY(auto out, av::make_frame());
-  out->width = head.width;
-  out->height = head.height;
+  out->width = head->width;
+  out->height = head->height;
   out->format = AV_PIX_FMT_RGB24;
   out->pts = count_++;
   FM_CHECK(av::check(av_frame_get_buffer(out.get(), 0), "a picture"));
-  for (int y = 0; y < head.height; ++y)
-    if (std::fread(out->data[0] + std::ptrdiff_t{y} * out->linesize[0], 3,
-                   static_cast<std::size_t>(head.width), file_.get())
-        != static_cast<std::size_t>(head.width))
-      return fail(errc::corrupt, "a raw picture file is torn");
+  for (int y = 0; y < head->height; ++y)
+    FM_CHECK(take(reinterpret_cast<char*>(out->data[0])
+                      + std::ptrdiff_t{y} * out->linesize[0],
+                  static_cast<std::size_t>(head->width) * 3));
   return out;
 }
 

@@ -2,10 +2,13 @@
 
 #include "core/codec.hpp"
 #include "media/av.hpp"
+#include "media/digest.hpp"
 
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <variant>
+#include <vector>
 
 namespace framemill {
 
@@ -17,10 +20,12 @@ namespace framemill {
 [[nodiscard]] result<std::string> encode_image(AVFrame& picture, const std::string& format,
                                                int quality);
 
-// A raw picture file is a row of pictures, each a 4-byte little-endian length,
-// the MessagePack of a raw_head, and width × height × 3 bytes of RGB.
+// A raw picture file is a row of records, each a 4-byte little-endian length and
+// the MessagePack of a raw_record; a raw_head is followed by width × height × 3
+// bytes of RGB. Last is a raw_foot; a file without it is torn.
 
 struct raw_head {
+  static constexpr std::uint64_t kind = 1;
   std::int32_t width = 0, height = 0;
   std::int64_t ordinal = 0;
   template <class Self, class V>
@@ -32,6 +37,21 @@ struct raw_head {
   bool operator==(const raw_head&) const = default;
 };
 
+struct raw_foot {
+  static constexpr std::uint64_t kind = 2;
+  std::int64_t pictures = 0;
+  std::string sha256; ///< of all heads and pixels
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Pictures", s.pictures);
+    v("Sha256", s.sha256);
+  }
+  bool operator==(const raw_foot&) const = default;
+};
+
+using raw_record = std::variant<raw_head, raw_foot>;
+
+/// Writes one raw picture file. Without finish() the file is torn.
 class raw_writer {
 public:
   [[nodiscard]] static result<raw_writer> create(const std::string& path);
@@ -40,10 +60,16 @@ public:
 
 private:
   explicit raw_writer(std::FILE* file) : file_(file, std::fclose) {}
+  void put(std::string_view bytes);
+  void put_record(const raw_record& record);
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  digest sha_{digest_kind::sha256};
+  std::int64_t pictures_ = 0;
 };
 
-/// Reads the pictures of several raw files one after another.
+/// Reads the pictures of several raw files one after another. Each is held
+/// against its foot before its first picture is given: a damaged file is
+/// errc::corrupt, and nothing of it is used.
 class raw_reader {
 public:
   explicit raw_reader(std::vector<std::string> paths) : paths_(std::move(paths)) {}
@@ -51,8 +77,15 @@ public:
   [[nodiscard]] result<av::frame_ptr> next();
 
 private:
+  result<void> open_file();
+  result<void> check();
+  result<void> take(char* to, std::size_t size);
+  result<std::string> record_bytes();
+  result<raw_record> parse(const std::string& bytes) const;
+  failure damaged(std::string_view why) const;
+
   std::vector<std::string> paths_;
-  std::size_t file_number_ = 0;
+  std::size_t file_number_ = 0; ///< of the next to open
   std::int64_t count_ = 0;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_{nullptr, std::fclose};
 };

@@ -22,8 +22,10 @@ public:
     std::int64_t end = 0;
     for (const auto& path : paths_) {
       FM_TRY(auto r, packet_reader::open(path));
-      FM_CHECK(agree(r.head(), path));
-      FM_CHECK(survey_shard(r, path, pts, end));
+      if (auto sound = survey_shard(r, path, pts, end); !sound) {
+        FM_CHECK(r.drain());
+        return sound;
+      }
       feet_.push_back(r.foot());
     }
     FM_TRY(timeline_, timeline::make(std::move(pts), end));
@@ -77,6 +79,7 @@ private:
   /// Shards follow each other and each begins with a key frame.
   result<void> survey_shard(packet_reader& r, const std::string& path,
                             std::vector<std::int64_t>& pts, std::int64_t& end) {
+    FM_CHECK(agree(r.head(), path));
     packet_head p;
     const auto begin = pts.size();
     const auto before = end;
@@ -180,7 +183,7 @@ private:
 
   result<void> open_audio() {
     FM_TRY(auto path, work_.find(step_.audio));
-    FM_TRY(audio_, packet_reader::open(path));
+    FM_TRY(audio_, packet_reader::open_whole(path));
     return add(audio_track_, audio_->head());
   }
 

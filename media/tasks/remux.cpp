@@ -107,7 +107,7 @@ private:
   result<void> add(copied_track& t, const std::string& file, int stream) {
     if (!file.empty()) {
       FM_TRY(auto path, work_.find(file));
-      FM_TRY(t.file, packet_reader::open(path));
+      FM_TRY(t.file, packet_reader::open_whole(path));
       FM_TRY(auto parameters, parameters_of(t.file->head()));
       t.clock = av::ratio(t.file->head().time_base);
       FM_TRY(t.output,
