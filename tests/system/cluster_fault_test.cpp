@@ -140,8 +140,9 @@ TEST_CASE("cluster fault: a child that is killed, again and again, costs only it
   auto run = f.begin(paced_key);
 
   for (int round = 0; round < 2; ++round) {
-    auto victim = f.await_holder(run);
-    auto children = f.cluster.worker(victim.node).daemon.children();
+    auto& worker = f.cluster.worker(f.await_holder(run).node);
+    std::vector<pid_t> children;
+    CHECK(eventually([&] { return !(children = worker.daemon.children()).empty(); }));
     for (auto child : children)
       ::kill(child, SIGKILL);
   }
