@@ -414,6 +414,10 @@ struct output_contract {
   bool operator==(const output_contract&) const = default;
 };
 
+/// Which sides of a place where two shards meet are compared with the source: the
+/// end of the one and the start of the next, or starts alone (media/seams.hpp).
+enum class seam_sides : std::uint8_t { both, starts };
+
 /// Joins packet files to one output. `videos` are the shards of one rendition
 /// in order; DTS is made anew over the whole. Checks: equal codec parameters,
 /// PTS strictly the planned ones, DTS increasing; then the contract on the file.
@@ -431,6 +435,7 @@ struct assemble_step {
                                ///< `%d` for n (the daemon publishes under these names);
                                ///< where a name holds others, the last is n's
   std::string init_name;       ///< hls_fmp4: what the manifest calls `<name>.init`
+  seam_sides seams = seam_sides::both;
   output_contract contract;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -442,6 +447,7 @@ struct assemble_step {
     v("HlsFmp4", s.hls_fmp4);
     v("SegmentPattern", s.segment_pattern);
     v("InitName", s.init_name);
+    v("Seams", s.seams);
     v("Contract", s.contract);
   }
   bool operator==(const assemble_step&) const = default;
@@ -628,5 +634,6 @@ using child_message = std::variant<watermark, media_result>;
 FM_ENUM_NAMES(framemill::stream_kind, "video", "audio", "subtitle", "data")
 FM_ENUM_NAMES(framemill::fill_mode, "stretch", "black", "white", "gauss")
 FM_ENUM_NAMES(framemill::rate_control, "crf", "capped_crf", "abr", "cbr")
+FM_ENUM_NAMES(framemill::seam_sides, "both", "starts")
 FM_ENUM_NAMES(framemill::work_phase, "opening", "probing", "decoding", "audio", "assembling",
               "verifying", "writing")

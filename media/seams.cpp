@@ -51,6 +51,15 @@ bool wins(const std::string& made, const witness& own, const std::vector<witness
   });
 }
 
+/// Those of the other shard count; where it has none of the frames before it,
+/// because it began to decode with its own first, those of the shard itself.
+const std::vector<witness>& witnesses_of_end(const seam& s) {
+  const bool known =
+      std::all_of(s.before.begin(), s.before.end(),
+                  [&](const shown_frame& f) { return find(s.of_after, f.source); });
+  return known ? s.of_after : s.of_before;
+}
+
 } // namespace
 
 seam_check::seam_check(const seam_list& seams, AVStream& stream, std::string name)
@@ -59,7 +68,8 @@ seam_check::seam_check(const seam_list& seams, AVStream& stream, std::string nam
       name_(std::move(name)) {}
 
 void seam_check::pass(const key_place& key) {
-  while (keys_.size() < seams_.list.size() && begin_of(seams_.list[keys_.size()]) < key.pts)
+  while (keys_.size() < seams_.list.size()
+         && begin_of(seams_.list[keys_.size()]) + rounding < key.pts)
     keys_.push_back(last_key_);
   last_key_ = key;
 }
@@ -88,14 +98,18 @@ result<void> seam_check::check(const seam& s, const key_place& key, video_decode
   return compare(s, frames);
 }
 
+/// Of the first frame that is compared; a start is a key frame itself.
+std::int64_t seam_check::begin_of(const seam& s) const {
+  const auto& first = s.sides == seam_sides::both ? s.before : s.after;
+  return output_ticks(first.front().pts);
+}
+
 /// Presentation in the finished file; its own begin may not be 0.
 std::int64_t seam_check::output_ticks(std::int64_t pts) const {
   return start_ + av_rescale_q(pts, av::ratio(seams_.time_base), clock_);
 }
 
 /// Both frames of one side lose: the shard shows other frames than planned.
-/// The witnesses of the other shard count; where it has none of the frames
-/// before it, because it began to decode with its own first, those of their own.
 result<void> seam_check::compare(const seam& s, const std::vector<small_frame>& made) const {
   auto is_right = [&](const shown_frame& f, const std::vector<witness>& witnesses) {
     const auto want = output_ticks(f.pts); // the nearest is meant
@@ -105,18 +119,19 @@ result<void> seam_check::compare(const seam& s, const std::vector<small_frame>& 
     const auto* own = find(witnesses, f.source);
     return own && m != made.end() && wins(m->luma, *own, witnesses);
   };
-  auto is_known = [&](const shown_frame& f) { return find(s.of_after, f.source); };
-  const bool known = std::all_of(s.before.begin(), s.before.end(), is_known);
-  const auto& of_before = known ? s.of_after : s.of_before;
-  for (const auto& [shown, witnesses] :
-       {std::pair{&s.before, &of_before}, std::pair{&s.after, &s.of_before}})
-    if (std::none_of(shown->begin(), shown->end(),
-                     [&](const shown_frame& f) { return is_right(f, *witnesses); }))
-      return fail(errc::contract_broken,
-                  "{}: at the seam near frame {} the pictures are not those of the source at "
-                  "their times",
-                  name_, shown->front().pts);
-  return {};
+  auto check_side = [&](const std::vector<shown_frame>& side,
+                        const std::vector<witness>& witnesses) -> result<void> {
+    if (std::any_of(side.begin(), side.end(),
+                    [&](const shown_frame& f) { return is_right(f, witnesses); }))
+      return {};
+    return fail(errc::contract_broken,
+                "{}: at the seam near frame {} the pictures are not those of the source at "
+                "their times",
+                name_, side.front().pts);
+  };
+  if (s.sides == seam_sides::both)
+    FM_CHECK(check_side(s.before, witnesses_of_end(s)));
+  return check_side(s.after, s.of_before);
 }
 
 } // namespace framemill

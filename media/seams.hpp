@@ -12,6 +12,7 @@ namespace framemill {
 struct seam {
   std::vector<shown_frame> before, after;
   std::vector<witness> of_before, of_after;
+  seam_sides sides = seam_sides::both; ///< that are compared
 };
 
 /// A frame of the output, made small.
@@ -29,6 +30,16 @@ struct seam_list {
 /// frames, as the *other* shard saw them, which came there from another access
 /// point (performance notes 2.3c): each must resemble the frame it stands for
 /// more than that frame's neighbours. The source itself is not opened again.
+///
+/// A start costs the head of one GOP, an end the whole GOP before it: so ends are
+/// compared in the smallest of the renditions that are cut alike, and the end of
+/// the first shard, whose start is at no seam, in each. That is enough: renditions
+/// of a shard are fed by one decode, so what it skips or repeats on its way to the
+/// end is in all of them, and seen in the smallest. What can be wrong in a single
+/// rendition is the place of its range, which moves its start as well. From a right
+/// start on, each shard asserts the planned times, and the file's frames are
+/// counted; only a rendition that showed, by itself and amid its shard, another
+/// frame at a planned time would pass, and one function chooses frames for all.
 class seam_check {
 public:
   /// `stream` is the output's video.
@@ -42,7 +53,7 @@ public:
 
 private:
   std::int64_t output_ticks(std::int64_t pts) const;
-  std::int64_t begin_of(const seam& s) const { return output_ticks(s.before.front().pts); }
+  std::int64_t begin_of(const seam& s) const;
   result<void> check(const seam& s, const key_place& key, video_decoder& decoder,
                      const std::function<result<video_decoder>()>& open) const;
   result<void> compare(const seam& s, const std::vector<small_frame>& made) const;

@@ -46,6 +46,7 @@ struct source_cut {
 struct frame_range {
   std::int64_t first = 0;
   std::int64_t last = 0;
+  bool operator==(const frame_range&) const = default;
 };
 [[nodiscard]] std::vector<frame_range> frame_ranges(const rendition& r, const source_cut& cut,
                                                     const packet_index& index);

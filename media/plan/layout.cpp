@@ -29,9 +29,11 @@ void insert_sorted(std::vector<T>& to, const T& value) {
 struct finish_inputs {
   std::vector<std::string> videos, pictures;
   std::string audio;
+  seam_sides seams = seam_sides::both;
 
   void operator()(assemble_step& s) const {
     s.videos = videos;
+    s.seams = seams;
     s.audio = audio;
   }
   void operator()(remux_step& s) const {
@@ -252,8 +254,33 @@ std::vector<std::string> shard_layout::videos_of(std::uint32_t job) const {
   return {};
 }
 
+bool shard_layout::are_cut_alike(std::size_t a, std::size_t b) const {
+  return work_.videos[a].what.output.grid == work_.videos[b].what.output.grid
+         && ranges_[a] == ranges_[b];
+}
+
+/// The ends of shards are compared in the smallest of the renditions that are cut
+/// alike: it is the cheapest to decode (media/seams.hpp).
+seam_sides shard_layout::seams_of(std::uint32_t job) const {
+  const auto area = [&](std::size_t i) {
+    const auto& g = work_.videos[i].what.output.geometry;
+    return std::pair{std::int64_t{g.width} * g.height, i};
+  };
+  const auto& videos = work_.videos;
+  const auto own = static_cast<std::size_t>(
+      std::find_if(videos.begin(), videos.end(),
+                   [&](const auto& v) {
+                     return std::binary_search(v.jobs.begin(), v.jobs.end(), job);
+                   })
+      - videos.begin());
+  for (std::size_t i = 0; own < videos.size() && i < videos.size(); ++i)
+    if (area(i) < area(own) && are_cut_alike(i, own))
+      return seam_sides::starts;
+  return seam_sides::both;
+}
+
 void shard_layout::add_finish(shard_record& shard, job_draft& d) {
-  finish_inputs inputs{videos_of(d.index), {}, audio_of(d.index)};
+  finish_inputs inputs{videos_of(d.index), {}, audio_of(d.index), seams_of(d.index)};
   if (auto raw = raw_files_.find(d.index); raw != raw_files_.end())
     inputs.pictures = raw->second;
   auto step = *d.finish;

@@ -30,6 +30,8 @@ private:
   void note_files(const decode_step& step, std::uint32_t shard);
   std::string audio_of(std::uint32_t job) const;
   std::vector<std::string> videos_of(std::uint32_t job) const;
+  bool are_cut_alike(std::size_t a, std::size_t b) const;
+  seam_sides seams_of(std::uint32_t job) const;
 
   const source_facts& source_;
   const shared_work& work_;

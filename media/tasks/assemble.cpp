@@ -54,14 +54,15 @@ public:
     return true;
   }
 
-  result<seam_list> seams() const {
+  /// The first shard's start is at no seam: its end is always compared.
+  result<seam_list> seams(seam_sides sides) const {
     seam_list out{head_->time_base, {}};
     for (std::size_t i = 1; i < feet_.size(); ++i) {
       const auto &a = feet_[i - 1], &b = feet_[i];
       if (a.last_shown.empty() || b.first_shown.empty())
         return fail(errc::corrupt, "{}: the shard does not tell what it shows", paths_[i]);
       out.list.push_back({a.last_shown, b.first_shown, of_half(a, shard_half::second),
-                          of_half(b, shard_half::first)});
+                          of_half(b, shard_half::first), i == 1 ? seam_sides::both : sides});
     }
     return out;
   }
@@ -150,7 +151,7 @@ public:
     muxer_.reset(); // its index is as large as the one that reading makes
     seam_list seams;
     if (video_) {
-      FM_TRY(seams, video_->seams());
+      FM_TRY(seams, video_->seams(step_.seams));
     }
     FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, seams, work_));
     describe_files(files, std::move(info));

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 
 using namespace framemill;
 using namespace framemill::test;
@@ -16,7 +17,8 @@ namespace {
 /// Encodes `v` in shards of `step` frames, each in its own process, and joins.
 media_result sharded(
     const scratch& s, const std::string& source, const packet_index& x, const video_output& v,
-    std::int64_t step, const std::function<void()>& between = [] {}) {
+    std::int64_t step, const std::function<void()>& between = [] {},
+    seam_sides sides = seam_sides::both) {
   std::vector<std::string> parts;
   for (std::int64_t first = 0; first < v.last; first += step) {
     auto o = v;
@@ -30,7 +32,9 @@ media_result sharded(
     parts.push_back(o.name);
   }
   between();
-  return run_child(request_of("", {joined(parts, "", v.last, 0)}, {"result"}), "", s).result;
+  auto join = joined(parts, "", v.last, 0);
+  join.seams = sides;
+  return run_child(request_of("", {join}, {"result"}), "", s).result;
 }
 
 void check_every_frame(const std::string& path, const video_output& v, const packet_index& x) {
@@ -46,24 +50,35 @@ void check_every_frame(const std::string& path, const video_output& v, const pac
   }
 }
 
-/// Writes a packet file again with the payload of frame k taken from frame
-/// `from(k)`, times untouched: the mistake that counts and timestamps cannot see.
-/// All packets must be key frames for the pictures to stay decodable.
-void reorder(const std::string& path, const std::function<std::size_t(std::size_t)>& from) {
-  auto r = packet_reader::open(path).value();
-  std::vector<av::packet_ptr> packets;
+std::vector<av::packet_ptr> packets_of(packet_reader& r) {
+  std::vector<av::packet_ptr> out;
   auto packet = av::make_packet().value();
   while (r.next(*packet).value())
-    packets.emplace_back(av_packet_clone(packet.get()));
+    out.emplace_back(av_packet_clone(packet.get()));
+  return out;
+}
+
+/// Writes a packet file again with the payload of frame k taken from frame
+/// `from(k)` of `payloads`, times untouched: the mistake that counts and timestamps
+/// cannot see. All packets must be key frames for the pictures to stay decodable.
+void replace(const std::string& path, const std::string& payloads,
+             const std::function<std::size_t(std::size_t)>& from) {
+  auto r = packet_reader::open(path).value(), other = packet_reader::open(payloads).value();
+  const auto packets = packets_of(r), others = packets_of(other);
   auto w = packet_writer::create(path + ".new", r.head()).value();
   for (std::size_t k = 0; k < packets.size(); ++k) {
-    auto out = av::packet_ptr{av_packet_clone(packets[from(k)].get())};
+    auto out = av::packet_ptr{av_packet_clone(others[from(k)].get())};
     out->pts = packets[k]->pts;
     out->dts = packets[k]->dts;
     REQUIRE(w.add(*out));
   }
   REQUIRE(w.finish(r.foot()));
   std::filesystem::rename(path + ".new", path);
+}
+
+/// The same within one file.
+void reorder(const std::string& path, const std::function<std::size_t(std::size_t)>& from) {
+  replace(path, path, from);
 }
 
 } // namespace
@@ -217,6 +232,62 @@ TEST_CASE("seam_check: a shard that is one frame off at either end is refused") 
   }
 }
 
+TEST_CASE("seam_check: starts alone show a shard that is off as a whole, not its end") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 90, .gop = 20});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 1);
+  struct mistake {
+    const char* what;
+    const char* part;
+    std::function<std::size_t(std::size_t)> from;
+    bool seen_at_starts;
+  };
+  const auto earlier = [](std::size_t k) { return std::min<std::size_t>(k + 1, 29); };
+  const auto later = [](std::size_t k) { return k == 0 ? 0 : k - 1; };
+  const auto at_start = [](std::size_t k) { return k < 4 ? k + 1 : k; };
+  const auto at_end = [](std::size_t k) { return k > 25 ? k - 1 : k; };
+  for (const auto& m : {mistake{"all earlier", "part1", earlier, true},
+                        {"the last shard", "part2", earlier, true},
+                        {"the first shard, at no seam", "part0", later, true},
+                        {"first frames", "part1", at_start, true},
+                        {"last frames of the first", "part0", at_end, true},
+                        {"last frames", "part1", at_end, false}})
+    for (auto sides : {seam_sides::both, seam_sides::starts}) {
+      CAPTURE(m.what);
+      CAPTURE(to_string(sides));
+      auto r = sharded(
+          s, source, p.index, v, 30,
+          [&] { reorder(s.path(std::string{"in/"} + m.part), m.from); }, sides);
+
+      CHECK(r.failure.has_value() == (m.seen_at_starts || sides == seam_sides::both));
+      if (r.failure)
+        CHECK(r.failure->message.find("seam") != std::string::npos);
+    }
+}
+
+TEST_CASE("seam_check: starts alone show a shard that is late as a whole") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 90, .gop = 20});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 1);
+  auto o = v;
+  o.name = "late";
+  auto late = run_here(request_of(source, {shard(p.index, o, 29, 59)}, {"late"}), source, s);
+  REQUIRE_MESSAGE(!late.failure, why(late));
+  s.hand_on("late");
+
+  auto r = sharded(
+      s, source, p.index, v, 30,
+      [&] { replace(s.path("in/part1"), s.path("in/late"), std::identity{}); },
+      seam_sides::starts);
+
+  REQUIRE(r.failure);
+  CHECK(r.failure->message.find("seam near frame 30") != std::string::npos);
+}
+
 TEST_CASE("seam_check: HLS outputs and other rates are compared too") {
   scratch s;
   const auto source = s.path("a.mp4");
@@ -229,7 +300,8 @@ TEST_CASE("seam_check: HLS outputs and other rates are compared too") {
       CAPTURE(fmp4);
       auto v = rendition(p.index, fps, 1);
       const auto step = v.last / 3;
-      auto join = [&](const std::function<void()>& between) {
+      auto join = [&](const std::function<void()>& between,
+                      seam_sides sides = seam_sides::both) {
         s.clear();
         probe(source, s);
         std::vector<std::string> parts;
@@ -248,19 +320,24 @@ TEST_CASE("seam_check: HLS outputs and other rates are compared too") {
         a.hls_fmp4 = fmp4;
         a.hls_seconds = 2;
         a.segment_pattern = "s%d";
+        a.seams = sides;
         return run_here(request_of("", {a}, {"result"}), "", s);
       };
 
-      auto good = join([] {});
-      auto bad = join([&] {
-        // at 50 each source frame is shown twice: only a shift by two moves both
-        const std::size_t shift = fps.num == 50 ? 2 : 1;
-        reorder(s.path("in/part1"), [&](std::size_t k) { return k < 4 ? k + shift : k; });
-      });
+      for (auto sides : {seam_sides::both, seam_sides::starts}) {
+        auto good = join([] {}, sides);
+        auto bad = join(
+            [&] {
+              // at 50 each source frame is shown twice: only a shift by two moves both
+              const std::size_t shift = fps.num == 50 ? 2 : 1;
+              reorder(s.path("in/part2"), [&](std::size_t k) { return k < 4 ? k + shift : k; });
+            },
+            sides);
 
-      CHECK_MESSAGE(!good.failure, why(good));
-      REQUIRE(bad.failure);
-      CHECK(bad.failure->message.find("seam") != std::string::npos);
+        CHECK_MESSAGE(!good.failure, why(good));
+        REQUIRE(bad.failure);
+        CHECK(bad.failure->message.find("seam") != std::string::npos);
+      }
     }
 }
 

@@ -163,6 +163,22 @@ TEST_CASE("planner: the same input gives the same plan") {
   CHECK(a.jobs == b.jobs);
 }
 
+TEST_CASE("planner: ends of shards are compared in the smallest of what is cut alike") {
+  planned p{{"1 min", {1, 90000}, {25, 1}, 1500, 50}};
+  for (std::int64_t height : {720, 360, 480})
+    p.raw("mp4", 25).video->height = height;
+  p.raw("hls", 25).video->height = 540; // cut at segments
+  p.raw("mp4", 30);                     // another grid
+  auto steps = steps_of<assemble_step>(p.plan());
+
+  REQUIRE(steps.size() == 5);
+  CHECK(steps[0].seams == seam_sides::starts);
+  CHECK(steps[1].seams == seam_sides::both);
+  CHECK(steps[2].seams == seam_sides::starts);
+  CHECK(steps[3].seams == seam_sides::both);
+  CHECK(steps[4].seams == seam_sides::both);
+}
+
 TEST_CASE("planner: audio comes first and needs nothing") {
   auto plan = busy_run(shapes[0]).plan();
 
