@@ -1,0 +1,486 @@
+#include "core/codec.hpp"
+#include "storage/records.hpp"
+#include "tests/sim/coordinator.hpp"
+
+namespace framemill::sim {
+
+namespace {
+
+constexpr microseconds tick_every{100'000};
+constexpr microseconds claims_last{5'000'000};
+constexpr microseconds order_patience{60'000'000};
+
+membership load(const services& s) {
+  std::vector<node_record> nodes;
+  std::vector<join_token_record> tokens;
+  auto prefix = keys::join_token("");
+  auto r = scan_records<node_record>(s.store, family::nodes, "", "", [&](node_record n) {
+    nodes.push_back(std::move(n));
+    return true;
+  });
+  if (r)
+    r = scan_records<join_token_record>(s.store, family::meta, prefix, prefix_end(prefix),
+                                        [&](join_token_record t) {
+                                          tokens.push_back(std::move(t));
+                                          return true;
+                                        });
+  if (!r)
+    s.on.w.violate("{}", r.error().message);
+  membership::options o;
+  if (s.on.w.breaks == rule::grace)
+    o.grace = 0ms;
+  return {std::move(nodes), std::move(tokens), o};
+}
+
+} // namespace
+
+membership_shell::membership_shell(services& s) : actor(s.on.w, s.self), services_(s) {
+  core_.emplace(load(s));
+  auto keys = core_->admitted_keys();
+  keys_ = {keys.begin(), keys.end()};
+  claims_end_ = s.clock() + claims_last;
+  s.on.net.open_hub(s.self, *this, [this](const std::string& key) { return admits(key); });
+  for (const auto& known : core_->nodes())
+    tell_scheduler(known.record.name);
+  post_after(tick_every, [this] { tick(); });
+}
+
+// ---- Speaking ----------------------------------------------------------------------
+
+void membership_shell::put(connection_key to, std::uint64_t sequence, cluster_message word) {
+  envelope e;
+  e.term = services_.term;
+  e.sequence = sequence;
+  e.body = std::move(word);
+  services_.on.net.send_to_node(to, encode(e));
+}
+
+void membership_shell::say(const std::string& node, cluster_message word) {
+  auto entry = nodes_.find(node);
+  if (entry == nodes_.end())
+    return;
+  if (const auto* a = std::get_if<assign_attempt>(&word)) {
+    services_.on.facts.assigned(node, a->shard, a->epoch);
+    entry->second.places[a->shard] = {a->slot, a->epoch};
+  }
+  if (const auto* n = std::get_if<outcome_noted>(&word))
+    services_.on.facts.noted(n->shard, n->epoch);
+  put(entry->second.connection, ++entry->second.sequence, std::move(word));
+}
+
+void membership_shell::tell_node(const std::string& node, worker_key, cluster_message word) {
+  say(node, std::move(word));
+}
+
+void membership_shell::refuse(connection_key c, const std::string& reason, bool final) {
+  if (!reason.empty())
+    put(c, 1, node_refused{reason, final});
+  services_.on.net.drop(c);
+}
+
+void membership_shell::welcome(const std::string& name, connection_key c) {
+  auto& node = nodes_[name];
+  node.connection = c;
+  node.sequence = 0;
+  say(name, node_welcome{"cluster", 1});
+}
+
+void membership_shell::tell_scheduler(const std::string& name) {
+  const auto* record = core_->find(name);
+  if (record == nullptr)
+    return;
+  scheduler_node n;
+  n.name = name;
+  n.memory_bytes = record->facts.memory_bytes;
+  n.scratch_bytes = record->facts.scratch_bytes;
+  n.labels = record->labels;
+  n.fingerprint = record->facts.fingerprint;
+  n.takes_work = core_->takes_work(name);
+  n.why_not = core_->why_no_work(name);
+  services_.scheduler->post(
+      [to = services_.scheduler, n = std::move(n), here = nodes_.contains(name)]() mutable {
+        to->know(std::move(n), here);
+      });
+}
+
+void membership_shell::forget_if_removed(const std::string& name) {
+  if (core_->find(name) == nullptr)
+    services_.scheduler->post([to = services_.scheduler, name] { to->forget_node(name); });
+  tell_scheduler(name);
+}
+
+// ---- Leases of a former life ---------------------------------------------------------
+
+void membership_shell::forget_claim(const shard_id& shard, const std::string& why) {
+  auto claim = claims_.extract(shard);
+  if (!claim.empty())
+    claim.mapped().reply_to->post([m = claim.mapped(), why] {
+      m.reply_to->lease_missing(m.shard.index, m.epoch, why);
+    });
+}
+
+void membership_shell::claim(const claim_lease& m) {
+  if (auto early = unclaimed_.extract(m.shard);
+      !early.empty() && early.mapped().outcome.epoch == m.epoch) {
+    m.reply_to->post([m, e = std::move(early.mapped())]() mutable {
+      m.reply_to->attempt_ended(m.shard.index, std::move(e.outcome), std::move(e.noted));
+    });
+    return;
+  }
+  claims_[m.shard] = m;
+  auto node = nodes_.find(m.node);
+  if (node == nodes_.end())
+    return;
+  auto place = node->second.places.find(m.shard);
+  if (place == node->second.places.end() || place->second.epoch != m.epoch)
+    return forget_claim(m.shard, fmt::format("node {} does not hold it", m.node));
+  auto* slot = node->second.slots.at(place->second.slot);
+  slot->post([slot, owner = m.reply_to] { slot->claimed(owner); });
+  m.reply_to->post([m, slot] { m.reply_to->lease_found(m.shard.index, m.epoch, slot); });
+  claims_.erase(m.shard);
+}
+
+// ---- What the core wants done ----------------------------------------------------------
+
+void membership_shell::act_on(const node_came& a) {
+  const auto* record = core_->find(a.name);
+  if (record == nullptr) // removed while its coming was written; that is acted on next
+    return;
+  welcome(a.name, a.connection);
+  auto& node = nodes_.at(a.name);
+  auto hello = hellos_.extract(a.connection);
+  auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
+  const auto now = services_.clock();
+  tell_scheduler(a.name);
+  const auto slots = static_cast<std::uint32_t>(record->facts.slots);
+  std::map<std::uint32_t, held_attempt> in_slot;
+  for (const auto& h : held) {
+    if (h.ended)
+      continue; // told again now that it is welcome
+    if (h.slot < slots && now < claims_end_)
+      in_slot[h.slot] = h;
+    else
+      say(a.name, stop_held{h.shard, h.epoch});
+  }
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    remote_slot slot{{++last_key_, a.name}, i, {}, 0};
+    if (auto h = in_slot.find(i); h != in_slot.end()) {
+      slot.held = h->second;
+      auto shard = find_record<shard_record>(services_.store, family::shards,
+                                             keys::of(h->second.shard));
+      slot.memory_bytes = shard && *shard ? (*shard)->memory_bytes : 0;
+      node.places[h->second.shard] = {i, h->second.epoch};
+    }
+    node.keys.insert(slot.worker.key);
+    node.slots.push_back(services_.spawn<remote_worker_shell>(slot));
+  }
+  std::vector<claim_lease> waiting;
+  for (const auto& [shard, c] : claims_) {
+    auto will_tell = std::any_of(held.begin(), held.end(), [&, id = shard](const auto& h) {
+      return h.ended && h.shard == id && h.epoch == claims_.at(id).epoch;
+    });
+    if (c.node == a.name && !will_tell)
+      waiting.push_back(c);
+  }
+  for (const auto& c : waiting)
+    claim(c);
+  world_.note("MEMBERSHIP: {} is here", a.name);
+}
+
+void membership_shell::act_on(const node_returned& a) {
+  hellos_.erase(a.connection);
+  welcome(a.name, a.connection);
+  world_.note("MEMBERSHIP: {} is back", a.name);
+}
+
+void membership_shell::act_on(const node_gone& a) {
+  auto node = nodes_.extract(a.name);
+  forget_if_removed(a.name);
+  if (node.empty())
+    return;
+  for (auto* slot : node.mapped().slots)
+    slot->post([slot] { slot->quit(); });
+  world_.note("MEMBERSHIP: {} is gone: {}", a.name, a.why);
+}
+
+void membership_shell::act_on(const node_changed& a) { forget_if_removed(a.name); }
+
+void membership_shell::act_on(const refuse_connection& a) {
+  hellos_.erase(a.connection);
+  refuse(a.connection, a.reason, a.final);
+}
+
+void membership_shell::act_on(const stop_all_of& a) {
+  auto node = nodes_.find(a.name);
+  if (node == nodes_.end())
+    return;
+  for (auto* slot : node->second.slots)
+    slot->post([slot, why = fmt::format("node {} was drained", a.name)] { slot->vacate(why); });
+}
+
+void membership_shell::flush() {
+  while (steps_.ready()) {
+    auto step = steps_.take();
+    auto keys = core_->admitted_keys();
+    keys_ = {keys.begin(), keys.end()};
+    for (const auto& a : step.of_core)
+      std::visit([&](const auto& what) { act_on(what); }, a);
+    if (step.then)
+      step.then({});
+  }
+}
+
+void membership_shell::apply(membership::step step, std::function<void(result<void>)> then) {
+  const auto& r = step.record;
+  const bool empty = r.nodes.empty() && r.join_tokens.empty() && r.erased_join_tokens.empty()
+                     && r.events.empty();
+  auto token = steps_.add({std::move(step.actions), std::move(then)}, empty);
+  if (empty)
+    return flush();
+  services_.books->commit(std::move(step.record), [this, token](result<void> written) {
+    post([this, token, written] {
+      if (auto* s = steps_.written(token); s && !written && s->then)
+        std::exchange(s->then, {})(written);
+      flush();
+    });
+  });
+}
+
+// ---- Hearing ---------------------------------------------------------------------------
+
+void membership_shell::on_frame(connection_key c, const std::string& frame) {
+  post([this, c, frame] { hear(c, frame); });
+}
+
+void membership_shell::on_gone(connection_key c) {
+  post([this, c] {
+    hellos_.erase(c);
+    apply(core_->disconnected(services_.clock(), c));
+  });
+}
+
+void membership_shell::hear(connection_key c, const std::string& frame) {
+  auto e = decode<envelope>(frame);
+  if (!e)
+    world_.violate("the coordinator cannot read a frame: {}", e.error().message);
+  const bool is_hello = std::holds_alternative<node_hello>(e->body);
+  if (!is_hello && (e->term != services_.term || !core_->heard(services_.clock(), c)))
+    return; // of a former life; its hello comes
+  auto name = core_->name_of(c).value_or("");
+  std::visit([&](auto& body) { hear(c, name, body); }, e->body);
+}
+
+void membership_shell::hear(connection_key c, const std::string&, node_hello& hello) {
+  hellos_[c] = hello.held;
+  apply(core_->hello(services_.clock(), c, services_.on.net.key_of(c), hello.name, hello.boot,
+                     std::move(hello.facts)));
+}
+
+void membership_shell::hear(connection_key, const std::string& name, node_beat& beat) {
+  auto node = nodes_.find(name);
+  if (node == nodes_.end())
+    return;
+  std::vector<std::optional<held_attempt>> held(node->second.slots.size());
+  for (auto& h : beat.held) {
+    if (h.slot >= held.size())
+      continue;
+    if (!h.ended || !held[h.slot])
+      held[h.slot] = std::move(h);
+  }
+  for (std::size_t i = 0; i < held.size(); ++i)
+    node->second.slots[i]->post(
+        [slot = node->second.slots[i], h = std::move(held[i])] { slot->seen(h); });
+}
+
+/// To the slot that waits for it, to the run that claims it, or to be refused.
+void membership_shell::hear(connection_key, const std::string& name, node_outcome& m) {
+  auto node = nodes_.find(name);
+  if (node == nodes_.end())
+    return;
+  noted_fn noted = [this, name, shard = m.shard, epoch = m.outcome.epoch] {
+    post([this, name, shard, epoch] { say(name, outcome_noted{shard, epoch}); });
+  };
+  auto claim = claims_.find(m.shard);
+  if (claim != claims_.end() && claim->second.epoch == m.outcome.epoch) {
+    auto* to = claim->second.reply_to;
+    to->post([to, index = m.shard.index, o = std::move(m.outcome),
+              n = std::move(noted)]() mutable {
+      to->attempt_ended(index, std::move(o), std::move(n));
+    });
+    claims_.erase(claim);
+    return;
+  }
+  auto& places = node->second.places;
+  auto place = places.find(m.shard);
+  if (place != places.end() && place->second.epoch == m.outcome.epoch) {
+    auto* slot = node->second.slots.at(place->second.slot);
+    slot->post([slot, shard = m.shard, o = std::move(m.outcome),
+                n = std::move(noted)]() mutable {
+      slot->ended(shard, std::move(o), std::move(n));
+    });
+    places.erase(place);
+  } else {
+    unclaimed({m.shard, std::move(m.outcome), std::move(noted)});
+  }
+}
+
+/// Nobody waits for it, yet: its run may still claim it, or refuses it.
+void membership_shell::unclaimed(late_outcome m) {
+  auto claim = claims_.find(m.shard);
+  if (claim != claims_.end() && claim->second.epoch == m.outcome.epoch) {
+    auto* to = claim->second.reply_to;
+    claims_.erase(claim);
+    return to->post([to, m = std::move(m)]() mutable {
+      to->attempt_ended(m.shard.index, std::move(m.outcome), std::move(m.noted));
+    });
+  }
+  if (services_.clock() < claims_end_) {
+    unclaimed_.insert_or_assign(m.shard, std::move(m));
+    return;
+  }
+  services_.keeper->post([to = services_.keeper, m = std::move(m)]() mutable {
+    to->late(std::move(m));
+  });
+}
+
+void membership_shell::hear(connection_key c, const std::string&, node_leaving&) {
+  apply(core_->left(services_.clock(), c));
+}
+
+void membership_shell::hear(connection_key, const std::string&, node_report& m) {
+  auto order = orders_.extract(m.order);
+  if (order.empty())
+    return;
+  if (m.failure)
+    order.mapped().done(failure{*m.failure});
+  else
+    order.mapped().done(std::move(m.text));
+}
+
+// ---- Whose fault ------------------------------------------------------------------------
+
+void membership_shell::judged(const attempt_report& r, workflow_shell* reply_to) {
+  judge(blame_.ended(services_.clock(), r), &r, reply_to);
+}
+
+void membership_shell::judge(const blame_matrix::verdicts& verdicts, const attempt_report* of,
+                             workflow_shell* reply_to) {
+  const auto now = services_.clock();
+  for (const auto& v : verdicts) {
+    if (const auto* q = std::get_if<quarantine_input>(&v); q && of)
+      reply_to->post([reply_to, shard = of->shard.index, report = q->report] {
+        reply_to->input_blamed(shard, report);
+      });
+    if (const auto* c = std::get_if<cordon_node>(&v)) {
+      apply(core_->doubt(now, c->node, c->reason));
+      order(c->node, "self-test", [this, node = c->node](const result<std::string>& r) {
+        auto failure = r ? std::string{} : r.error().message;
+        judge(blame_.self_test(services_.clock(), node, failure), nullptr, nullptr);
+      });
+    }
+    if (const auto* r = std::get_if<readmit_node>(&v))
+      apply(core_->trust(now, r->node));
+    if (const auto* k = std::get_if<keep_cordoned>(&v))
+      apply(core_->doubt(now, k->node, k->reason));
+  }
+}
+
+void membership_shell::order(const std::string& node, std::string what,
+                             std::function<void(result<std::string>)> done) {
+  if (core_->find(node) == nullptr)
+    return done(fail(errc::not_found, "no node `{}`", node));
+  if (!nodes_.contains(node))
+    return done(fail(errc::unavailable, "node {} is away", node));
+  orders_[++last_order_] = {std::move(done), services_.clock() + order_patience};
+  say(node, node_order{last_order_, std::move(what), {}});
+}
+
+// ---- Ticks ---------------------------------------------------------------------------
+
+void membership_shell::tick() {
+  apply(core_->tick(services_.clock()));
+  for (const auto& [name, node] : nodes_)
+    say(name, coordinator_beat{});
+  give_up_claims();
+  give_up_orders();
+  post_after(tick_every, [this] { tick(); });
+}
+
+void membership_shell::give_up_claims() {
+  if (services_.clock() < claims_end_)
+    return;
+  for (auto& [shard, early] : std::exchange(unclaimed_, {}))
+    unclaimed(std::move(early));
+  while (!claims_.empty())
+    forget_claim(claims_.begin()->first,
+                 fmt::format("node {} did not come back", claims_.begin()->second.node));
+}
+
+void membership_shell::give_up_orders() {
+  for (auto i = orders_.begin(); i != orders_.end();)
+    if (services_.clock() >= i->second.until) {
+      auto done = std::move(i->second.done);
+      i = orders_.erase(i);
+      done(fail(errc::timed_out, "no answer"));
+    } else {
+      ++i;
+    }
+}
+
+void membership_shell::slot_used(const std::string& name, int change) {
+  auto node = nodes_.find(name);
+  if (node == nodes_.end())
+    return;
+  node->second.busy += change;
+  apply(core_->load(services_.clock(), name, node->second.busy));
+}
+
+// ---- Operators -------------------------------------------------------------------------
+
+void membership_shell::follow(result<membership::step> step) {
+  if (step)
+    apply(std::move(*step));
+}
+
+void membership_shell::set_mode(const std::string& node, node_mode mode,
+                                std::optional<microseconds> deadline) {
+  const auto now = services_.clock();
+  follow(core_->set_mode(now, node, mode, "an operator's word",
+                         deadline ? std::optional{now + *deadline} : std::nullopt));
+}
+
+void membership_shell::set_labels(const std::string& node,
+                                  std::map<std::string, std::string> labels) {
+  follow(core_->set_labels(services_.clock(), node, std::move(labels)));
+}
+
+void membership_shell::remove(const std::string& node) {
+  follow(core_->remove(services_.clock(), node));
+}
+
+void membership_shell::add_token(join_token_record t) {
+  apply(core_->add_token(services_.clock(), std::move(t)));
+}
+
+void membership_shell::enrol(const std::string& token, const std::string& node,
+                             const std::string& key, std::function<void(result<void>)> done) {
+  auto step = core_->enrol(services_.clock(), token, std::string(64, 'a'), node, key);
+  if (!step)
+    return done(failure{step.error()});
+  apply(std::move(*step), std::move(done));
+}
+
+std::string membership_shell::restlessness() const {
+  if (!claims_.empty())
+    return fmt::format("{} leases are claimed", claims_.size());
+  for (const auto& [name, node] : nodes_) {
+    if (node.busy != 0)
+      return fmt::format("{} slots of {} are in use", node.busy, name);
+    for (const auto* slot : node.slots)
+      if (!slot->is_idle())
+        return fmt::format("a slot of {} is at work", name);
+  }
+  return "";
+}
+
+} // namespace framemill::sim

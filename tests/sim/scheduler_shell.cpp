@@ -1,0 +1,134 @@
+#include "tests/sim/coordinator.hpp"
+
+namespace framemill::sim {
+
+/// Hands out what can be handed out now.
+void scheduler_shell::grant() {
+  for (auto& g : core_.decide(services_.clock())) {
+    auto offered = waiting_.extract(g.shard);
+    if (offered.empty())
+      continue;
+    services_.on.facts.granted(g.node);
+    reserved_[g.worker] = {++last_grant_, offered.mapped(), g.node, sizes_[g.shard]};
+    check_room(g.node);
+    worker_granted word{g.shard.index, g.worker,          g.node, fingerprints_[g.node],
+                        workers_.at(g.worker), last_grant_};
+    if (world_.breaks == rule::builds)
+      word.fingerprint = "one for all";
+    offered.mapped()->post([to = offered.mapped(), word] { to->granted(word); });
+  }
+}
+
+/// CHECKER: what is reserved at a node is there, unless it is one alone.
+void scheduler_shell::check_room(const std::string& node) const {
+  std::int64_t memory = 0;
+  int count = 0;
+  for (const auto& [worker, r] : reserved_)
+    if (r.node == node) {
+      memory += r.memory_bytes;
+      ++count;
+    }
+  if (count > 1 && memory > memory_.at(node))
+    world_.violate("{} bytes of memory are reserved at {}, which has {}", memory, node,
+                   memory_.at(node));
+}
+
+/// A WORKFLOW died: its offers are void. Workers it was granted are asked.
+void scheduler_shell::forget(workflow_shell* who) {
+  for (auto i = waiting_.begin(); i != waiting_.end();) {
+    auto gone = i->second == who;
+    if (gone)
+      core_.withdraw(i->first);
+    i = gone ? waiting_.erase(i) : std::next(i);
+  }
+  for (const auto& [worker, r] : reserved_)
+    if (r.owner == who)
+      workers_.at(worker)->post(
+          [w = workers_.at(worker), grant = r.grant] { w->give_back(grant); });
+  watched_.erase(who);
+  grant();
+}
+
+void scheduler_shell::lose_worker(worker_key key) {
+  core_.remove_worker(key);
+  workers_.erase(key);
+  reserved_.erase(key);
+  grant();
+}
+
+void scheduler_shell::show_builds() {
+  services_.builds.clear();
+  for (const auto& [node, build] : fingerprints_)
+    services_.builds.insert(build);
+}
+
+void scheduler_shell::join(const worker_slot& slot, remote_worker_shell* worker,
+                           const std::optional<reservation>& holds) {
+  watch(*worker, [this, key = slot.key] { lose_worker(key); });
+  if (!core_.has_node(slot.node))
+    world_.violate("a slot of {}, which is not known any more, is taken for one of the "
+                   "coordinator's own machine",
+                   slot.node);
+  workers_[slot.key] = worker;
+  if (holds)
+    reserved_[slot.key] = {0, nullptr, slot.node, services_.on.facts.find(holds->shard)
+                                                      ? services_.on.facts.find(holds->shard)
+                                                            ->memory_bytes
+                                                      : 0};
+  core_.add_worker(slot, holds);
+  show_builds();
+  grant();
+}
+
+void scheduler_shell::know(scheduler_node n, bool is_here) {
+  if (world_.breaks == rule::drain)
+    n.takes_work = true;
+  if (is_here)
+    fingerprints_[n.name] = n.fingerprint;
+  else
+    fingerprints_.erase(n.name);
+  memory_[n.name] = n.memory_bytes;
+  core_.set_node(std::move(n));
+  show_builds();
+  grant();
+}
+
+void scheduler_shell::forget_node(const std::string& name) {
+  core_.remove_node(name);
+  fingerprints_.erase(name);
+  show_builds();
+}
+
+void scheduler_shell::idle(worker_key worker, grant_number grant_of) {
+  auto entry = reserved_.find(worker);
+  if (entry == reserved_.end())
+    return;
+  if (entry->second.grant != grant_of && world_.breaks != rule::grants)
+    return;
+  reserved_.erase(entry);
+  core_.release(worker);
+  grant();
+}
+
+void scheduler_shell::offer(shard_offer o, workflow_shell* reply_to, bool is_first_time) {
+  if (watched_.insert(reply_to).second)
+    watch(*reply_to, [this, reply_to] { forget(reply_to); });
+  auto anywhere = o;
+  anywhere.fingerprint.clear(); // a lost build is the run's business: it encodes anew
+  if (is_first_time)
+    if (auto reasons = core_.why_never(anywhere); !reasons.empty())
+      return reply_to->post([reply_to, index = o.id.index, reasons] {
+        reply_to->work_refused(index, reasons);
+      });
+  waiting_[o.id] = reply_to;
+  sizes_[o.id] = o.memory_bytes;
+  core_.offer(std::move(o));
+  grant();
+}
+
+void scheduler_shell::withdraw(shard_id shard) {
+  waiting_.erase(shard);
+  core_.withdraw(shard);
+}
+
+} // namespace framemill::sim
