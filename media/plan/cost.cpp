@@ -113,6 +113,22 @@ struct estimator {
 
 } // namespace
 
+double predict_video(const std::vector<shared_video>& videos, const source_facts& source) {
+  decode_step all;
+  all.begin = INT64_MAX;
+  all.end = INT64_MIN;
+  for (const auto& v : videos) {
+    all.videos.push_back(v.what.output);
+    all.videos.back().last = v.what.frames >= 0 ? v.what.frames : INT64_MAX;
+    all.begin = std::min(all.begin, v.what.output.grid.origin);
+    all.end = std::max(all.end, v.what.output.grid.end);
+  }
+  all.start.pts = all.begin;
+  estimator e{source, {}};
+  e(all);
+  return e.sum.cpu_seconds;
+}
+
 prediction predict(const shard_record& shard, const source_facts& source) {
   estimator e{source};
   for (const auto& step : shard.request.steps)

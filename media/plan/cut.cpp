@@ -1,6 +1,7 @@
 #include "media/plan/cut.hpp"
 
 #include "core/limits.hpp"
+#include "media/plan/cost.hpp"
 #include "media/plan/frame_grid.hpp"
 #include "media/plan/settings.hpp"
 
@@ -74,6 +75,8 @@ std::string why_whole(const shared_work& work, const source_facts& source,
   auto s = encoded_span(work);
   if (seconds_of(s.end - s.begin, source.clock.time_base) < options.shard_source_seconds_min)
     return "it is short";
+  if (auto cpu = predict_video(work.videos, source); cpu < options.shard_cpu_seconds_min)
+    return fmt::format("it costs {:.1f} CPU seconds, too little to pay for shards", cpu);
   return {};
 }
 

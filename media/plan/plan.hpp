@@ -14,6 +14,10 @@ struct plan_options {
   double shard_seconds_min = 8; ///< of source time
   double shard_seconds_max = 60;
   double shard_source_seconds_min = 20; ///< shorter sources are not cut
+  /// A shard costs about 0.3 CPU seconds to start, and to decode up to its first
+  /// frame: video that is predicted to cost less than this is not cut. 10 times
+  /// as much is advised; 0: it is cut however cheap it is.
+  double shard_cpu_seconds_min = 0;
   bool allow_sharding = true;           ///< false: work as decoded, in one piece
   bool trust_index = true;              ///< false after errc::input_damaged: plan as
                                         ///< if the index were not exact

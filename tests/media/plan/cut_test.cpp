@@ -245,6 +245,24 @@ TEST_CASE("planner: what cannot be cut is one piece and says why") {
   CHECK(contains(note(brief), "short"));
 }
 
+TEST_CASE("planner: what costs less than its shards would is one piece") {
+  planned p{{"1 min", {1, 90000}, {25, 1}, 1500, 50}};
+  p.raw("mp4", 25);
+  p.options.shard_cpu_seconds_min = 3;
+  auto dear = p.plan();
+  p.run.media->streams[0].width = 160;
+  p.run.media->streams[0].height = 90;
+  auto cheap = p.plan();
+  p.options.shard_cpu_seconds_min = 0;
+  auto asked = p.plan();
+
+  CHECK(steps_of<decode_step>(dear).size() > 1);
+  REQUIRE(cheap.shards.size() == 1);
+  CHECK(cheap.stages.at(0).note.find("CPU seconds, too little to pay for shards")
+        != std::string::npos);
+  CHECK(steps_of<decode_step>(asked).size() > 1);
+}
+
 TEST_CASE("planner: an index that is not exact is worked as it decodes") {
   auto p = busy_run(shapes[0]);
   p.options.trust_index = false;
