@@ -47,6 +47,7 @@ void add_node(CLI::App& app, context& ctx);
 void add_cluster(CLI::App& app, context& ctx);
 void add_top(CLI::App& app, context& ctx);
 void add_fault(CLI::App& app, context& ctx);
+void add_fault_drill(CLI::App& noun, context& ctx); ///< a verb of `fault`
 void add_backup(CLI::App& app, context& ctx);
 void add_restore(CLI::App& app, context& ctx);
 void add_inspect(CLI::App& app, context& ctx);

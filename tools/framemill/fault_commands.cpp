@@ -117,12 +117,13 @@ void add_fault(CLI::App& app, context& ctx) {
   arming.add_option("POINT", o->point, "POINT, POINT:N, POINT:N-M or POINT:N-: which passes")
       ->required();
   arming.add_option("--action", o->action,
-                    "kill (the default), hang, delay=MILLISECONDS or error; an effect takes none")
+                    "kill (the default), hang, delay=MILLISECONDS or error; effects take none")
       ->check(check_action);
   on_chosen(ctx, arming, [&ctx, o] { return tell(ctx, *o, "fault arm", words_of(*o)); });
   auto& disarming = add_verb(*noun, *o, "disarm", "Leave it in peace");
   disarming.add_option("POINT", o->point, "Fail point; default all of the node");
   on_chosen(ctx, disarming, [&ctx, o] { return tell(ctx, *o, "fault disarm", words_of(*o)); });
+  add_fault_drill(*noun, ctx);
 }
 
 } // namespace framemill::cli

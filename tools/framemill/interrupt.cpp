@@ -23,6 +23,8 @@ void catch_interrupt() {
 
 bool is_interrupted() noexcept { return interrupted != 0; }
 
+void forget_interrupt() noexcept { interrupted = 0; }
+
 bool pause_for(std::chrono::milliseconds time) {
   if (!is_interrupted()) // a signal cuts it short
     ::poll(nullptr, 0, static_cast<int>(std::min<std::int64_t>(time.count(), INT_MAX)));

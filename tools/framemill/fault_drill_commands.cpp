@@ -1,0 +1,420 @@
+#include "storage/digest.hpp"
+#include "tools/framemill/context.hpp"
+#include "tools/framemill/fault_drill.hpp"
+#include "tools/framemill/fault_verdict.hpp"
+#include "tools/framemill/interrupt.hpp"
+#include "tools/framemill/json_path.hpp"
+#include "tools/framemill/text.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <sstream>
+
+namespace framemill::cli {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using namespace std::chrono_literals;
+using steady = std::chrono::steady_clock;
+constexpr auto look_pause = 500ms;
+constexpr auto scratch_patience = 15s; ///< it goes just after the outcome is told
+constexpr std::size_t page_items = 100;
+constexpr std::size_t events_page = 1000;
+
+struct drill_options {
+  std::string file;
+  std::uint64_t seed = 1;
+};
+
+failure interrupted() { return fail(errc::cancelled, "interrupted"); }
+
+result<std::string> read_text(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  std::stringstream text;
+  text << in.rdbuf();
+  if (!in)
+    return fail(errc::io_failed, "cannot read {}", path);
+  return text.str();
+}
+
+/// "" when there is no such file.
+std::string md5_of_file(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  if (!in)
+    return {};
+  digest d{digest::kind::md5};
+  std::string block(1 << 16, '\0');
+  while (in.read(block.data(), static_cast<std::streamsize>(block.size())), in.gcount() > 0)
+    d.update({block.data(), static_cast<std::size_t>(in.gcount())});
+  return d.hex();
+}
+
+/// The trigger sees it whole or not at all.
+result<void> drop(const std::string& file, const std::string& directory,
+                  const std::string& key) {
+  std::error_code ec;
+  const auto target = fs::path{directory} / key;
+  const auto part = target.parent_path() / ("." + target.filename().string() + ".part");
+  fs::create_directories(target.parent_path(), ec);
+  if (!ec)
+    fs::copy_file(file, part, fs::copy_options::overwrite_existing, ec);
+  if (!ec)
+    fs::rename(part, target, ec);
+  return ec ? result<void>{fail_errno(ec.value(), "drop " + target.string())} : result<void>{};
+}
+
+/// One drill on a live cluster. Talks only to the gateway, which may be away for
+/// a while: that is what is drilled.
+class drill {
+public:
+  drill(const context& ctx, client server, drill_scenario scenario, std::uint64_t seed)
+      : ctx_(ctx), server_(std::move(server)), scenario_(std::move(scenario)), seed_(seed) {}
+
+  result<void> prepare() {
+    FM_TRY(workflow_, find_workflow());
+    FM_TRY(auto nodes, ask("DescribeNodes", json::object()));
+    FM_TRY(auto cluster, ask("DescribeCluster", json::object()));
+    coordinator_ = text_at(cluster, "Cluster.Coordinator");
+    std::vector<std::string> workers;
+    for (const auto& n : list_at(nodes, "Nodes"))
+      if (auto name = text_at(n, "Name");
+          text_at(n, "Presence") == "up" && name != coordinator_)
+        workers.push_back(name);
+    if (workers.empty())
+      workers.push_back(coordinator_); // a node with all roles
+    plan_ = plan_drill(scenario_, workflow_, seed_, workers);
+    nodes_.insert(workers.begin(), workers.end());
+    nodes_.insert(coordinator_);
+    return check_leave();
+  }
+
+  /// Heals whatever happens.
+  result<void> disturb() {
+    auto played = play();
+    forget_interrupt();
+    heal();
+    return played;
+  }
+
+  result<std::vector<verdict>> find_out() {
+    say("waiting until it is quiet");
+    FM_TRY(facts_.disturbed, await_runs(submitted_));
+    see_published();
+    ask_scratch();
+    for (const auto& key : scenario_.workload.objects)
+      if (auto a = ask("AuditBucket", {{"Bucket", scenario_.workload.bucket}, {"Prefix", key}}))
+        facts_.audits[key] = at(*a, "Audit");
+    say("the same without faults");
+    FM_TRY(auto again, submit_all());
+    FM_TRY(facts_.undisturbed, await_runs(again));
+    return judge(facts_);
+  }
+
+  [[nodiscard]] const json& diary() const { return diary_; }
+
+private:
+  using run_ids = std::map<std::string, std::uint64_t>; ///< object → run; 0: the trigger's
+
+  result<json> ask(std::string_view action, const json& body) {
+    return server_.own(action, body);
+  }
+
+  void say(const std::string& line) {
+    const auto at = std::chrono::duration<double>(steady::now() - begin_).count();
+    diary_.push_back({{"At", at}, {"What", line}});
+    if (!ctx_.wants_json())
+      print(fmt::format("{:7.1f} s  {}\n", at, printable(line)));
+  }
+
+  // ---- Before --------------------------------------------------------------------------
+
+  result<std::uint64_t> find_workflow() {
+    const auto& wanted = scenario_.workload.workflow;
+    for (std::size_t offset = 0;; offset += page_items) {
+      FM_TRY(auto page,
+             server_.mps("DescribeWorkflows", {{"Offset", offset}, {"Limit", page_items}}));
+      const auto& set = list_at(page, "WorkflowInfoSet");
+      for (const auto& w : set)
+        if (text_at(w, "WorkflowId") == wanted || text_at(w, "WorkflowName") == wanted)
+          return static_cast<std::uint64_t>(integer_at(w, "WorkflowId"));
+      if (set.size() < page_items)
+        return fail_field(errc::not_found, "Workload.Workflow", "there is no workflow `{}`",
+                          wanted);
+    }
+  }
+
+  /// Every node that will be harmed has to allow it, before anything is begun.
+  result<void> check_leave() {
+    std::set<std::string> harmed;
+    for (const auto& step : plan_)
+      if (step.action == "OrderNode")
+        harmed.insert(text_at(step.body, "Name"));
+    for (const auto& node : harmed)
+      FM_CHECK(order(node, "fault list"));
+    nodes_.merge(harmed);
+    return {};
+  }
+
+  result<std::string> order(const std::string& node, const char* what) {
+    FM_TRY(auto answer,
+           ask("OrderNode", {{"Name", node}, {"What", what}, {"Arguments", json::array()}}));
+    return text_at(answer, "Text");
+  }
+
+  // ---- The faults ------------------------------------------------------------------------
+
+  result<void> play() {
+    begin_ = steady::now();
+    for (const auto& step : plan_) {
+      auto due = begin_ + std::chrono::duration_cast<steady::duration>(
+                              std::chrono::duration<double>(step.at));
+      while (steady::now() < due)
+        if (!pause_for(std::min<std::chrono::milliseconds>(
+                100ms, std::chrono::ceil<std::chrono::milliseconds>(due - steady::now()))))
+          return interrupted();
+      FM_CHECK(take(step));
+    }
+    return wait_for_the_last();
+  }
+
+  /// What was armed without an end gets as long to do harm as the plan took.
+  result<void> wait_for_the_last() {
+    double end = 0;
+    for (const auto& t : scenario_.faults)
+      end = std::max(end, t.to + t.lasts);
+    while (steady::now() - begin_ < std::chrono::duration<double>(end))
+      if (!pause_for(100ms))
+        return interrupted();
+    return {};
+  }
+
+  /// A fault that cannot be had (its node was killed) is noted; work has to come.
+  result<void> take(const drill_step& step) {
+    if (!step.object.empty())
+      submitted_.emplace(step.object, 0);
+    if (step.action.empty()) {
+      say(describe(step));
+      return drop(scenario_.workload.drop_file, scenario_.workload.directory, step.object);
+    }
+    if (step.action == "SubmitRun")
+      return submit(step.object, submitted_);
+    auto answer = ask(step.action, step.body);
+    if (step.action == "SetNodeMode")
+      moded_.insert(text_at(step.body, "Name"));
+    say(describe(step) + (answer ? "" : ": " + answer.error().message));
+    return {};
+  }
+
+  result<void> submit(const std::string& key, run_ids& into) {
+    const auto until = steady::now() + patience();
+    for (;;) {
+      auto answer = ask("SubmitRun", {{"Bucket", scenario_.workload.bucket},
+                                      {"Key", key},
+                                      {"WorkflowId", workflow_}});
+      if (answer) {
+        into[key] = static_cast<std::uint64_t>(integer_at(*answer, "RunId"));
+        say(fmt::format("submit {}: run {}", key, into[key]));
+        return {};
+      }
+      if (!is_away(answer.error()) || steady::now() >= until)
+        return failure{answer.error()};
+      if (!pause_for(look_pause))
+        return interrupted();
+    }
+  }
+
+  result<run_ids> submit_all() {
+    run_ids out;
+    for (const auto& key : scenario_.workload.objects)
+      FM_CHECK(submit(key, out));
+    return out;
+  }
+
+  static bool is_away(const error& e) {
+    return e.code == errc::unavailable || e.code == errc::timed_out;
+  }
+
+  // ---- Healing ---------------------------------------------------------------------------
+
+  void heal() {
+    say("healing");
+    for (const auto& node : nodes_)
+      if (auto r = order(node, "fault disarm"); !r)
+        say(fmt::format("{}: not disarmed: {}", node, r.error().message));
+    for (const auto& node : moded_)
+      if (auto r = ask("SetNodeMode", {{"Name", node}, {"Mode", "active"}}); !r)
+        say(fmt::format("{}: not active again: {}", node, r.error().message));
+  }
+
+  // ---- Afterwards ------------------------------------------------------------------------
+
+  [[nodiscard]] steady::duration patience() const {
+    return std::chrono::duration_cast<steady::duration>(
+        std::chrono::duration<double>(scenario_.quiesce));
+  }
+
+  /// What is known of the runs when all have ended, or patience has.
+  result<std::vector<drill_run>> await_runs(run_ids ids) {
+    const auto until = steady::now() + patience();
+    std::vector<drill_run> out;
+    for (const auto& key : scenario_.workload.objects) {
+      drill_run run{key, nullptr, json::array()};
+      while (!look_at(run, ids[key]) && steady::now() < until)
+        if (!pause_for(look_pause))
+          return interrupted();
+      if (ids[key] != 0)
+        read_events(run, ids[key]);
+      out.push_back(std::move(run));
+    }
+    return out;
+  }
+
+  /// True when it has ended.
+  bool look_at(drill_run& run, std::uint64_t& id) {
+    if (id == 0)
+      id = find_run(run.object);
+    if (id == 0)
+      return false;
+    auto told = ask("DescribeRun", {{"RunId", id}});
+    if (told)
+      run.told = std::move(*told);
+    const auto state = text_at(run.told, "Run.State");
+    return state == "succeeded" || state == "failed" || state == "cancelled";
+  }
+
+  /// The newest that the trigger made of the object; 0: none yet.
+  std::uint64_t find_run(const std::string& key) {
+    auto found = ask("DescribeRuns", {{"Bucket", scenario_.workload.bucket},
+                                      {"KeyPrefix", key},
+                                      {"WorkflowId", workflow_},
+                                      {"Limit", page_items}});
+    if (found)
+      for (const auto& r : list_at(*found, "Runs"))
+        if (text_at(r, "Key") == key && text_at(r, "Cause") == "trigger")
+          return static_cast<std::uint64_t>(integer_at(r, "Id"));
+    return 0;
+  }
+
+  void read_events(drill_run& run, std::uint64_t id) {
+    std::uint64_t after = 0;
+    for (;;) {
+      auto page =
+          ask("DescribeEvents", {{"Run", id}, {"After", after}, {"Limit", events_page}});
+      if (!page)
+        return say(fmt::format("events of run {}: {}", id, page.error().message));
+      const auto& events = list_at(*page, "Events");
+      for (const auto& e : events)
+        run.events.push_back(e);
+      if (events.size() < events_page)
+        return;
+      after = static_cast<std::uint64_t>(integer_at(events.back(), "Id"));
+    }
+  }
+
+  void see_published() {
+    const auto& w = scenario_.workload;
+    if (w.directory.empty())
+      return;
+    for (const auto& run : facts_.disturbed)
+      for (const auto& job : list_at(run.told, "Jobs"))
+        for (const auto& o : list_at(job, "Outputs"))
+          if (text_at(o, "Object.Bucket") == w.bucket) {
+            const auto key = text_at(o, "Object.Key");
+            facts_.published[w.bucket + "/" + key] =
+                md5_of_file((fs::path{w.directory} / key).string());
+          }
+  }
+
+  /// Asked again while something lies there: it goes just after the outcome.
+  void ask_scratch() {
+    const auto until = steady::now() + scratch_patience;
+    for (const auto& node : nodes_) {
+      auto text = order(node, "fault scratch");
+      while (text && !text->empty() && steady::now() < until && pause_for(look_pause))
+        text = order(node, "fault scratch");
+      if (!text) {
+        facts_.silent.push_back(node + ": " + text.error().message);
+        continue;
+      }
+      auto& names = facts_.scratch[node];
+      std::istringstream lines{*text};
+      for (std::string name; std::getline(lines, name);)
+        names.push_back(name);
+    }
+  }
+
+  const context& ctx_;
+  client server_;
+  drill_scenario scenario_;
+  std::uint64_t seed_;
+  std::uint64_t workflow_ = 0;
+  std::string coordinator_;
+  std::set<std::string> nodes_; ///< that may be harmed
+  std::set<std::string> moded_;
+  std::vector<drill_step> plan_;
+  run_ids submitted_;
+  steady::time_point begin_ = steady::now();
+  drill_facts facts_;
+  json diary_ = json::array();
+};
+
+// ---- Telling ---------------------------------------------------------------------------
+
+json to_json(const std::vector<verdict>& verdicts) {
+  auto out = json::array();
+  for (const auto& v : verdicts)
+    out.push_back({{"Invariant", v.invariant},
+                   {"Finding", to_string(v.found)},
+                   {"Details", v.details}});
+  return out;
+}
+
+std::string render(const std::vector<verdict>& verdicts) {
+  std::string out = "\n";
+  for (const auto& v : verdicts) {
+    out += fmt::format("{:<12} {}\n", to_string(v.found), v.invariant);
+    for (const auto& d : v.details)
+      out += "             " + printable(d) + "\n";
+  }
+  return out;
+}
+
+result<exit_code> run_drill(const context& ctx, const drill_options& o) {
+  FM_TRY(auto text, read_text(o.file));
+  FM_TRY(auto scenario, parse_scenario(text, o.seed));
+  FM_TRY(auto server, ctx.connect());
+  const auto replay =
+      fmt::format("framemill fault drill --scenario {} --seed {}", o.file, o.seed);
+  catch_interrupt();
+  drill d{ctx, std::move(server), std::move(scenario), o.seed};
+  FM_CHECK(d.prepare());
+  FM_CHECK(d.disturb());
+  FM_TRY(auto verdicts, d.find_out());
+  if (ctx.wants_json())
+    print_json({{"Verdicts", to_json(verdicts)}, {"Diary", d.diary()}, {"Replay", replay}});
+  else
+    print(render(verdicts) + "\nreplay: " + printable(replay) + "\n");
+  return all_hold(verdicts) ? exit_code::ok : exit_code::failed;
+}
+
+} // namespace
+
+void add_fault_drill(CLI::App& noun, context& ctx) {
+  auto o = std::make_shared<drill_options>();
+  auto* verb = noun.add_subcommand("drill", "Play a scenario of work and faults, and judge");
+  verb->add_option("--scenario", o->file, "JSON file (docs/faults.md)")
+      ->required()
+      ->check(CLI::ExistingFile);
+  verb->add_option("--seed", o->seed, "Says when and where; the same seed, the same plan")
+      ->capture_default_str();
+  on_chosen(ctx, *verb, [&ctx, o] { return run_drill(ctx, *o); });
+}
+
+} // namespace framemill::cli

@@ -1,0 +1,202 @@
+#include "tools/framemill/fault_verdict.hpp"
+
+#include "tools/framemill/json_path.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace framemill::cli {
+
+namespace {
+
+using details = std::vector<std::string>;
+
+std::string run_state(const drill_run& r) { return text_at(r.told, "Run.State"); }
+std::string run_id(const drill_run& r) { return text_at(r.told, "Run.Id"); }
+
+bool is_end(std::string_view state) {
+  return state == "succeeded" || state == "failed" || state == "cancelled";
+}
+
+verdict found(std::string invariant, details broken) {
+  return {std::move(invariant), broken.empty() ? finding::holds : finding::broken,
+          std::move(broken)};
+}
+
+template <class Judge>
+verdict of_each(std::string invariant, const std::vector<drill_run>& runs, Judge judge_one) {
+  details broken;
+  for (const auto& r : runs)
+    judge_one(r, broken);
+  return found(std::move(invariant), std::move(broken));
+}
+
+// ---- One per invariant ------------------------------------------------------------------
+
+verdict settled_have_runs(const drill_facts& f) {
+  details broken;
+  for (const auto& [object, audit] : f.audits)
+    for (const auto* list : {"Missing", "Duplicated"})
+      for (const auto& key : list_at(audit, list))
+        broken.push_back(fmt::format("{}: {}", list, joined(json::array({key}))));
+  for (const auto& r : f.disturbed)
+    if (r.told.is_null())
+      broken.push_back(r.object + ": no run was made");
+  return found("no settled object without a run", std::move(broken));
+}
+
+/// In order of epochs: a lease begins when the one before is over, unless it hedges.
+void judge_shard(const drill_run& r, const json& shard, details& broken) {
+  auto attempts = list_at(shard, "Attempts").get<std::vector<json>>();
+  std::ranges::stable_sort(attempts, {}, [](const json& a) { return integer_at(a, "Epoch"); });
+  std::string over; // times are all of one clock and format
+  bool open = false;
+  std::int64_t epoch = 0;
+  for (const auto& a : attempts) {
+    const auto start = text_at(a, "Started"), end = text_at(a, "Finished");
+    const auto where = fmt::format("run {} shard {} epoch {}", run_id(r),
+                                   text_at(shard, "Id.Index"), integer_at(a, "Epoch"));
+    if (integer_at(a, "Epoch") <= epoch)
+      broken.push_back(where + ": was given twice");
+    if (at(a, "Hedge") != true && (open || start < over))
+      broken.push_back(where + ": was leased while an earlier lease was live");
+    epoch = integer_at(a, "Epoch");
+    open = open || end.empty();
+    over = std::max(over, end);
+  }
+}
+
+void judge_leases(const drill_run& r, details& broken) {
+  for (const auto& shard : list_at(r.told, "Shards"))
+    judge_shard(r, shard, broken);
+}
+
+void judge_publishing(const drill_run& r, details& broken) {
+  std::set<std::string> seen;
+  for (const auto& e : r.events)
+    if (text_at(e, "Type") == "output.published" && !seen.insert(text_at(e, "Message")).second)
+      broken.push_back(fmt::format("run {}: {}", run_id(r), text_at(e, "Message")));
+}
+
+std::string name_of(const json& output) {
+  return text_at(output, "Object.Bucket") + "/" + text_at(output, "Object.Key");
+}
+
+verdict none_torn(const drill_facts& f) {
+  const std::string invariant = "no output torn";
+  if (f.published.empty())
+    return {invariant, finding::not_checked, {"there was nothing to look at in a Directory"}};
+  return of_each(invariant, f.disturbed, [&](const drill_run& r, details& broken) {
+    for (const auto& job : list_at(r.told, "Jobs"))
+      for (const auto& o : list_at(job, "Outputs"))
+        if (auto there = f.published.find(name_of(o));
+            there != f.published.end() && there->second != text_at(o, "Md5"))
+          broken.push_back(name_of(o) + ": is not what was published");
+  });
+}
+
+void judge_end(const drill_run& r, details& broken) {
+  auto ends = std::ranges::count_if(r.events, [](const json& e) {
+    return text_at(e, "Type") == "run.state" && is_end(text_at(e, "State"));
+  });
+  if (!is_end(run_state(r)))
+    broken.push_back(fmt::format("{}: run {} is {}", r.object, run_id(r), run_state(r)));
+  else if (ends != 1)
+    broken.push_back(fmt::format("run {}: {} terminal events", run_id(r), ends));
+}
+
+verdict scratch_is_empty(const drill_facts& f) {
+  details broken;
+  std::set<std::string> ours;
+  for (const auto& r : f.disturbed)
+    ours.insert(fmt::format("r{}-", run_id(r)));
+  for (const auto& [node, names] : f.scratch)
+    for (const auto& name : names)
+      if (ours.contains(name.substr(0, name.find('-') + 1)))
+        broken.push_back(fmt::format("{}: {}", node, name));
+  auto out = found("scratch is empty", std::move(broken));
+  if (out.found == finding::holds && f.scratch.empty())
+    out.found = finding::not_checked;
+  for (const auto& node : f.silent)
+    out.details.push_back(node + " could not be asked");
+  return out;
+}
+
+/// "" when it succeeded.
+std::string trouble_of(const drill_run& r) {
+  if (run_state(r) == "succeeded")
+    return {};
+  return fmt::format("{}: run {} is {}: {}", r.object, run_id(r), run_state(r),
+                     text_at(r.told, "Run.Failure.Message"));
+}
+
+void judge_progress(const drill_run& r, details& broken) {
+  if (auto trouble = trouble_of(r); !trouble.empty())
+    broken.push_back(std::move(trouble));
+}
+
+using outputs = std::map<std::string, std::string>;
+
+outputs outputs_of(const drill_run& r) {
+  outputs out;
+  for (const auto& job : list_at(r.told, "Jobs"))
+    for (const auto& o : list_at(job, "Outputs"))
+      out[name_of(o)] = text_at(o, "Size") + " bytes, MD5 " + text_at(o, "Md5");
+  return out;
+}
+
+void compare(const drill_run& r, const outputs& got, const outputs& wanted, details& broken) {
+  if (got.empty())
+    broken.push_back(r.object + ": there is no output at all");
+  for (const auto& [name, what] : wanted)
+    if (auto there = got.find(name); there == got.end())
+      broken.push_back(name + ": is missing");
+    else if (there->second != what)
+      broken.push_back(fmt::format("{}: {} instead of {}", name, there->second, what));
+  for (const auto& [name, what] : got)
+    if (!wanted.contains(name))
+      broken.push_back(name + ": a run without faults does not make it");
+}
+
+verdict same_outputs(const drill_facts& f) {
+  details broken;
+  for (std::size_t i = 0; i < f.disturbed.size(); ++i) {
+    const auto& r = f.disturbed[i];
+    if (auto trouble = trouble_of(r); !trouble.empty())
+      broken.push_back(std::move(trouble));
+    else if (i >= f.undisturbed.size() || !trouble_of(f.undisturbed[i]).empty())
+      broken.push_back(r.object + ": there is no run without faults to compare with");
+    else
+      compare(r, outputs_of(r), outputs_of(f.undisturbed[i]), broken);
+  }
+  return found("outputs equal those of a run without faults", std::move(broken));
+}
+
+} // namespace
+
+std::string_view to_string(finding f) noexcept {
+  switch (f) {
+    case finding::holds: return "holds";
+    case finding::broken: return "BROKEN";
+    case finding::not_checked: return "not checked";
+  }
+  return "";
+}
+
+std::vector<verdict> judge(const drill_facts& f) {
+  return {settled_have_runs(f),
+          of_each("one live lease per shard", f.disturbed, judge_leases),
+          of_each("no output published twice", f.disturbed, judge_publishing),
+          none_torn(f),
+          of_each("every run ends, with one event", f.disturbed, judge_end),
+          scratch_is_empty(f),
+          of_each("progress once healed", f.undisturbed, judge_progress),
+          same_outputs(f)};
+}
+
+bool all_hold(const std::vector<verdict>& verdicts) noexcept {
+  return std::ranges::none_of(verdicts,
+                              [](const auto& v) { return v.found == finding::broken; });
+}
+
+} // namespace framemill::cli
