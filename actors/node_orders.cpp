@@ -107,7 +107,7 @@ private:
                   verdict.error().message);
     if (!verdict->empty())
       return fail(errc::contract_broken, "{}", *verdict);
-    return "the golden clip was encoded right\n";
+    return "the golden clip was encoded right";
   }
 
   void answer(const result<std::string>& verdict) {

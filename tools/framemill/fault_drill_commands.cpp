@@ -25,6 +25,7 @@ using namespace std::chrono_literals;
 using steady = std::chrono::steady_clock;
 constexpr auto look_pause = 500ms;
 constexpr auto scratch_patience = 15s; ///< it goes just after the outcome is told
+constexpr auto node_patience = 30s;    ///< until a node that was cut off is back
 constexpr std::size_t page_items = 100;
 constexpr std::size_t events_page = 1000;
 
@@ -245,12 +246,22 @@ private:
 
   void heal() {
     say("healing");
+    const auto until = steady::now() + node_patience;
     for (const auto& node : nodes_)
-      if (auto r = order(node, "fault disarm"); !r)
+      if (auto r = order_when_here(node, "fault disarm", until); !r)
         say(fmt::format("{}: not disarmed: {}", node, r.error().message));
     for (const auto& node : moded_)
       if (auto r = ask("SetNodeMode", {{"Name", node}, {"Mode", "active"}}); !r)
         say(fmt::format("{}: not active again: {}", node, r.error().message));
+  }
+
+  /// A node that was cut off comes back; one that was killed may not.
+  result<std::string> order_when_here(const std::string& node, const char* what,
+                                      steady::time_point until) {
+    auto answer = order(node, what);
+    while (!answer && is_away(answer.error()) && steady::now() < until && pause_for(look_pause))
+      answer = order(node, what);
+    return answer;
   }
 
   // ---- Afterwards ------------------------------------------------------------------------
@@ -336,7 +347,7 @@ private:
   void ask_scratch() {
     const auto until = steady::now() + scratch_patience;
     for (const auto& node : nodes_) {
-      auto text = order(node, "fault scratch");
+      auto text = order_when_here(node, "fault scratch", until);
       while (text && !text->empty() && steady::now() < until && pause_for(look_pause))
         text = order(node, "fault scratch");
       if (!text) {
