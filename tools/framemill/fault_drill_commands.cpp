@@ -11,6 +11,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -107,6 +108,7 @@ public:
   result<std::vector<verdict>> find_out() {
     say("waiting until it is quiet");
     FM_TRY(facts_.disturbed, await_runs(submitted_));
+    tell_what_was_refused();
     see_published();
     ask_scratch();
     for (const auto& key : scenario_.workload.objects)
@@ -201,16 +203,26 @@ private:
     if (!step.object.empty())
       submitted_.emplace(step.object, 0);
     if (step.action.empty()) {
+      earlier_[step.object] = find_run(step.object);
       say(describe(step));
       return drop(scenario_.workload.drop_file, scenario_.workload.directory, step.object);
     }
     if (step.action == "SubmitRun")
       return submit(step.object, submitted_);
-    auto answer = ask(step.action, step.body);
     if (step.action == "SetNodeMode")
       moded_.insert(text_at(step.body, "Name"));
-    say(describe(step) + (answer ? "" : ": " + answer.error().message));
+    say(describe(step));
+    // On a thread of its own: its answer may be lost, and the plan goes on.
+    ordered_.push_back({describe(step), std::async(std::launch::async, [step, to = server_] {
+                          return to.own(step.action, step.body);
+                        })});
     return {};
+  }
+
+  void tell_what_was_refused() {
+    for (auto& o : std::exchange(ordered_, {}))
+      if (auto answer = o.answer.get(); !answer)
+        say(fmt::format("{}: {}", o.what, answer.error().message));
   }
 
   result<void> submit(const std::string& key, run_ids& into) {
@@ -300,7 +312,7 @@ private:
     return state == "succeeded" || state == "failed" || state == "cancelled";
   }
 
-  /// The newest that the trigger made of the object; 0: none yet.
+  /// The newest that the trigger made of the object for this drill; 0: none yet.
   std::uint64_t find_run(const std::string& key) {
     auto found = ask("DescribeRuns", {{"Bucket", scenario_.workload.bucket},
                                       {"KeyPrefix", key},
@@ -308,8 +320,9 @@ private:
                                       {"Limit", page_items}});
     if (found)
       for (const auto& r : list_at(*found, "Runs"))
-        if (text_at(r, "Key") == key && text_at(r, "Cause") == "trigger")
-          return static_cast<std::uint64_t>(integer_at(r, "Id"));
+        if (auto id = static_cast<std::uint64_t>(integer_at(r, "Id"));
+            text_at(r, "Key") == key && text_at(r, "Cause") == "trigger")
+          return id > earlier_[key] ? id : 0;
     return 0;
   }
 
@@ -361,6 +374,11 @@ private:
     }
   }
 
+  struct given_order {
+    std::string what;
+    std::future<result<json>> answer;
+  };
+
   const context& ctx_;
   client server_;
   drill_scenario scenario_;
@@ -370,7 +388,9 @@ private:
   std::set<std::string> nodes_; ///< that may be harmed
   std::set<std::string> moded_;
   std::vector<drill_step> plan_;
+  std::vector<given_order> ordered_;
   run_ids submitted_;
+  run_ids earlier_; ///< of the same keys, by another drill
   steady::time_point begin_ = steady::now();
   drill_facts facts_;
   json diary_ = json::array();
