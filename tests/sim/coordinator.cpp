@@ -317,21 +317,26 @@ coordinator::coordinator(stage s) : stage_(s), door_(s, process_) {
   process_.name = "coordinator";
 }
 
-void coordinator::door::commit(write_batch batch, done_fn done) {
+void store_door::commit(write_batch batch, done_fn done) {
+  auto chain = std::exchange(chain_, nullptr);
+  if (chain && *chain)
+    return done(fail(errc::conflict, "what it builds on was refused"));
   auto seen = std::make_shared<write_batch>(batch);
   stage_.disks.store.commit(std::move(batch),
-                            [this, seen, done = std::move(done)](result<void> r) {
+                            [this, seen, chain, done = std::move(done)](result<void> r) {
                               if (r)
                                 stage_.facts.became_durable(*seen);
                               else // its run begins again, and its leases with it
                                 stage_.facts.coordinator_disturbed();
+                              if (chain)
+                                *chain |= !r;
                               done(std::move(r));
                             });
   sync_later();
 }
 
 /// Batches that wait together share one fsync.
-void coordinator::door::sync_later() {
+void store_door::sync_later() {
   if (is_syncing_ || stage_.disks.store.waiting() == 0)
     return;
   is_syncing_ = true;

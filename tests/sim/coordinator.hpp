@@ -32,11 +32,44 @@ class workflow_shell;
 class run_keeper;
 class publisher_shell;
 
+/// The store as the coordinator has it: batches become durable after a while, and
+/// the checkers see each.
+class store_door final : public state_store {
+public:
+  store_door(stage s, process& owner) : stage_(s), process_(owner) {}
+  void commit(write_batch batch, done_fn done) override;
+  [[nodiscard]] result<std::optional<std::string>> find(family f,
+                                                        std::string_view key) const override {
+    return stage_.disks.store.find(f, key);
+  }
+  [[nodiscard]] result<void> scan(family f, std::string_view from, std::string_view until,
+                                  const visit_fn& visit) const override {
+    return stage_.disks.store.scan(f, from, until, visit);
+  }
+  [[nodiscard]] result<void> scan_back(family f, std::string_view from,
+                                       std::string_view until,
+                                       const visit_fn& visit) const override {
+    return stage_.disks.store.scan_back(f, from, until, visit);
+  }
+  void forget_sync() { is_syncing_ = false; }
+
+  /// Whose the next batch is: after one of a writer that failed, no later one of
+  /// it is written, since it builds on it.
+  void chain(std::shared_ptr<bool> is_broken) { chain_ = std::move(is_broken); }
+
+private:
+  void sync_later();
+  stage stage_;
+  process& process_;
+  std::shared_ptr<bool> chain_;
+  bool is_syncing_ = false;
+};
+
 /// What the actors of one life of the coordinator share: actors/services.hpp.
 struct services {
   stage on;
   process& self;
-  state_store& store;
+  store_door& store;
   std::unique_ptr<journal> books;
   std::uint64_t term = 0;
   std::deque<std::unique_ptr<actor>> actors; ///< until the life ends
@@ -222,6 +255,7 @@ private:
   void on_gone(connection_key c) override;
 
   void tick();
+  void write(changes record, std::uint64_t token);
   void flush();
   void put(connection_key to, std::uint64_t sequence, cluster_message word);
   void say(const std::string& node, cluster_message word);
@@ -342,6 +376,7 @@ private:
   std::set<remote_worker_shell*> watched_;
   std::map<std::uint32_t, int> publish_attempts_;
   timestamp build_missed_;
+  std::shared_ptr<bool> chain_ = std::make_shared<bool>(false);
   bool was_refused_ = false;
 };
 
@@ -428,37 +463,9 @@ public:
   [[nodiscard]] timestamp began() const { return began_; }
 
 private:
-  /// The door of the store: batches become durable after a while, and the
-  /// checkers see each.
-  class door final : public state_store {
-  public:
-    door(stage s, process& owner) : stage_(s), process_(owner) {}
-    void commit(write_batch batch, done_fn done) override;
-    [[nodiscard]] result<std::optional<std::string>> find(family f,
-                                                          std::string_view key) const override {
-      return stage_.disks.store.find(f, key);
-    }
-    [[nodiscard]] result<void> scan(family f, std::string_view from, std::string_view until,
-                                    const visit_fn& visit) const override {
-      return stage_.disks.store.scan(f, from, until, visit);
-    }
-    [[nodiscard]] result<void> scan_back(family f, std::string_view from,
-                                         std::string_view until,
-                                         const visit_fn& visit) const override {
-      return stage_.disks.store.scan_back(f, from, until, visit);
-    }
-    void forget_sync() { is_syncing_ = false; }
-
-  private:
-    void sync_later();
-    stage stage_;
-    process& process_;
-    bool is_syncing_ = false;
-  };
-
   stage stage_;
   process process_;
-  door door_;
+  store_door door_;
   std::unique_ptr<services> services_;
   timestamp began_;
 };

@@ -7,6 +7,7 @@ namespace framemill::sim {
 namespace {
 
 constexpr microseconds tick_every{100'000};
+constexpr microseconds write_again_after{200'000};
 constexpr microseconds claims_last{5'000'000};
 constexpr microseconds order_patience{60'000'000};
 
@@ -237,11 +238,23 @@ void membership_shell::apply(membership::step step, std::function<void(result<vo
   auto token = steps_.add({std::move(step.actions), std::move(then)}, empty);
   if (empty)
     return flush();
-  services_.books->commit(std::move(step.record), [this, token](result<void> written) {
-    post([this, token, written] {
-      if (auto* s = steps_.written(token); s && !written && s->then)
-        std::exchange(s->then, {})(written);
-      flush();
+  write(std::move(step.record), token);
+}
+
+/// What the store refuses is asked of it again: the core is ahead, and must not
+/// stay so.
+void membership_shell::write(changes record, std::uint64_t token) {
+  auto kept = std::make_shared<changes>(record);
+  services_.books->commit(std::move(record), [this, kept, token](result<void> written) {
+    post([this, kept, token, written] {
+      if (written) {
+        steps_.written(token);
+        return flush();
+      }
+      world_.note("MEMBERSHIP: {}", written.error().message);
+      post_after(write_again_after, [this, kept, token] {
+        write(core_->renewed(std::move(*kept)), token);
+      });
     });
   });
 }

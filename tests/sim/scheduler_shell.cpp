@@ -11,6 +11,8 @@ void scheduler_shell::grant() {
     services_.on.facts.granted(g.node);
     reserved_[g.worker] = {++last_grant_, offered.mapped(), g.node, sizes_[g.shard]};
     check_room(g.node);
+    world_.note("SCHEDULER: {}/{} may go to slot {} of {}", g.shard.run.value, g.shard.index,
+                g.worker & 0xffff, g.node);
     worker_granted word{g.shard.index, g.worker,          g.node, fingerprints_[g.node],
                         workers_.at(g.worker), last_grant_};
     if (world_.breaks == rule::builds)
@@ -50,6 +52,7 @@ void scheduler_shell::forget(workflow_shell* who) {
 }
 
 void scheduler_shell::lose_worker(worker_key key) {
+  world_.note("SCHEDULER: slot {} is gone", key & 0xffff);
   core_.remove_worker(key);
   workers_.erase(key);
   reserved_.erase(key);
@@ -69,6 +72,8 @@ void scheduler_shell::join(const worker_slot& slot, remote_worker_shell* worker,
     world_.violate("a slot of {}, which is not known any more, is taken for one of the "
                    "coordinator's own machine",
                    slot.node);
+  world_.note("SCHEDULER: slot {} of {} is there{}", slot.key & 0xffff, slot.node,
+              holds ? ", at work" : "");
   workers_[slot.key] = worker;
   if (holds)
     reserved_[slot.key] = {0, nullptr, slot.node, services_.on.facts.find(holds->shard)
@@ -81,6 +86,8 @@ void scheduler_shell::join(const worker_slot& slot, remote_worker_shell* worker,
 }
 
 void scheduler_shell::know(scheduler_node n, bool is_here) {
+  world_.note("SCHEDULER: {} is {}, {}", n.name, is_here ? "here" : "away",
+              n.takes_work ? "takes work" : n.why_not);
   if (world_.breaks == rule::drain)
     n.takes_work = true;
   if (is_here)

@@ -170,7 +170,7 @@ void truth::check_cause(const shard_record& s, const attempt_record& a) const {
     return; // its order was lost on the way
   const auto& real = attempts_.at(static_cast<std::size_t>(started->second) - 1);
   const auto& n = node->second;
-  if (real.boot != n.boot || n.is_leaving || n.trouble >= real.started
+  if (real.boot != n.boot || n.is_leaving || idle_since_.contains(a.node) || n.trouble >= real.started
       || calm_since_ >= real.started)
     return;
   world_.violate("the lease of {} was broken without cause: {} was here all the time: {}",
@@ -199,12 +199,10 @@ void truth::check_result(const real_run& r, const shard_record* before,
 }
 
 void truth::node_written(node_record n) {
-  if (n.mode == node_mode::active)
-    idle_since_.erase(n.name);
-  else
-    idle_since_.emplace(n.name, world_.now());
-  if (n.mode == node_mode::removed || n.drain_deadline)
+  if (n.mode == node_mode::active && idle_since_.erase(n.name) > 0)
     nodes_[n.name].trouble = world_.now();
+  if (n.mode != node_mode::active)
+    idle_since_.emplace(n.name, world_.now());
   books_of_nodes_.insert_or_assign(n.name, std::move(n));
 }
 

@@ -47,6 +47,7 @@ workflow_shell::workflow_shell(services& s, run_id run)
 
 void workflow_shell::begin() {
   machine_.emplace(load(services_, run_));
+  world_.note("WORKFLOW: run {} begins, {}", run_.value, to_string(machine_->run().state));
   for (const auto& shard : machine_->shards())
     for (const auto& f : shard.files)
       services_.pin(run_, f.sha256);
@@ -69,7 +70,8 @@ void workflow_shell::apply(run_machine::step step, noted_fn noted) {
   const bool empty = is_empty(step.record) || world_.breaks == rule::durable;
   auto is_written = is_empty(step.record);
   auto token = steps_.add({std::move(step.actions), std::move(noted)}, empty);
-  if (!is_written)
+  if (!is_written) {
+    services_.store.chain(chain_);
     services_.books->commit(std::move(step.record), [this, token](result<void> r) {
       post([this, token, r] {
         if (!r) { // the books do not have it, so it did not happen
@@ -81,6 +83,7 @@ void workflow_shell::apply(run_machine::step step, noted_fn noted) {
         flush();
       });
     });
+  }
   if (empty)
     flush();
 }
@@ -268,6 +271,7 @@ void workflow_shell::input_blamed(std::uint32_t shard, std::string report) {
 
 void workflow_shell::lease_found(std::uint32_t shard, std::uint32_t epoch,
                                  remote_worker_shell* handle) {
+  world_.note("WORKFLOW: the lease of {}/{} epoch {} is found", run_.value, shard, epoch);
   if (!machine_->is_live(shard, epoch))
     return handle->post(
         [handle, id = shard_id{run_, shard}, epoch] { handle->stop_attempt(id, epoch); });
@@ -277,6 +281,8 @@ void workflow_shell::lease_found(std::uint32_t shard, std::uint32_t epoch,
 
 void workflow_shell::lease_missing(std::uint32_t shard, std::uint32_t epoch,
                                    const std::string& why) {
+  world_.note("WORKFLOW: the lease of {}/{} epoch {} is missing: {}", run_.value, shard, epoch,
+              why);
   apply(machine_->lease_broken(services_.clock(), shard, epoch, {errc::lease_lost, why, {}}));
 }
 
