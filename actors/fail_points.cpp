@@ -220,6 +220,12 @@ result<void> read_action(std::string_view text, const fail_point_place& place, f
   return {};
 }
 
+/// As the door itself would say it: a data plane that does not answer is not a
+/// disk that cannot be read.
+errc error_of(std::string_view door) {
+  return door.starts_with("data.") ? errc::unavailable : errc::io_failed;
+}
+
 [[noreturn]] void die() {
   ::kill(::getpid(), SIGKILL);
   for (;;)
@@ -291,7 +297,7 @@ result<void> pass(std::string_view name) {
   if (met->action == fault_action::delay)
     std::this_thread::sleep_for(met->delay);
   if (met->action == fault_action::error)
-    return fail(errc::io_failed, "fail point {}: an error on purpose", name);
+    return fail(error_of(name), "fail point {}: an error on purpose", name);
   return {};
 }
 

@@ -37,7 +37,7 @@ enum class fault_action : std::uint8_t {
   kill,   ///< SIGKILL to this process: nothing is flushed, nobody is told
   hang,   ///< the thread that passes stands still until the point is disarmed
   delay,  ///< it waits so long, then goes on
-  error,  ///< the door says errc::io_failed
+  error,  ///< the door says errc::io_failed; one of the data plane, unavailable
   effect, ///< of an effect point
 };
 

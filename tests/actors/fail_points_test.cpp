@@ -90,6 +90,8 @@ TEST_CASE("fail_door: answers with an error at the passes that were named") {
   auto e = fail_door("store.commit").error();
   CHECK(e.code == errc::io_failed);
   CHECK(e.message.find("store.commit") != std::string::npos);
+  arm_text("data.open=error");
+  CHECK(fail_door("data.open").error().code == errc::unavailable);
 }
 
 TEST_CASE("fail_points: the list says what is armed, and what came of it") {
