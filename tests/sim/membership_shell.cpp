@@ -69,8 +69,11 @@ void membership_shell::say(const std::string& node, cluster_message word) {
   put(entry->second.connection, ++entry->second.sequence, std::move(word));
 }
 
-void membership_shell::tell_node(const std::string& node, worker_key, cluster_message word) {
-  say(node, std::move(word));
+/// A slot of a former life of the node has nothing to say to its present one.
+void membership_shell::tell_node(const std::string& node, worker_key slot,
+                                 cluster_message word) {
+  if (auto entry = nodes_.find(node); entry != nodes_.end() && entry->second.keys.contains(slot))
+    say(node, std::move(word));
 }
 
 void membership_shell::refuse(connection_key c, const std::string& reason, bool final) {
@@ -266,8 +269,7 @@ void membership_shell::on_frame(connection_key c, const std::string& frame) {
 }
 
 void membership_shell::on_gone(connection_key c) {
-  post([this, c] {
-    hellos_.erase(c);
+  post([this, c] { // its hello may still be acted on
     apply(core_->disconnected(services_.clock(), c));
   });
 }
@@ -313,6 +315,8 @@ void membership_shell::hear(connection_key, const std::string& name, node_outcom
   noted_fn noted = [this, name, shard = m.shard, epoch = m.outcome.epoch] {
     post([this, name, shard, epoch] { say(name, outcome_noted{shard, epoch}); });
   };
+  if (world_.breaks == rule::noted)
+    noted();
   auto claim = claims_.find(m.shard);
   if (claim != claims_.end() && claim->second.epoch == m.outcome.epoch) {
     auto* to = claim->second.reply_to;
@@ -391,6 +395,8 @@ void membership_shell::judge(const blame_matrix::verdicts& verdicts, const attem
         judge(blame_.self_test(services_.clock(), node, failure), nullptr, nullptr);
       });
     }
+    if (const auto* r = std::get_if<readmit_node>(&v); r)
+      services_.on.facts.woken(r->node);
     if (const auto* r = std::get_if<readmit_node>(&v))
       apply(core_->trust(now, r->node));
     if (const auto* k = std::get_if<keep_cordoned>(&v))
@@ -458,6 +464,8 @@ void membership_shell::follow(result<membership::step> step) {
 void membership_shell::set_mode(const std::string& node, node_mode mode,
                                 std::optional<microseconds> deadline) {
   const auto now = services_.clock();
+  if (mode == node_mode::active)
+    services_.on.facts.woken(node);
   follow(core_->set_mode(now, node, mode, "an operator's word",
                          deadline ? std::optional{now + *deadline} : std::nullopt));
 }

@@ -316,7 +316,7 @@ void schedule::enrol(node& n) {
 /// When was there last a reason to believe that a node is lost?
 void schedule::look_at_nodes() {
   later(look_every, [this] { look_at_nodes(); });
-  if (!coordinator_.is_up() || coordinator_.is_frozen())
+  if (!coordinator_.is_up())
     return;
   for (const auto& n : nodes_) {
     auto& whole = last_whole_[n->name()];

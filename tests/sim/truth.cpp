@@ -137,7 +137,7 @@ void truth::check_attempts(const real_run& r, const shard_record& s) const {
 }
 
 /// What the books say of an ended attempt is what its own node said.
-void truth::check_ended(const real_run&, const shard_record* before, const shard_record& s,
+void truth::check_ended(const real_run& r, const shard_record* before, const shard_record& s,
                         const attempt_record& a) {
   auto is_news = !before || before->attempts.size() < a.epoch
                  || !before->attempts[a.epoch - 1].finished;
@@ -155,10 +155,12 @@ void truth::check_ended(const real_run&, const shard_record* before, const shard
   if (!is_news || !a.finished || !a.failure)
     return;
   ++seen.retried;
-  if (a.failure->code == errc::lease_lost) {
-    ++seen.broken;
+  auto loses_build = encodes(s.role) && r.run.fingerprint.empty();
+  auto is_given_up = a.failure->code == errc::cancelled && s.state == shard_state::ready
+                     && !loses_build;
+  seen.broken += a.failure->code == errc::lease_lost;
+  if (a.failure->code == errc::lease_lost || is_given_up)
     check_cause(s, a);
-  }
 }
 
 /// A node that is here, in the same life, and was never away for long keeps its
@@ -170,8 +172,8 @@ void truth::check_cause(const shard_record& s, const attempt_record& a) const {
     return; // its order was lost on the way
   const auto& real = attempts_.at(static_cast<std::size_t>(started->second) - 1);
   const auto& n = node->second;
-  if (real.boot != n.boot || n.is_leaving || idle_since_.contains(a.node) || n.trouble >= real.started
-      || calm_since_ >= real.started)
+  auto is_excused = std::max(n.trouble, calm_since_) + word_takes_at_most >= real.started;
+  if (real.boot != n.boot || n.is_leaving || idle_since_.contains(a.node) || is_excused)
     return;
   world_.violate("the lease of {} was broken without cause: {} was here all the time: {}",
                  name_of(s.id, a.epoch), a.node, a.failure->message);
@@ -199,8 +201,9 @@ void truth::check_result(const real_run& r, const shard_record* before,
 }
 
 void truth::node_written(node_record n) {
-  if (n.mode == node_mode::active && idle_since_.erase(n.name) > 0)
-    nodes_[n.name].trouble = world_.now();
+  world_.note("BOOKS: {} is {}", n.name, to_string(n.mode));
+  if (n.mode == node_mode::active)
+    woken(n.name);
   if (n.mode != node_mode::active)
     idle_since_.emplace(n.name, world_.now());
   books_of_nodes_.insert_or_assign(n.name, std::move(n));
@@ -322,16 +325,24 @@ void truth::assigned(const std::string& node, shard_id shard, std::uint32_t epoc
     world_.violate("{} was sent to {}, but leased to {}", name_of(shard, epoch), node,
                    booked->node);
   const auto* record = find_node(node);
-  if (!record || record->mode == node_mode::removed)
+  if (!record || (record->mode == node_mode::removed && is_known_to_be_idle(node)))
     world_.violate("{} was sent to {}, which was removed", name_of(shard, epoch), node);
 }
 
-void truth::granted(const std::string& node) {
+/// Shall it take no work, and has the word had the time to get around?
+bool truth::is_known_to_be_idle(const std::string& node) const {
   auto since = idle_since_.find(node);
-  if (since == idle_since_.end())
-    return;
-  auto known = std::max(since->second, calm_since_);
-  if (world_.now() - known > word_takes_at_most)
+  return since != idle_since_.end()
+         && world_.now() - std::max(since->second, calm_since_) > word_takes_at_most;
+}
+
+void truth::woken(const std::string& node) {
+  if (idle_since_.erase(node) > 0)
+    nodes_[node].trouble = world_.now();
+}
+
+void truth::granted(const std::string& node) {
+  if (is_known_to_be_idle(node))
     world_.violate("{} was given new work, but is {}", node,
                    to_string(find_node(node)->mode));
 }

@@ -61,6 +61,8 @@ public:
   /// It, or its clock, stood still: nobody is judged by time for a while.
   void coordinator_disturbed();
   void assigned(const std::string& node, shard_id shard, std::uint32_t epoch);
+  /// It was said that the node shall take work again; durable or not.
+  void woken(const std::string& node);
   void granted(const std::string& node);
   void noted(shard_id shard, std::uint32_t epoch);
   void published(run_id run, std::uint32_t job, const std::string& key);
@@ -85,6 +87,7 @@ private:
   void check_result(const real_run& r, const shard_record* before, const shard_record& s) const;
   void check_cause(const shard_record& s, const attempt_record& a) const;
   void check_outputs(const real_run& r) const;
+  [[nodiscard]] bool is_known_to_be_idle(const std::string& node) const;
 
   world& world_;
   std::map<run_id, real_run> runs_;
