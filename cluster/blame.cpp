@@ -31,6 +31,15 @@ std::string sentence_of(const strike& s) {
                      to_string(s.failure.code));
 }
 
+/// Too little memory was foreseen for the shard: it is given more next time.
+bool is_first_hunger(const std::vector<strike>& all, const strike& s) {
+  return s.failure.code == errc::no_memory
+         && std::none_of(all.begin(), all.end(), [&](const strike& other) {
+              return other.shard == s.shard && other.node != s.node
+                     && other.failure.code == errc::no_memory;
+            });
+}
+
 } // namespace
 
 blame_matrix::verdicts blame_matrix::ended(timestamp now, const attempt_report& r) {
@@ -58,12 +67,12 @@ void blame_matrix::add_strike(timestamp now, const attempt_report& r) {
 }
 
 blame_matrix::verdicts blame_matrix::judge_input(const object_ref& input) const {
-  std::map<std::string, const strike*> newest;
   auto entry = inputs_.find(key_of(input));
   if (entry == inputs_.end())
     return {};
+  std::map<std::string, const strike*> newest;
   for (const auto& s : entry->second)
-    if (may_blame_input(s.failure.code))
+    if (may_blame_input(s.failure.code) && !is_first_hunger(entry->second, s))
       newest[s.node] = &s;
   if (newest.size() < options_.nodes_per_input)
     return {};

@@ -66,7 +66,8 @@ using blame_verdict = std::variant<quarantine_input, cordon_node, readmit_node, 
 ///
 ///   then                                             | means
 ///   -------------------------------------------------+----------------------------
-///   the input has strikes on 2 nodes                 | quarantine_input, each time
+///   the input has strikes on 2 nodes (no_memory: of  | quarantine_input, each time
+///   the same shard, which was given more meanwhile)  |
 ///   the shard succeeds on another node               | its strikes are the nodes':
 ///                                                    | they count against them now
 ///   the shard succeeds on the same node              | its strikes there are void

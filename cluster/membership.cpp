@@ -544,6 +544,19 @@ result<membership::step> membership::remove(timestamp now, const std::string& na
   return out;
 }
 
+changes membership::renewed(changes refused) const {
+  for (auto& n : refused.nodes)
+    n = records_.at(n.name);
+  for (const auto& t : std::exchange(refused.join_tokens, {}))
+    if (auto now = tokens_.find(t.id); now != tokens_.end())
+      refused.join_tokens.push_back(now->second);
+    else
+      refused.erased_join_tokens.push_back(t.id);
+  std::erase_if(refused.erased_join_tokens,
+                [&](const auto& id) { return tokens_.contains(id); });
+  return refused;
+}
+
 // ---- looking ---------------------------------------------------------------------------
 
 bool membership::is_drained(const node_record& record) const {

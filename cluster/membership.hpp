@@ -122,6 +122,10 @@ public:
   /// Its key is refused until a token enrols it anew; its leases are broken.
   [[nodiscard]] result<step> remove(timestamp now, const std::string& name);
 
+  /// What the store refused, to be written again: with the records as they are by
+  /// now. Until that is durable, nothing that was decided since is acted on.
+  [[nodiscard]] changes renewed(changes refused) const;
+
   // ---- looking -----------------------------------------------------------------------
   struct view {
     node_record record;

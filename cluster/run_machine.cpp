@@ -332,6 +332,9 @@ run_machine::step run_machine::attempt_finished(timestamp now, std::uint32_t ind
   attempt.finished = now;
   note(attempt, outcome);
   attempt.failure = outcome.failure ? outcome.failure : outcome.result.failure;
+  // What *we* stop is not live any more: somebody else did, and it is to be made.
+  if (attempt.failure && attempt.failure->code == errc::cancelled)
+    attempt.failure->code = errc::lease_lost;
   w.touch(shard);
   if (attempt.failure) {
     attempt.log = std::move(outcome.log); // of interest only when it failed

@@ -107,6 +107,15 @@ TEST_CASE("blame_matrix: a failing disk is no fault of the input") {
   CHECK(only<quarantine_input>(m.ended(at(0min), crash(1, "n3"))) == nullptr);
 }
 
+TEST_CASE("blame_matrix: shards that were given too little memory each are no bad input") {
+  blame_matrix m{{}};
+
+  done(m.ended(at(0min), crash(1, "n1", 1, errc::no_memory)));
+  done(m.ended(at(0min), crash(1, "n2", 2, errc::no_memory)));
+
+  CHECK(only<quarantine_input>(m.ended(at(1min), crash(1, "n2", 1, errc::no_memory))));
+}
+
 TEST_CASE("blame_matrix: a success of the shard clears the input") {
   blame_matrix m{{}};
   done(m.ended(at(0min), crash(1, "n1")));

@@ -286,6 +286,18 @@ TEST_CASE("run_machine: attempts that the daemon itself ended use up no budget")
   CHECK(r.shard(1) == shard_state::done);
 }
 
+TEST_CASE("run_machine: an attempt that others stopped is made again") {
+  auto r = probed();
+  r.plan(shared_decode());
+  r.grant(1);
+
+  r.fail(1, errc::cancelled);
+
+  CHECK(r.shard(1) == shard_state::ready);
+  CHECK(r.offered() == std::vector<std::uint32_t>{1});
+  CHECK(r.run() == run_state::processing);
+}
+
 TEST_CASE("run_machine: what lacked memory is tried again with twice as much") {
   auto r = planned();
   r.grant(1);
