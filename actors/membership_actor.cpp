@@ -462,13 +462,24 @@ void membership_state::apply(membership::step step, std::function<void(result<vo
   const auto& r = step.record;
   const bool empty = r.nodes.empty() && r.join_tokens.empty() && r.erased_join_tokens.empty()
                      && r.events.empty();
-  auto token = steps.add({std::move(step.actions), std::move(then)}, empty);
+  auto token = steps.add({std::move(step.actions), std::move(then), step.record}, empty);
   if (empty)
     return flush(*this);
-  services->journal->commit(std::move(step.record), [me = caf::actor_cast<caf::actor>(self),
-                                                     token](result<void> written) {
+  write(token, std::move(step.record));
+}
+
+void membership_state::write(std::uint64_t token, changes record) {
+  services->journal->commit(std::move(record), [me = caf::actor_cast<caf::actor>(self),
+                                                token](result<void> written) {
     caf::anon_send(me, committed{token, std::move(written)});
   });
+}
+
+/// Nothing is acted on that is not in the books: the step, and all after it,
+/// wait until the store takes it (a full disk).
+void membership_state::write_again(std::uint64_t token) {
+  if (auto* step = steps.find(token))
+    write(token, step->record = core->renewed(std::move(step->record)));
 }
 
 void membership_state::say(const std::string& node, cluster_message word) {
@@ -546,13 +557,17 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
       [=](const membership_call& m) { (*m.call)(self->state); },
       [=](const coordinator_known& m) { self->state.coordinator = m.coordinator; },
       [=](const committed& m) {
-        if (!m.status)
-          spdlog::error("MEMBERSHIP: {}", m.status.error().message);
         auto& state = self->state;
-        if (auto* step = state.steps.written(m.token); step && !m.status && step->then)
+        if (m.status) {
+          state.steps.written(m.token);
+          return flush(state);
+        }
+        spdlog::error("MEMBERSHIP: {}", m.status.error().message);
+        if (auto* step = state.steps.find(m.token); step && step->then)
           std::exchange(step->then, {})(m.status);
-        flush(state);
+        self->delayed_send(self, std::chrono::seconds{1}, write_step_again{m.token});
       },
+      [=](const write_step_again& m) { self->state.write_again(m.token); },
   };
 }
 

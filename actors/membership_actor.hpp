@@ -67,6 +67,7 @@ struct membership_state {
   struct action {
     std::vector<membership_action> of_core;
     std::function<void(result<void>)> then; ///< an answer that waited for the commit
+    changes record;                         ///< written again if the store refused it
   };
   step_queue<action> steps;
 
@@ -98,6 +99,8 @@ struct membership_state {
 
   // Verbs, used by handlers and by the gateway's calls (on this actor only).
   void apply(membership::step step, std::function<void(result<void>)> then = {});
+  void write(std::uint64_t token, changes record);
+  void write_again(std::uint64_t token);
   void order(const std::string& node, std::string what, std::vector<std::string> arguments,
              gateway::reply<std::string> done);
   void say(const std::string& node, cluster_message word);
@@ -106,6 +109,11 @@ struct membership_state {
 /// COORDINATOR → MEMBERSHIP, once: where late outcomes go.
 struct coordinator_known {
   caf::actor coordinator;
+};
+
+/// MEMBERSHIP → itself, after a pause: the store refused this step.
+struct write_step_again {
+  std::uint64_t token = 0;
 };
 
 /// Opens the sockets on `endpoints` (ports of 0 are chosen) and says in
@@ -118,3 +126,4 @@ membership_actor(caf::stateful_actor<membership_state>* self, node_services* ser
 } // namespace framemill
 
 FM_LOCAL_MESSAGE(coordinator_known)
+FM_LOCAL_MESSAGE(write_step_again)

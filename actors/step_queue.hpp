@@ -17,13 +17,16 @@ public:
     steps_.push_back({++last_, durable, std::move(actions)});
     return last_;
   }
-  /// Nothing when there is no such step.
-  Actions* written(std::uint64_t token) {
+  void written(std::uint64_t token) {
     for (auto& s : steps_)
-      if (s.token == token) {
+      if (s.token == token)
         s.durable = true;
+  }
+  /// Nothing when there is no such step.
+  Actions* find(std::uint64_t token) {
+    for (auto& s : steps_)
+      if (s.token == token)
         return &s.actions;
-      }
     return nullptr;
   }
   [[nodiscard]] bool ready() const { return !steps_.empty() && steps_.front().durable; }
