@@ -140,9 +140,12 @@ TEST_CASE("cluster fault: a child that is killed, again and again, costs only it
   auto run = f.begin(paced_key);
 
   for (int round = 0; round < 2; ++round) {
-    auto& worker = f.cluster.worker(f.await_holder(run).node);
+    // Asked anew each time: what held it a moment ago may be done with it.
     std::vector<pid_t> children;
-    CHECK(eventually([&] { return !(children = worker.daemon.children()).empty(); }));
+    CHECK(eventually([&] {
+      children = f.cluster.worker(f.await_holder(run).node).daemon.children();
+      return !children.empty();
+    }));
     for (auto child : children)
       ::kill(child, SIGKILL);
   }
@@ -187,8 +190,12 @@ TEST_CASE("cluster fault: workers go on while the coordinator is dead, and nothi
   auto ended = check_undisturbed(f, "in/pace-0.4.mp4");
 
   CHECK(before == 3);
+  std::set<std::uint32_t> hedged; // they have a second attempt, and one was stopped
   for (const auto& a : attempts_of(ended))
-    if (a.role == "decode")
+    if (a.failure == "cancelled")
+      hedged.insert(a.shard);
+  for (const auto& a : attempts_of(ended))
+    if (a.role == "decode" && !hedged.contains(a.shard))
       CHECK_MESSAGE(a.epoch == 1, "shard " << a.shard << " was done again on " << a.node);
   CHECK(failures_of(ended) == 0);
   CHECK(f.runs().size() == 1);
