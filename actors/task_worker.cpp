@@ -45,7 +45,8 @@ result<void> prepare_scratch(supply& from, const assignment& a, const std::strin
 
 /// Trouble with the way to the object is not trouble with the object.
 bool is_of_the_way(errc code) {
-  return code == errc::input_changed || code == errc::unavailable || code == errc::timed_out;
+  return code == errc::input_changed || code == errc::unavailable || code == errc::timed_out
+         || code == errc::io_failed;
 }
 
 result<opened_source> open_source(supply& from, const assignment& a) {
