@@ -187,6 +187,7 @@ private:
     std::string vacated;
   };
   void tell(cluster_message word);
+  void tell_use(int change);
   void give_order();
   void stop();
   void end(attempt_outcome outcome, noted_fn noted = {});
@@ -212,7 +213,7 @@ public:
   void claim(const claim_lease& m);
   void unclaimed(late_outcome m);
   void tell_node(const std::string& node, worker_key slot, cluster_message word);
-  void slot_used(const std::string& node, int change);
+  void slot_used(const std::string& node, worker_key slot, int change);
   void judged(const attempt_report& r, workflow_shell* reply_to);
   void apply(membership::step step, std::function<void(result<void>)> then = {});
   [[nodiscard]] bool admits(const std::string& key) const { return keys_.contains(key); }

@@ -86,6 +86,7 @@ void membership_shell::welcome(const std::string& name, connection_key c) {
   auto& node = nodes_[name];
   node.connection = c;
   node.sequence = 0;
+  services_.on.facts.node(name).heard = world_.now();
   say(name, node_welcome{"cluster", 1});
 }
 
@@ -446,10 +447,10 @@ void membership_shell::give_up_orders() {
     }
 }
 
-void membership_shell::slot_used(const std::string& name, int change) {
+void membership_shell::slot_used(const std::string& name, worker_key slot, int change) {
   auto node = nodes_.find(name);
-  if (node == nodes_.end())
-    return;
+  if (node == nodes_.end() || !node->second.keys.contains(slot))
+    return; // of a former life
   node->second.busy += change;
   apply(core_->load(services_.clock(), name, node->second.busy));
 }

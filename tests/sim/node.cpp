@@ -227,7 +227,7 @@ void node::execute(std::uint32_t index, assign_attempt order) {
   ++s.child;
   s.is_running = s.is_stopping = false;
   s.serial = stage_.facts.attempt_started(
-      {order.shard, order.epoch, name_, boot_, facts.fingerprint, {}, {}, {}});
+      {order.shard, order.epoch, name_, boot_, facts.fingerprint, {}, {}});
   stage_.w.note("{}: slot {} begins {}/{} epoch {}", name_, index, order.shard.run.value,
                 order.shard.index, order.epoch);
   s.job = std::move(order);

@@ -15,9 +15,7 @@ remote_worker_shell::remote_worker_shell(services& s, remote_slot slot)
       job_->shard = slot_.held->shard;
       job_->epoch = slot_.held->epoch;
       job_->told = services_.clock();
-      services_.members->post([m = services_.members, n = slot_.worker.node] {
-        m->slot_used(n, 1);
-      });
+      tell_use(1);
       holds = reservation{slot_.held->shard};
       holds->memory_bytes = slot_.memory_bytes;
       ++services_.on.facts.seen.adopted;
@@ -32,6 +30,12 @@ void remote_worker_shell::tell(cluster_message word) {
   services_.members->post(
       [to = services_.members, node = slot_.worker.node, key = slot_.worker.key,
        word = std::move(word)]() mutable { to->tell_node(node, key, std::move(word)); });
+}
+
+void remote_worker_shell::tell_use(int change) {
+  services_.members->post([to = services_.members, w = slot_.worker, change] {
+    to->slot_used(w.node, w.key, change);
+  });
 }
 
 void remote_worker_shell::give_order() {
@@ -65,8 +69,7 @@ void remote_worker_shell::end(attempt_outcome outcome, noted_fn noted) {
     });
   services_.scheduler->post([to = services_.scheduler, key = slot_.worker.key,
                              grant = job.grant] { to->idle(key, grant); });
-  services_.members->post(
-      [to = services_.members, node = slot_.worker.node] { to->slot_used(node, -1); });
+  tell_use(-1);
 }
 
 /// The node's own word about the slot, against ours.
@@ -109,8 +112,7 @@ void remote_worker_shell::assign(assignment a) {
   job_->grant = a.grant;
   job_->order = std::move(a.order);
   job_->order->slot = slot_.index;
-  services_.members->post(
-      [to = services_.members, node = slot_.worker.node] { to->slot_used(node, 1); });
+  tell_use(1);
   give_order();
 }
 

@@ -322,6 +322,7 @@ void schedule::look_at_nodes() {
     auto& whole = last_whole_[n->name()];
     if (n->is_up() && !n->is_frozen() && net_.is_whole(n->name()))
       whole = world_.now();
+    whole = std::max(whole, facts_.node(n->name()).heard);
     auto is_restart = coordinator_.began() > whole;
     auto gap = world_.now() - std::max(whole, coordinator_.began());
     if (gap > (is_restart ? microseconds{4'000'000} : microseconds{300'000}))

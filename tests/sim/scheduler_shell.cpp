@@ -68,10 +68,6 @@ void scheduler_shell::show_builds() {
 void scheduler_shell::join(const worker_slot& slot, remote_worker_shell* worker,
                            const std::optional<reservation>& holds) {
   watch(*worker, [this, key = slot.key] { lose_worker(key); });
-  if (!core_.has_node(slot.node))
-    world_.violate("a slot of {}, which is not known any more, is taken for one of the "
-                   "coordinator's own machine",
-                   slot.node);
   world_.note("SCHEDULER: slot {} of {} is there{}", slot.key & 0xffff, slot.node,
               holds ? ", at work" : "");
   workers_[slot.key] = worker;

@@ -149,6 +149,7 @@ void truth::check_ended(const real_run& r, const shard_record* before, const sha
                      a.node);
   }
   if (is_news && a.epoch > (before ? before->epoch : 0)) {
+    leased_.emplace(std::pair{s.id, a.epoch}, world_.now());
     ++seen.attempts;
     seen.hedged += a.hedge;
   }
@@ -172,7 +173,8 @@ void truth::check_cause(const shard_record& s, const attempt_record& a) const {
     return; // its order was lost on the way
   const auto& real = attempts_.at(static_cast<std::size_t>(started->second) - 1);
   const auto& n = node->second;
-  auto is_excused = std::max(n.trouble, calm_since_) + word_takes_at_most >= real.started;
+  auto is_excused = std::max(n.trouble, calm_since_) + word_takes_at_most
+                    >= leased_.at({s.id, a.epoch});
   if (real.boot != n.boot || n.is_leaving || idle_since_.contains(a.node) || is_excused)
     return;
   world_.violate("the lease of {} was broken without cause: {} was here all the time: {}",
@@ -290,7 +292,6 @@ std::int64_t truth::attempt_started(real_attempt a) {
   auto serial = static_cast<std::int64_t>(attempts_.size()) + 1;
   if (!started_.emplace(std::pair{a.shard, a.epoch}, serial).second)
     world_.violate("{} was started a second time, on {}", name_of(a.shard, a.epoch), a.node);
-  a.started = world_.now();
   attempts_.push_back(std::move(a));
   return serial;
 }

@@ -14,7 +14,6 @@ struct real_attempt {
   shard_id shard;
   std::uint32_t epoch = 0;
   std::string node, boot, fingerprint;
-  timestamp started;
   std::vector<result_file> files; ///< once it has succeeded
   std::optional<errc> failure;
 };
@@ -24,6 +23,7 @@ struct real_node {
   std::string boot;
   bool is_leaving = false;
   timestamp trouble; ///< when there last was a reason to break its leases
+  timestamp heard;   ///< when MEMBERSHIP last welcomed it
 };
 
 /// What the books hold of a run.
@@ -97,6 +97,7 @@ private:
   std::map<std::string, real_node> nodes_;
   std::vector<real_attempt> attempts_; ///< by serial − 1
   std::map<std::pair<shard_id, std::uint32_t>, std::int64_t> started_;
+  std::map<std::pair<shard_id, std::uint32_t>, timestamp> leased_;
   std::map<std::string, int> publications_;
   timestamp calm_since_;
 };
