@@ -52,7 +52,7 @@ TEST_CASE("cluster network: the shard of a node that is cut off runs elsewhere")
   f.part(victim.node, flow::both);
   auto ended = check_undisturbed(f, paced_key);
 
-  check_moved(ended, victim, fault, 5s);
+  check_moved(ended, victim, fault, moved_within);
   f.heal();
   f.check_healed();
 }
@@ -66,7 +66,7 @@ TEST_CASE("cluster network: a node that hears but is not heard loses its shard")
   f.part(victim.node, flow::forward);
   auto ended = check_undisturbed(f, paced_key);
 
-  check_moved(ended, victim, fault, 5s);
+  check_moved(ended, victim, fault, moved_within);
   f.heal();
   f.check_healed();
 }
@@ -162,7 +162,7 @@ TEST_CASE("cluster network: a node that is refused for a while comes back") {
   auto fault = now();
   auto ended = check_undisturbed(f, paced_key);
 
-  check_moved(ended, victim, fault, 2s);
+  check_moved(ended, victim, fault, moved_within);
   f.heal();
   f.check_healed();
 }
