@@ -89,7 +89,8 @@ std::vector<attempt> attempts_of(const json& run) {
       auto started = from_iso8601(a["Started"].get<std::string>());
       REQUIRE(started.has_value());
       out.push_back({shard["Id"]["Index"], shard["Role"], a["Node"], a["Epoch"], *started,
-                     a["Failure"].is_object() ? a["Failure"].value("Code", "?") : ""});
+                     a["Failure"].is_object() ? a["Failure"].value("Code", "?") : "",
+                     a.value("Hedge", false)});
     }
   return out;
 }
@@ -161,7 +162,7 @@ void check_quiet(cluster_fixture& f) {
     CAPTURE(w->name);
     CHECK(eventually([&] { return w->daemon.scratch().empty(); }, 5s));
     CHECK(eventually([&] { return w->daemon.children().empty(); }, 5s));
-    CHECK(w->daemon.orphans().empty());
+    CHECK(eventually([&] { return w->daemon.orphans().empty(); }, 5s));
   }
 }
 

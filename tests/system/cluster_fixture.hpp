@@ -48,6 +48,7 @@ struct attempt {
   std::uint32_t epoch = 0;
   timestamp started;
   std::string failure; ///< its code; "" = none
+  bool is_hedge = false;
 };
 [[nodiscard]] std::vector<attempt> attempts_of(const json& described_run);
 /// Those that failed; not those that were stopped because a hedge was first.
