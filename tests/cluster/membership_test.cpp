@@ -658,3 +658,19 @@ TEST_CASE("membership: a life that fails its self-test is cordoned until one pas
   CHECK(m.takes_work("n1"));
   CHECK(seen(m).record.mode_reason.empty());
 }
+
+TEST_CASE("membership: what the store refused is written again as it is by then") {
+  auto m = two_nodes();
+  auto refused = m.set_mode(at(0ms), "n1", node_mode::draining, "", {}).value();
+  (void)m.set_mode(at(1ms), "n1", node_mode::active, "", {}).value();
+  auto booked = m.add_token(at(2ms), token());
+  (void)m.enrol(at(3ms), "t1", hash, "n3", std::string(40, 'c')).value();
+
+  auto modes = m.renewed(refused.record);
+  auto tokens = m.renewed(booked.record);
+
+  REQUIRE(modes.nodes.size() == 1);
+  CHECK(modes.nodes[0].mode == node_mode::active);
+  CHECK(tokens.join_tokens.empty());
+  CHECK(tokens.erased_join_tokens == std::vector<std::string>{"t1"});
+}

@@ -326,8 +326,8 @@ void store_door::commit(write_batch batch, done_fn done) {
                             [this, seen, chain, done = std::move(done)](result<void> r) {
                               if (r)
                                 stage_.facts.became_durable(*seen);
-                              else // its run begins again, and its leases with it
-                                stage_.facts.coordinator_disturbed();
+                              else // a run begins again, or what was decided waits
+                                stage_.facts.coordinator_disturbed(1s);
                               if (chain)
                                 *chain |= !r;
                               done(std::move(r));

@@ -7,7 +7,7 @@ namespace framemill::sim {
 namespace {
 
 constexpr microseconds tick_every{100'000};
-constexpr microseconds write_again_after{200'000};
+constexpr microseconds write_again_after{1'000'000};
 constexpr microseconds claims_last{5'000'000};
 constexpr microseconds order_patience{60'000'000};
 
@@ -72,7 +72,8 @@ void membership_shell::say(const std::string& node, cluster_message word) {
 /// A slot of a former life of the node has nothing to say to its present one.
 void membership_shell::tell_node(const std::string& node, worker_key slot,
                                  cluster_message word) {
-  if (auto entry = nodes_.find(node); entry != nodes_.end() && entry->second.keys.contains(slot))
+  auto entry = nodes_.find(node);
+  if (entry != nodes_.end() && entry->second.keys.contains(slot))
     say(node, std::move(word));
 }
 
@@ -396,10 +397,10 @@ void membership_shell::judge(const blame_matrix::verdicts& verdicts, const attem
         judge(blame_.self_test(services_.clock(), node, failure), nullptr, nullptr);
       });
     }
-    if (const auto* r = std::get_if<readmit_node>(&v); r)
+    if (const auto* r = std::get_if<readmit_node>(&v)) {
       services_.on.facts.woken(r->node);
-    if (const auto* r = std::get_if<readmit_node>(&v))
       apply(core_->trust(now, r->node));
+    }
     if (const auto* k = std::get_if<keep_cordoned>(&v))
       apply(core_->doubt(now, k->node, k->reason));
   }

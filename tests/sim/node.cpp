@@ -291,7 +291,8 @@ std::optional<error> node::failure_of_child(const slot& s) {
   const auto& run = stage_.facts.find(order.shard.run)->run;
   const auto& nature = stage_.disks.inputs.at(run.object.key).nature;
   auto is_probe = shard.role == shard_role::probe;
-  if (is_probe ? nature.is_poison_to_probes : nature.is_poison && shard.role != shard_role::join)
+  auto decodes = !is_probe && shard.role != shard_role::join;
+  if ((is_probe && nature.is_poison_to_probes) || (decodes && nature.is_poison))
     return failure_named(errc::worker_crashed);
   if (nature.damages_index && shard.role == shard_role::decode)
     return failure_named(errc::input_damaged);

@@ -20,8 +20,8 @@ remote_worker_shell::remote_worker_shell(services& s, remote_slot slot)
       holds->memory_bytes = slot_.memory_bytes;
       ++services_.on.facts.seen.adopted;
     }
-    services_.scheduler->post([to = services_.scheduler, slot = slot_.worker, me = this, holds] {
-      to->join(slot, me, holds);
+    services_.scheduler->post([to = services_.scheduler, me = this, holds] {
+      to->join(me->slot_.worker, me, holds);
     });
   });
 }

@@ -71,11 +71,9 @@ void scheduler_shell::join(const worker_slot& slot, remote_worker_shell* worker,
   world_.note("SCHEDULER: slot {} of {} is there{}", slot.key & 0xffff, slot.node,
               holds ? ", at work" : "");
   workers_[slot.key] = worker;
-  if (holds)
-    reserved_[slot.key] = {0, nullptr, slot.node, services_.on.facts.find(holds->shard)
-                                                      ? services_.on.facts.find(holds->shard)
-                                                            ->memory_bytes
-                                                      : 0};
+  const auto* held = holds ? services_.on.facts.find(holds->shard) : nullptr;
+  if (holds) // as it is in the books, whatever the slot says of its size
+    reserved_[slot.key] = {0, nullptr, slot.node, held ? held->memory_bytes : 0};
   core_.add_worker(slot, holds);
   show_builds();
   grant();

@@ -66,7 +66,8 @@ std::optional<arguments> parse(int argc, char** argv) {
 }
 
 int usage() {
-  std::cerr << "usage: simulate [--seeds N] [--seed FIRST] [--break RULE] [--trace] [--all]\nrules:";
+  std::cerr << "usage: simulate [--seeds N] [--seed FIRST] [--break RULE] [--trace] [--all]\n"
+               "rules:";
   for (auto name : enum_names<rule>::names)
     std::cerr << ' ' << name;
   std::cerr << '\n';

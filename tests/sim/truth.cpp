@@ -265,8 +265,10 @@ const real_run* truth::find(run_id run) const {
 
 const shard_record* truth::find(shard_id shard) const {
   const auto* r = find(shard.run);
-  auto s = r ? r->shards.find(shard.index) : std::map<std::uint32_t, shard_record>::const_iterator{};
-  return r && s != r->shards.end() ? &s->second : nullptr;
+  if (!r)
+    return nullptr;
+  auto s = r->shards.find(shard.index);
+  return s == r->shards.end() ? nullptr : &s->second;
 }
 
 const attempt_record* truth::find(shard_id shard, std::uint32_t epoch) const {
@@ -314,7 +316,9 @@ std::set<std::string> truth::nodes_with_strikes(run_id run) const {
 
 // ---- The coordinator -------------------------------------------------------------------
 
-void truth::coordinator_disturbed() { calm_since_ = world_.now(); }
+void truth::coordinator_disturbed(microseconds lasts) {
+  calm_since_ = std::max(calm_since_, world_.now() + lasts);
+}
 
 /// An order leaves for a node.
 void truth::assigned(const std::string& node, shard_id shard, std::uint32_t epoch) {
@@ -359,12 +363,11 @@ void truth::noted(shard_id shard, std::uint32_t epoch) {
 }
 
 void truth::published(run_id run, std::uint32_t job, const std::string& key) {
-  const auto* r = find(run);
-  auto entry = r ? r->jobs.find(job) : std::map<std::uint32_t, job_record>::const_iterator{};
-  if (!r || entry == r->jobs.end() || entry->second.state != job_state::publishing)
-    if (!r || !is_terminal(r->run.state)) // one that was cancelled under its hands
-      world_.violate("{} is published by job {}/{}, which is not publishing by the books", key,
-                     run.value, job);
+  const auto& r = runs_.at(run);
+  if (!is_terminal(r.run.state) // one that was cancelled meanwhile
+      && r.jobs.at(job).state != job_state::publishing)
+    world_.violate("{} is published by job {}/{}, which is not publishing by the books", key,
+                   run.value, job);
   if (++publications_[key] > 1)
     world_.violate("{} was published twice", key);
 }

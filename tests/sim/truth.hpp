@@ -58,8 +58,9 @@ public:
   real_node& node(const std::string& name) { return nodes_[name]; }
 
   // ---- the coordinator
-  /// It, or its clock, stood still: nobody is judged by time for a while.
-  void coordinator_disturbed();
+  /// It, or its clock, stood still, or its store refused something: nobody is
+  /// judged by time for a while.
+  void coordinator_disturbed(microseconds lasts = {});
   void assigned(const std::string& node, shard_id shard, std::uint32_t epoch);
   /// It was said that the node shall take work again; durable or not.
   void woken(const std::string& node);

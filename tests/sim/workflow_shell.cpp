@@ -202,8 +202,9 @@ void workflow_shell::act_on(const publish_job& a) {
   publisher_shell::publish_order order{machine_->run(), job, {}, this};
   for (const auto& item : job.items)
     order.files.push_back(machine_->shards()[item.shard].files);
-  services_.publisher->post(
-      [to = services_.publisher, o = std::move(order)]() mutable { to->publish(std::move(o)); });
+  services_.publisher->post([to = services_.publisher, o = std::move(order)]() mutable {
+    to->publish(std::move(o));
+  });
 }
 
 void workflow_shell::act_on(const finish_run&) {
@@ -294,12 +295,14 @@ void workflow_shell::break_leases(remote_worker_shell* w) {
       gone.emplace_back(attempt, lease.node);
   for (const auto& [attempt, node] : gone) {
     leases_.erase(attempt);
+    error lost{errc::lease_lost, fmt::format("node {} was lost", node), {}};
     apply(machine_->lease_broken(services_.clock(), attempt.first, attempt.second,
-                                 {errc::lease_lost, fmt::format("node {} was lost", node), {}}));
+                                 std::move(lost)));
   }
 }
 
-void workflow_shell::publish_done(std::uint32_t job, result<std::vector<published_file>> files) {
+void workflow_shell::publish_done(std::uint32_t job,
+                                  result<std::vector<published_file>> files) {
   if (files)
     apply(machine_->published(services_.clock(), job, std::move(*files)));
   else

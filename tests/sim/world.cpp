@@ -63,8 +63,8 @@ void world::thaw(process& p) {
 }
 
 void world::write(std::string line) {
-  trace_.push_back(fmt::format("{:>9.4f} {}", static_cast<double>(now_.us % 1'000'000'000) / 1e6,
-                               std::move(line)));
+  auto seconds = static_cast<double>(now_.us % 1'000'000'000) / 1e6;
+  trace_.push_back(fmt::format("{:>9.4f} {}", seconds, line));
 }
 
 void actor::post(std::function<void()> message) {
