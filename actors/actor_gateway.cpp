@@ -8,18 +8,17 @@
 #include "actors/node_orders.hpp"
 #include "actors/planning.hpp"
 #include "actors/scheduler_actor.hpp"
+#include "actors/start_up.hpp"
 #include "cluster/certificate.hpp"
 #include "cluster/critical_path.hpp"
 #include "core/json.hpp"
 #include "core/object_path.hpp"
+#include "core/random.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
 
-#include <unistd.h>
-
 #include <filesystem>
-#include <random>
 #include <set>
 
 namespace framemill {
@@ -133,20 +132,11 @@ result<void> copy_state(const node_services& services, const std::string& direct
   return services.store->copy_to(directory + "/state"); // last: with it, it is whole
 }
 
-std::string random_hex(int bytes) {
-  std::random_device random;
-  std::string out;
-  for (int i = 0; i < bytes; ++i)
-    out += fmt::format("{:02x}", random() & 0xff);
-  return out;
-}
-
 /// What another machine dials to reach what listens on `host`.
 std::string dialled_host(const std::string& host) {
   if (host != "0.0.0.0" && host != "[::]" && host != "*")
     return host;
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : host;
+  return host_name();
 }
 
 running_attempt view_attempt(const membership_state& m, const std::string& node,
@@ -541,19 +531,9 @@ private:
     FM_TRY(auto run, find_record<run_record>(*services_.store, family::runs, keys::of(id)));
     if (!run)
       return fail_field(errc::not_found, "RunId", "no run {}", id.value);
-    run_books out{std::move(*run), {}, {}};
-    const auto from = keys::prefix(id), until = prefix_end(from);
-    FM_CHECK(scan_records<job_record>(*services_.store, family::jobs, from, until,
-                                      [&](job_record j) {
-                                        out.jobs.push_back(std::move(j));
-                                        return true;
-                                      }));
-    FM_CHECK(scan_records<shard_record>(*services_.store, family::shards, from, until,
-                                        [&](shard_record s) {
-                                          out.shards.push_back(std::move(s));
-                                          return true;
-                                        }));
-    return out;
+    FM_TRY(auto jobs, records_of<job_record>(*services_.store, family::jobs, id));
+    FM_TRY(auto shards, records_of<shard_record>(*services_.store, family::shards, id));
+    return run_books{std::move(*run), std::move(jobs), std::move(shards)};
   }
 
   void on_scheduler(std::function<void(scheduler_state&)> call) {
@@ -563,19 +543,10 @@ private:
 
   /// This machine's own slots.
   [[nodiscard]] node_view view_here(const scheduler_state& s) const {
-    auto status = describe_node();
     node_view v;
-    v.record.name = status.name;
+    v.record.name = services_.config.name;
     v.record.enrolled = v.record.last_seen = v.last_heard = now();
-    auto& f = v.record.facts;
-    f.version = status.version;
-    f.cores = status.cores;
-    f.slots = services_.config.slots;
-    f.memory_bytes = status.memory_bytes;
-    f.scratch_bytes = status.scratch_bytes_free;
-    f.fingerprint = status.fingerprint;
-    f.sandbox = status.sandbox;
-    f.warnings = status.warnings;
+    v.record.facts = services_.facts();
     v.presence = node_presence::up;
     for (const auto& [key, use] : s.reserved)
       v.slots_busy += key < remote_workers_first;
@@ -662,21 +633,16 @@ private:
   }
 
   [[nodiscard]] node_status describe_node() const {
+    auto facts = services_.facts();
     node_status out;
     out.name = services_.config.name;
-    out.version = FRAMEMILL_VERSION;
-    out.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
-    out.memory_bytes = services_.config.memory_bytes;
-    std::error_code ec;
-    out.scratch_bytes_free =
-        static_cast<std::int64_t>(std::filesystem::space(services_.scratch_root, ec).available);
-    const auto& f = services_.children->fingerprint();
-    out.fingerprint = f ? *f : "";
-    if (!f)
-      out.warnings.push_back("framemill-media does not run: " + f.error().message);
-    out.sandbox = services_.children->sandbox().summary;
-    if (!services_.children->sandbox().bubblewrap)
-      out.warnings.push_back("sandbox is weaker: " + out.sandbox);
+    out.version = std::move(facts.version);
+    out.cores = facts.cores;
+    out.memory_bytes = facts.memory_bytes;
+    out.scratch_bytes_free = facts.scratch_bytes;
+    out.fingerprint = std::move(facts.fingerprint);
+    out.sandbox = std::move(facts.sandbox);
+    out.warnings = std::move(facts.warnings);
     out.started = services_.started;
     return out;
   }

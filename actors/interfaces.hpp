@@ -160,13 +160,7 @@ struct plan_again {
 // ---- to TASK WORKER --------------------------------------------------------------
 
 /// WORKFLOW → TASK WORKER: execute this attempt. It is leased in the books.
-struct assignment {
-  shard_id shard;
-  std::uint32_t epoch = 0;
-  media_request request;
-  std::optional<object_ref> source;
-  std::vector<handed_file> inputs;   ///< artifacts under their names in `in/`
-  std::int64_t memory_bytes = 0;
+struct assignment : assign_attempt {
   caf::actor reply_to;
   grant_number grant = 0;
 };

@@ -2,7 +2,9 @@
 
 #include "actors/manners.hpp"
 #include "actors/remote_worker.hpp"
+#include "cluster/attempt_book.hpp"
 #include "core/codec.hpp"
+#include "core/random.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
@@ -11,7 +13,6 @@
 #include <fcntl.h>
 
 #include <filesystem>
-#include <random>
 
 namespace framemill {
 
@@ -184,7 +185,6 @@ void act_on(membership_state& s, const node_gone& a) {
 }
 
 void act_on(membership_state& s, const node_changed& a) {
-  s.keys.set(s.core->admitted_keys());
   if (s.core->find(a.name) == nullptr)
     s.self->send(s.scheduler, node_forgotten{a.name});
   tell_scheduler(s, a.name);
@@ -206,7 +206,8 @@ void act_on(membership_state& s, const stop_all_of& a) {
 void flush(membership_state& s) {
   while (s.steps.ready()) {
     auto step = s.steps.take();
-    s.keys.set(s.core->admitted_keys());
+    if (!step.record.nodes.empty())
+      s.keys.set(s.core->admitted_keys());
     for (const auto& a : step.of_core)
       std::visit([&](const auto& what) { act_on(s, what); }, a);
     if (step.then)
@@ -228,13 +229,7 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   if (node == s.nodes.end())
     return;
   node->second.held = beat.held;
-  std::vector<std::optional<held_attempt>> held(node->second.slots.size());
-  for (auto& h : beat.held) {
-    if (h.slot >= held.size())
-      continue;
-    if (!h.ended || !held[h.slot])
-      held[h.slot] = std::move(h);
-  }
+  auto held = by_slot(std::move(beat.held), node->second.slots.size());
   for (std::size_t i = 0; i < held.size(); ++i)
     s.self->send(node->second.slots[i], slot_seen{std::move(held[i])});
 }
@@ -445,8 +440,7 @@ result<coordinator_life> begin_term(node_services& services) {
   FM_TRY(out.keys, load_or_make_keys(services.config.data_dir + "/cluster.key"));
   FM_TRY(auto id, services.store->find(family::meta, "cluster/id"));
   FM_TRY(auto term, services.store->find(family::meta, "cluster/term"));
-  std::random_device random;
-  out.cluster = id.value_or(fmt::format("{:08x}{:08x}", random(), random()));
+  out.cluster = id ? *id : random_hex(8);
   // Never below one that a node has heard, even from before a restored backup.
   const auto seconds = static_cast<std::uint64_t>(services.clock.now().us / 1'000'000);
   const std::uint64_t last = term ? std::stoull(*term, nullptr, 16) : 0;
@@ -459,9 +453,7 @@ result<coordinator_life> begin_term(node_services& services) {
 }
 
 void membership_state::apply(membership::step step, std::function<void(result<void>)> then) {
-  const auto& r = step.record;
-  const bool empty = r.nodes.empty() && r.join_tokens.empty() && r.erased_join_tokens.empty()
-                     && r.events.empty();
+  const bool empty = step.record.empty();
   auto token = steps.add({std::move(step.actions), std::move(then), step.record}, empty);
   if (empty)
     return flush(*this);

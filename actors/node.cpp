@@ -9,12 +9,12 @@
 #include "actors/start_up.hpp"
 #include "actors/supply.hpp"
 #include "actors/task_worker.hpp"
+#include "core/host_port.hpp"
+#include "storage/posix_file.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
-
-#include <fstream>
 
 namespace framemill {
 
@@ -123,17 +123,13 @@ caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::acto
 /// `HOST:PORT`, where an IPv6 host stands in brackets.
 result<cluster_endpoints> endpoints_of(const cluster_config& c) {
   cluster_endpoints out;
-  auto colon = c.listen.rfind(':');
-  int port = -1;
-  if (colon != std::string::npos && colon + 1 < c.listen.size()
-      && c.listen.find_first_not_of("0123456789", colon + 1) == std::string::npos)
-    port = std::stoi("0" + c.listen.substr(colon + 1, 5));
-  if (colon == 0 || port < 0 || port > 65533)
+  FM_TRY(auto at, parse_host_port(c.listen, "cluster-listen"));
+  if (at.port > 65533) // the next two are ours too
     return fail_field(errc::malformed, "cluster-listen", "`{}` is not HOST:PORT", c.listen);
-  out.host = c.listen.substr(0, colon);
-  out.control = static_cast<std::uint16_t>(port);
+  out.host = c.listen.substr(0, c.listen.rfind(':'));
+  out.control = at.port;
   auto other = [&](std::uint16_t given, int offset) {
-    return given != 0 || port == 0 ? given : static_cast<std::uint16_t>(port + offset);
+    return given != 0 || at.port == 0 ? given : static_cast<std::uint16_t>(at.port + offset);
   };
   out.enrolment = other(c.enrolment_port, 1);
   out.data = other(c.data_port, 2);
@@ -142,12 +138,10 @@ result<cluster_endpoints> endpoints_of(const cluster_config& c) {
 
 /// For scripts and people: where the cluster's sockets are.
 result<void> write_endpoints(const node_services& s, const cluster_endpoints& e) {
-  auto path = s.config.data_dir + "/cluster-endpoint";
-  std::ofstream out{path, std::ios::trunc};
-  out << fmt::format("control {0}:{1}\nenrolment {0}:{2}\ndata {0}:{3}\n", e.host, e.control,
-                     e.enrolment, e.data);
-  out.close();
-  return out ? result<void>{} : fail(errc::io_failed, "{} cannot be written", path);
+  return write_whole_file(s.config.data_dir + "/cluster-endpoint",
+                          fmt::format("control {0}:{1}\nenrolment {0}:{2}\ndata {0}:{3}\n",
+                                      e.host, e.control, e.enrolment, e.data),
+                          0644);
 }
 
 } // namespace
@@ -197,13 +191,9 @@ struct node::impl {
 };
 
 result<std::unique_ptr<node>> node::start(node_config config) {
-  FM_CHECK(validate(config));
-  fill_defaults(config);
   auto i = std::make_unique<impl>();
   auto& s = i->services;
-  s.config = std::move(config);
-  s.started = s.clock.now();
-  FM_CHECK(make_directories(s));
+  FM_CHECK(configure(s, std::move(config)));
   FM_TRY(s.store, open_rocks_state_store({s.config.data_dir + "/state", false}));
   FM_TRY(s.journal, journal::open(*s.store));
   s.artifacts = std::make_unique<artifact_store>(s.config.data_dir + "/artifacts");

@@ -5,12 +5,13 @@
 #include "actors/node_orders.hpp"
 #include "actors/task_worker.hpp"
 #include "core/codec.hpp"
+#include "core/host_port.hpp"
+#include "core/random.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
-#include <random>
 
 namespace framemill {
 
@@ -50,15 +51,10 @@ void say(node_agent_state& s, cluster_message word) {
   s.link->send(encode(e)); // what is lost is made up for by the next beat
 }
 
-std::int64_t scratch_free(const node_services& services) {
-  std::error_code ec;
-  return static_cast<std::int64_t>(std::filesystem::space(services.scratch_root, ec).available);
-}
-
 void say_hello(node_agent_state& s) {
   s.sequence = 0;
   s.welcome = false;
-  s.facts.scratch_bytes = scratch_free(*s.services);
+  s.facts.scratch_bytes = s.services->scratch_bytes_free();
   say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held()});
 }
 
@@ -67,22 +63,15 @@ void beat(node_agent_state& s) {
     return;
   node_beat b;
   b.held = s.book->held();
-  b.scratch_bytes = scratch_free(*s.services);
+  b.scratch_bytes = s.services->scratch_bytes_free();
   say(s, std::move(b));
 }
 
 // ---- The book's wishes -----------------------------------------------------------------
 
 void act_on(node_agent_state& s, const start_attempt& a) {
-  assignment job;
-  job.shard = a.order.shard;
-  job.epoch = a.order.epoch;
-  job.request = a.order.request;
-  job.source = a.order.source;
-  job.inputs = a.order.inputs;
-  job.memory_bytes = a.order.memory_bytes;
-  job.reply_to = caf::actor_cast<caf::actor>(s.self);
-  s.self->send(s.slots.at(a.order.slot).worker, std::move(job));
+  s.self->send(s.slots.at(a.order.slot).worker,
+               assignment{a.order, caf::actor_cast<caf::actor>(s.self)});
 }
 
 void act_on(node_agent_state& s, const kill_attempt& a) {
@@ -97,6 +86,15 @@ void act_on(node_agent_state& s, const tell_outcome& a) {
 void act(node_agent_state& s, const std::vector<book_action>& actions) {
   for (const auto& a : actions)
     std::visit([&](const auto& what) { act_on(s, what); }, a);
+}
+
+/// Where the node dials instead, in a fault drill: `control` or `data`.
+std::optional<host_port> via_of(const node_services& services, const std::string& plane) {
+  auto entry = services.config.cluster.via.find(plane);
+  if (entry == services.config.cluster.via.end())
+    return std::nullopt;
+  auto place = parse_host_port(entry->second, "cluster-via");
+  return place ? std::optional{*place} : std::nullopt;
 }
 
 // ---- Hearing -----------------------------------------------------------------------------
@@ -252,11 +250,6 @@ result<void> open_link(node_agent_state& s) {
   return {};
 }
 
-std::string new_boot() {
-  std::random_device random;
-  return fmt::format("{:08x}{:08x}", random(), random());
-}
-
 } // namespace
 
 caf::behavior node_agent(self_ptr self, node_services* services, known_coordinator place,
@@ -267,7 +260,7 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
   s.place = std::move(place);
   s.keys = std::move(keys);
   s.facts = std::move(facts);
-  s.boot = new_boot();
+  s.boot = random_hex(8);
   s.book.emplace(static_cast<std::uint32_t>(services->config.slots));
   s.slots.resize(static_cast<std::size_t>(services->config.slots));
   tolerate_strangers(self, "NODE AGENT");

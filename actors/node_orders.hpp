@@ -18,14 +18,4 @@ using order_answer = std::function<void(result<std::string>)>;
 /// not allowed here; contract_broken: the self-test failed, and how.
 void carry_out(node_services& services, const node_order& order, order_answer done);
 
-struct host_port {
-  std::string host;
-  std::uint16_t port = 0;
-};
-/// `HOST:PORT`; an IPv6 host may stand in brackets.
-[[nodiscard]] result<host_port> parse_host_port(std::string_view text, std::string_view field);
-/// Where the node dials instead, in a fault drill: `control` or `data`.
-[[nodiscard]] std::optional<host_port> via_of(const node_services& services,
-                                              const std::string& plane);
-
 } // namespace framemill

@@ -32,18 +32,6 @@ void stop(self_ptr self, timestamp now) {
   give_order(self, now);
 }
 
-assign_attempt order_for(const assignment& a, std::uint32_t slot) {
-  assign_attempt out;
-  out.shard = a.shard;
-  out.epoch = a.epoch;
-  out.slot = slot;
-  out.request = a.request;
-  out.source = a.source;
-  out.inputs = a.inputs;
-  out.memory_bytes = a.memory_bytes;
-  return out;
-}
-
 void end(self_ptr self, attempt_outcome outcome, std::function<void()> noted = {}) {
   auto& s = self->state;
   auto job = std::move(*s.job);
@@ -128,7 +116,8 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
         job.epoch = a.epoch;
         job.owner = a.reply_to;
         job.grant = a.grant;
-        job.order = order_for(a, state.slot.index);
+        job.order = std::move(a); // all but who asks
+        job.order->slot = state.slot.index;
         state.job = std::move(job);
         self->send(state.membership, slot_used{state.slot.worker.node, 1});
         give_order(self, services->clock.now());

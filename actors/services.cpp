@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <filesystem>
+#include <thread>
+
 namespace framemill {
 
 result<void> validate(const node_config& c) {
@@ -79,6 +82,28 @@ void node_services::release_artifacts(run_id run) {
   for (const auto& sha : pins.release(run))
     if (auto r = artifacts->discard(sha, is_live); !r)
       spdlog::warn("run {}: {}", run.value, r.error().message);
+}
+
+std::int64_t node_services::scratch_bytes_free() const {
+  std::error_code ec;
+  return static_cast<std::int64_t>(std::filesystem::space(scratch_root, ec).available);
+}
+
+node_facts node_services::facts() const {
+  node_facts f;
+  f.version = FRAMEMILL_VERSION;
+  f.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  f.slots = config.slots;
+  f.memory_bytes = config.memory_bytes;
+  f.scratch_bytes = scratch_bytes_free();
+  const auto& build = children->fingerprint();
+  f.fingerprint = build.value_or("");
+  if (!build)
+    f.warnings.push_back("framemill-media does not run: " + build.error().message);
+  f.sandbox = children->sandbox().summary;
+  if (!children->sandbox().bubblewrap)
+    f.warnings.push_back("sandbox is weaker: " + f.sandbox);
+  return f;
 }
 
 result<bucket*> node_services::find_bucket(const std::string& name) const {

@@ -118,6 +118,11 @@ struct node_services {
   /// The run has ended: removes the artifacts that nobody else needs. What
   /// cannot be removed is collected at the next start.
   void release_artifacts(run_id run);
+  /// Of the scratch directory's file system; −1 = it does not say.
+  [[nodiscard]] std::int64_t scratch_bytes_free() const;
+  /// What this machine has and can do, but for what it costs time to find out
+  /// (the self-test, proofs of mounts).
+  [[nodiscard]] node_facts facts() const;
   /// errc::not_found naming the bucket.
   [[nodiscard]] result<bucket*> find_bucket(const std::string& name) const;
 };

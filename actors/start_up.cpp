@@ -29,18 +29,7 @@ std::int64_t default_memory_bytes() {
   return static_cast<std::int64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
 
-std::string host_name() {
-  char name[256] = {};
-  return ::gethostname(name, sizeof name - 1) == 0 ? name : "node";
-}
-
-} // namespace
-
-std::unique_ptr<caf::actor_system> make_actor_system() {
-  static system_config config; // must outlive every system
-  return std::make_unique<caf::actor_system>(config);
-}
-
+/// Name, slots, memory and an absolute data directory.
 void fill_defaults(node_config& c) {
   if (c.name.empty())
     c.name = host_name();
@@ -59,7 +48,23 @@ result<void> make_directory(const std::string& path, fs::perms mode) {
   return ec ? result<void>{fail_errno(ec.value(), "directory " + path)} : result<void>{};
 }
 
-result<void> make_directories(node_services& s) {
+} // namespace
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "node";
+}
+
+std::unique_ptr<caf::actor_system> make_actor_system() {
+  static system_config config; // must outlive every system
+  return std::make_unique<caf::actor_system>(config);
+}
+
+result<void> configure(node_services& s, node_config config) {
+  FM_CHECK(validate(config));
+  fill_defaults(config);
+  s.config = std::move(config);
+  s.started = s.clock.now();
   s.scratch_root = s.config.data_dir + "/scratch";
   s.failed_root = s.config.data_dir + "/failed";
   FM_CHECK(make_directory(s.config.data_dir, fs::perms::owner_all));

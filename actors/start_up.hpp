@@ -12,11 +12,10 @@ namespace framemill {
 // What every kind of node does first.
 
 [[nodiscard]] std::unique_ptr<caf::actor_system> make_actor_system();
-/// Name, slots, memory and an absolute data directory.
-void fill_defaults(node_config& c);
-[[nodiscard]] result<void> make_directory(const std::string& path, std::filesystem::perms mode);
-/// The directories of the node, below its data directory.
-[[nodiscard]] result<void> make_directories(node_services& s);
+[[nodiscard]] std::string host_name();
+/// Takes the checked configuration, with what it leaves out filled in, and
+/// makes the node's directories below its data directory.
+[[nodiscard]] result<void> configure(node_services& s, node_config config);
 /// Scratch of a former life is worthless: its children are killed, it is emptied.
 [[nodiscard]] result<void> clear_scratch(node_services& s);
 /// errc::io_failed when framemill-media does not run.

@@ -1,12 +1,12 @@
 #include "actors/worker_node.hpp"
 
 #include "actors/node_agent.hpp"
-#include "actors/node_orders.hpp"
 #include "actors/self_test.hpp"
 #include "actors/start_up.hpp"
 #include "core/codec.hpp"
+#include "core/host_port.hpp"
 #include "core/json.hpp"
-#include "storage/file_handle.hpp"
+#include "storage/posix_file.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
@@ -54,19 +54,6 @@ result<std::optional<known_coordinator>> read_place(const node_services& s) {
   return std::optional{std::move(*known)};
 }
 
-/// Whole or not at all: temporary name, fsync, rename.
-result<void> write_place(const node_services& s, const known_coordinator& place) {
-  auto path = place_file(s), temporary = path + ".part";
-  auto text = to_text(to_json_value(place)) + "\n";
-  file_handle file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)};
-  if (!file || ::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())
-      || ::fsync(file.get()) != 0)
-    return fail_errno(errno, temporary);
-  if (::rename(temporary.c_str(), path.c_str()) != 0)
-    return fail_errno(errno, path);
-  return {};
-}
-
 /// Shows the token at the enrolment desk, which then knows our key.
 result<known_coordinator> enrol(const node_services& s, const key_pair& keys) {
   const auto& c = s.config.cluster;
@@ -86,7 +73,7 @@ result<known_coordinator> enrol(const node_services& s, const key_pair& keys) {
   if (reply.failure)
     return failure{*reply.failure};
   known_coordinator place{reply.cluster, where.host, reply.control_port, token.server_key};
-  FM_CHECK(write_place(s, place));
+  FM_CHECK(write_whole_file(place_file(s), to_text(to_json_value(place)) + "\n", 0600));
   spdlog::info("enrolled in cluster {} as {}", place.cluster, s.config.name);
   return place;
 }
@@ -96,13 +83,8 @@ result<std::string> sentinel_of_mount(const std::string&, const std::string& pat
   return local_bucket_sentinel(path);
 }
 
-result<node_facts> facts_of(node_services& s) {
-  node_facts f;
-  f.version = FRAMEMILL_VERSION;
-  f.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
-  f.slots = s.config.slots;
-  f.memory_bytes = s.config.memory_bytes;
-  f.fingerprint = s.children->fingerprint().value_or("");
+result<node_facts> proven_facts(node_services& s) {
+  auto f = s.facts();
   for (const auto& [name, path] : s.config.buckets) {
     FM_TRY(auto sentinel, local_bucket_sentinel(path));
     f.buckets.push_back({name, std::move(sentinel)});
@@ -110,9 +92,6 @@ result<node_facts> facts_of(node_services& s) {
   FM_TRY(f.self_test, self_test(s));
   if (!f.self_test.empty())
     spdlog::error("the self-test failed: {}", f.self_test);
-  f.sandbox = s.children->sandbox().summary;
-  if (!s.children->sandbox().bubblewrap)
-    f.warnings.push_back("sandbox is weaker: " + f.sandbox);
   return f;
 }
 
@@ -126,13 +105,9 @@ struct worker_node::impl {
 };
 
 result<std::unique_ptr<worker_node>> worker_node::start(node_config config) {
-  FM_CHECK(validate(config));
-  fill_defaults(config);
   auto i = std::make_unique<impl>();
   auto& s = i->services;
-  s.config = std::move(config);
-  s.started = s.clock.now();
-  FM_CHECK(make_directories(s));
+  FM_CHECK(configure(s, std::move(config)));
   FM_TRY(i->lock, lock_directory(s.config.data_dir));
   FM_CHECK(clear_scratch(s));
   FM_CHECK(open_buckets(s, sentinel_of_mount));
@@ -142,7 +117,7 @@ result<std::unique_ptr<worker_node>> worker_node::start(node_config config) {
   if (!known) {
     FM_TRY(known, enrol(s, keys));
   }
-  FM_TRY(auto facts, facts_of(s));
+  FM_TRY(auto facts, proven_facts(s));
   i->system = make_actor_system();
   i->agent = i->system->spawn<caf::detached>(node_agent, &s, std::move(*known), std::move(keys),
                                              std::move(facts));

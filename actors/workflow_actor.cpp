@@ -4,6 +4,7 @@
 #include "actors/manners.hpp"
 #include "actors/planning.hpp"
 #include "cluster/hedging.hpp"
+#include "cluster/shard_work.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
@@ -31,17 +32,8 @@ result<run_machine> load(const node_services& services, run_id id) {
   FM_TRY(auto run, find_record<run_record>(store, family::runs, keys::of(id)));
   if (!run)
     return fail(errc::not_found, "no run {}", id.value);
-  std::vector<job_record> jobs;
-  std::vector<shard_record> shards;
-  auto from = keys::prefix(id), until = prefix_end(from);
-  FM_CHECK(scan_records<job_record>(store, family::jobs, from, until, [&](job_record j) {
-    jobs.push_back(std::move(j));
-    return true;
-  }));
-  FM_CHECK(scan_records<shard_record>(store, family::shards, from, until, [&](shard_record s) {
-    shards.push_back(std::move(s));
-    return true;
-  }));
+  FM_TRY(auto jobs, records_of<job_record>(store, family::jobs, id));
+  FM_TRY(auto shards, records_of<shard_record>(store, family::shards, id));
   return run_machine{std::move(*run), std::move(jobs), std::move(shards)};
 }
 
@@ -99,12 +91,8 @@ void flush(const context& c) {
   }
 }
 
-bool is_empty(const changes& r) {
-  return r.runs.empty() && r.jobs.empty() && r.shards.empty() && r.events.empty();
-}
-
 void apply(const context& c, run_machine::step step, std::function<void()> noted = {}) {
-  const bool empty = is_empty(step.record);
+  const bool empty = step.record.empty();
   auto token = c.state().steps.add(
       {std::move(step.actions), passed_by(step.record), std::move(noted)}, empty);
   if (empty)
@@ -126,40 +114,9 @@ void act_on(const context& c, const offer_shard& a) {
     c.self->delayed_send(c.self, a.delay, offer_again{a.shard, shard.epoch});
     return;
   }
-  const auto& run = c.machine().run();
-  shard_offer offer;
-  offer.id = shard.id;
-  offer.workflow = run.workflow.value;
-  offer.priority = run.priority;
-  offer.since = run.created;
-  offer.first = shard.role == shard_role::audio || shard.role == shard_role::probe;
-  offer.cost = shard.cost;
-  offer.memory_bytes = shard.memory_bytes;
-  offer.avoid_nodes = nodes_to_avoid(shard);
-  offer.bucket = run.object.bucket;
-  if (encodes(shard.role))
-    offer.fingerprint = run.fingerprint;
   c.self->send(c.state().scheduler,
-               offer_work{std::move(offer), caf::actor_cast<caf::actor>(c.self),
-                          shard.attempts.empty()});
-}
-
-assignment assignment_for(const context& c, std::uint32_t index, std::uint32_t epoch) {
-  const auto& machine = c.machine();
-  const auto& shard = machine.shards()[index];
-  assignment a;
-  a.shard = shard.id;
-  a.epoch = epoch;
-  a.request = shard.request;
-  if (shard.request.source_bytes > 0 || shard.role == shard_role::probe)
-    a.source = machine.run().object;
-  for (auto need : shard.needs)
-    for (const auto& f : machine.shards()[need].files)
-      a.inputs.push_back({f.name, f.sha256});
-  a.inputs.insert(a.inputs.end(), shard.assets.begin(), shard.assets.end());
-  a.memory_bytes = shard.request.memory_bytes_max;
-  a.reply_to = caf::actor_cast<caf::actor>(c.self);
-  return a;
+               offer_work{offer_of(c.machine().run(), shard),
+                          caf::actor_cast<caf::actor>(c.self), shard.attempts.empty()});
 }
 
 void act_on(const context& c, const decline_worker& a) {
@@ -176,10 +133,10 @@ void act_on(const context& c, const start_shard& a) {
   if (!c.machine().is_live(a.shard, a.epoch))
     return act_on(c, decline_worker{a.worker}); // stopped meanwhile
   auto lease = c.state().granted.extract(a.worker).mapped();
-  auto job = assignment_for(c, a.shard, a.epoch);
-  job.grant = lease.grant;
   watch(c, lease.handle);
-  c.self->send(lease.handle, std::move(job));
+  c.self->send(lease.handle,
+               assignment{order_of(c.machine().run(), c.machine().shards(), a.shard, a.epoch),
+                          caf::actor_cast<caf::actor>(c.self), lease.grant});
   c.state().leases[{a.shard, a.epoch}] = std::move(lease);
 }
 

@@ -170,17 +170,6 @@ result<run_record> find_run(const state_store& store, const by_run& r) {
   return std::move(*run);
 }
 
-template <class T>
-result<std::vector<T>> records_of(const state_store& store, family f, run_id run) {
-  std::vector<T> out;
-  auto prefix = keys::prefix(run);
-  FM_CHECK(scan_records<T>(store, f, prefix, prefix_end(prefix), [&](T record) {
-    out.push_back(std::move(record));
-    return true;
-  }));
-  return out;
-}
-
 /// Commands for the shards of which a failed attempt was kept.
 json reproduce(const gateway& system, const std::vector<shard_record>& shards) {
   json out = json::array();

@@ -196,4 +196,13 @@ bool attempt_book::empty() const {
          && std::all_of(ended_.begin(), ended_.end(), [](const kept& k) { return k.noted; });
 }
 
+std::vector<std::optional<held_attempt>> by_slot(std::vector<held_attempt> held,
+                                                 std::size_t slots) {
+  std::vector<std::optional<held_attempt>> out(slots);
+  for (auto& h : held)
+    if (h.slot < slots && (!h.ended || !out[h.slot]))
+      out[h.slot] = std::move(h);
+  return out;
+}
+
 } // namespace framemill

@@ -83,4 +83,9 @@ private:
   std::deque<kept> ended_; ///< oldest first, at most ended_max
 };
 
+/// What of `held()` each of a node's slots is about, as the coordinator sees it:
+/// what waits there before what is at work, and an outcome only when it is all.
+[[nodiscard]] std::vector<std::optional<held_attempt>> by_slot(std::vector<held_attempt> held,
+                                                               std::size_t slots);
+
 } // namespace framemill

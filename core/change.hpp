@@ -29,6 +29,9 @@ struct changes {
   std::vector<join_token_record> join_tokens;
   std::vector<std::string> erased_join_tokens; ///< ids
   std::vector<event_record> events;   ///< ids are given by the journal
+
+  [[nodiscard]] bool empty() const { return *this == changes{}; }
+  bool operator==(const changes&) const = default;
 };
 
 } // namespace framemill

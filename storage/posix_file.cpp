@@ -104,6 +104,18 @@ result<void> make_directories(const std::string& path) {
   return fail_errno(errno, fmt::format("cannot create the directory {}", path));
 }
 
+result<void> write_whole_file(const std::string& path, std::string_view bytes, mode_t mode) {
+  const auto temporary = path + ".new";
+  FM_TRY(auto file, open_at(AT_FDCWD, temporary, O_WRONLY | O_CREAT | O_TRUNC, temporary, mode));
+  FM_CHECK(write_all(file.get(), bytes, temporary));
+  if (::fchmod(file.get(), mode) != 0) // whatever the umask, or who made it before
+    return fail_errno(errno, temporary);
+  FM_CHECK(sync_to_disk(file.get(), temporary));
+  if (::rename(temporary.c_str(), path.c_str()) != 0)
+    return fail_errno(errno, path);
+  return {};
+}
+
 result<std::string> read_line(int directory, const std::string& name, std::string_view what,
                               std::size_t bytes_max) {
   FM_TRY(auto file, open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, what));

@@ -27,6 +27,10 @@ using piece_fn = std::function<result<void>(std::string_view piece)>;
 [[nodiscard]] result<void> sync_directory(const std::string& path);
 /// mkdir -p, each new name made durable.
 [[nodiscard]] result<void> make_directories(const std::string& path);
+/// A small file appears whole under its name, or not at all: temporary name
+/// beside it, fsync, rename.
+[[nodiscard]] result<void> write_whole_file(const std::string& path, std::string_view bytes,
+                                            mode_t mode);
 /// The first line, without its end; at most `bytes_max`.
 [[nodiscard]] result<std::string> read_line(int directory, const std::string& name,
                                             std::string_view what, std::size_t bytes_max = 256);

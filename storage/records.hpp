@@ -61,4 +61,16 @@ template <class T, class F>
   return status;
 }
 
+/// The jobs or the shards of a run, in order.
+template <class T>
+[[nodiscard]] result<std::vector<T>> records_of(const state_store& store, family f, run_id run) {
+  std::vector<T> out;
+  const auto prefix = keys::prefix(run);
+  FM_CHECK(scan_records<T>(store, f, prefix, prefix_end(prefix), [&](T record) {
+    out.push_back(std::move(record));
+    return true;
+  }));
+  return out;
+}
+
 } // namespace framemill

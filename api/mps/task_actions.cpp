@@ -294,18 +294,12 @@ result<task_view> read_task(const state_store& store, std::string_view task_id) 
     return fail(errc::not_found, "there is no task `{}`", task_id);
   task_view out;
   FM_TRY(out.run, find_run(store, *id));
-  auto prefix = keys::prefix(*id);
-  FM_CHECK(scan_records<job_record>(store, family::jobs, prefix, prefix_end(prefix),
-                                    [&](job_record j) {
-                                      auto index = j.index;
-                                      out.jobs.emplace(index, std::move(j));
-                                      return true;
-                                    }));
-  FM_CHECK(scan_records<shard_record>(store, family::shards, prefix, prefix_end(prefix),
-                                      [&](shard_record s) {
-                                        out.shards.push_back(std::move(s));
-                                        return true;
-                                      }));
+  FM_TRY(auto jobs, records_of<job_record>(store, family::jobs, *id));
+  for (auto& j : jobs) {
+    auto index = j.index;
+    out.jobs.emplace(index, std::move(j));
+  }
+  FM_TRY(out.shards, records_of<shard_record>(store, family::shards, *id));
   return out;
 }
 

@@ -48,22 +48,13 @@ struct timed_run {
   }
 };
 
-plan two_parts() {
-  plan p;
-  p.add(shard_role::decode, {0}, {0});
-  p.add(shard_role::decode, {0}, {0});
-  p.add(shard_role::join, {1, 2}, {0});
-  p.add_job({3});
-  return p;
-}
-
 using lines = std::vector<std::string>;
 
 } // namespace
 
 TEST_CASE("critical_path: it goes by what was done last at every turn") {
   timed_run r;
-  r.plan(3, two_parts());
+  r.plan(3, in_two_parts());
   r.work(1, 4, 9);
   r.work(2, 4, 14, "b"); // the join waits for this one
   r.work(3, 15, 17, "c");
@@ -77,7 +68,7 @@ TEST_CASE("critical_path: it goes by what was done last at every turn") {
 
 TEST_CASE("critical_path: a failed attempt cost time, too") {
   timed_run r;
-  r.plan(2, two_parts());
+  r.plan(2, in_two_parts());
   r.work(1, 2, 3);
   r.begin(2, 2, "b");
   r.fail(2, 6, errc::worker_crashed);
@@ -94,7 +85,7 @@ TEST_CASE("critical_path: a failed attempt cost time, too") {
 
 TEST_CASE("critical_path: of a hedged shard the slow attempt counts until the second began") {
   timed_run r;
-  r.plan(2, two_parts());
+  r.plan(2, in_two_parts());
   r.work(1, 2, 3);
   r.begin(2, 2, "slow");
   (void)r.m.hedge(at(8), 2);
@@ -111,7 +102,7 @@ TEST_CASE("critical_path: of a hedged shard the slow attempt counts until the se
 
 TEST_CASE("critical_path: a second plan comes after the damage") {
   timed_run r;
-  r.plan(2, two_parts());
+  r.plan(2, in_two_parts());
   r.begin(1, 2);
   r.fail(1, 5, errc::input_damaged);
   plan again;
@@ -129,7 +120,7 @@ TEST_CASE("critical_path: a second plan comes after the damage") {
 
 TEST_CASE("critical_path: a failed run ends with what failed it") {
   timed_run r;
-  r.plan(2, two_parts());
+  r.plan(2, in_two_parts());
   r.begin(1, 3, "b");
   r.fail(1, 5, errc::input_no_video);
 
@@ -152,7 +143,7 @@ TEST_CASE("critical_path: a run that was cancelled while it waited only waited")
 
 TEST_CASE("critical_path: of a live run there is none yet") {
   timed_run r;
-  r.plan(2, two_parts());
+  r.plan(2, in_two_parts());
 
   CHECK(r.told().empty());
 }

@@ -2,6 +2,7 @@
 #include "core/codec.hpp"
 #include "tests/core/sample.hpp"
 #include "tests/support/golden.hpp"
+#include "tests/support/mutated.hpp"
 
 #include <doctest/doctest.h>
 
@@ -63,18 +64,6 @@ std::vector<envelope> sample_envelopes() {
 template <std::size_t... I>
 std::vector<std::uint64_t> kinds_of(std::index_sequence<I...>) {
   return {std::variant_alternative_t<I, cluster_message>::kind...};
-}
-
-std::string mutated(std::string bytes, std::mt19937& random) {
-  for (auto n = 1 + random() % 4; n > 0 && !bytes.empty(); --n) {
-    auto at = random() % bytes.size();
-    switch (random() % 3) {
-      case 0: bytes[at] = static_cast<char>(random()); break;
-      case 1: bytes.erase(at, 1 + random() % 3); break;
-      default: bytes.insert(at, 1, static_cast<char>(random())); break;
-    }
-  }
-  return bytes;
 }
 
 } // namespace

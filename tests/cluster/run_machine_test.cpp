@@ -718,16 +718,6 @@ TEST_CASE("run_machine: a run whose cancellation was asked for stops what lives 
 
 namespace {
 
-/// Two decodes (1, 2) and their join (3).
-plan in_two_parts() {
-  plan p;
-  p.add(shard_role::decode, {0}, {0});
-  p.add(shard_role::decode, {0}, {0});
-  p.add(shard_role::join, {1, 2}, {0});
-  p.add_job({3});
-  return p;
-}
-
 void grant_on(driven_run& r, std::uint32_t shard, std::string node, std::string build) {
   r.last = r.m.granted(now, shard, 7, std::move(node), std::move(build));
 }

@@ -87,4 +87,14 @@ std::vector<Action> all_of(const run_machine::step& s) {
   return out;
 }
 
+/// Two decodes (1, 2) and their join (3).
+inline plan in_two_parts() {
+  plan p;
+  p.add(shard_role::decode, {0}, {0});
+  p.add(shard_role::decode, {0}, {0});
+  p.add(shard_role::join, {1, 2}, {0});
+  p.add_job({3});
+  return p;
+}
+
 } // namespace framemill::test

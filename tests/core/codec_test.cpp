@@ -1,4 +1,5 @@
 #include "tests/core/sample.hpp"
+#include "tests/support/golden.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,44 +11,8 @@ using namespace framemill::testing;
 
 namespace {
 
-using goldens = std::map<std::string, std::string, std::less<>>;
-
 std::string golden_path() {
   return std::string{FRAMEMILL_SOURCE_DIR} + "/tests/core/golden.txt";
-}
-
-std::string hex(std::string_view bytes) {
-  std::string out;
-  for (unsigned char c : bytes)
-    out += fmt::format("{:02x}", c);
-  return out;
-}
-
-std::string bytes_of_hex(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i + 1 < text.size(); i += 2)
-    out.push_back(static_cast<char>(std::stoi(std::string{text.substr(i, 2)}, nullptr, 16)));
-  return out;
-}
-
-goldens read_goldens() {
-  goldens all;
-  std::ifstream in(golden_path());
-  std::string name, bytes;
-  while (in >> name >> bytes)
-    all[name] = bytes_of_hex(bytes);
-  return all;
-}
-
-/// Is all of `old` still said, in the same way, by `now`? Maps may have grown.
-bool is_kept(const json& old, const json& now) {
-  if (old.is_object() && now.is_object())
-    return std::all_of(old.items().begin(), old.items().end(), [&](const auto& entry) {
-      return now.contains(entry.key()) && is_kept(entry.value(), now[entry.key()]);
-    });
-  if (old.is_array() && now.is_array() && old.size() == now.size())
-    return std::equal(old.begin(), old.end(), now.begin(), is_kept);
-  return old == now;
 }
 
 } // namespace
@@ -100,10 +65,10 @@ TEST_CASE("codec: records are encoded as they always were") {
   if (std::getenv("FRAMEMILL_WRITE_GOLDEN") != nullptr) {
     std::ofstream out(golden_path());
     for_each_record([&]<class T>(const char* name) {
-      out << name << ' ' << hex(encode(sample<T>())) << '\n';
+      out << name << ' ' << to_hex(encode(sample<T>())) << '\n';
     });
   }
-  auto old = read_goldens();
+  auto old = read_goldens(golden_path());
   for_each_record([&]<class T>(const char* name) {
     CAPTURE(name);
     REQUIRE(old.contains(name));
@@ -122,7 +87,7 @@ TEST_CASE("codec: a request is these bytes") {
   request.steps = {probe_step{}};
   request.keep = {"index"};
 
-  CHECK(hex(encode(request))
+  CHECK(to_hex(encode(request))
         == "85"
            "aa536f757263654e616d65"
            "a8696e2f612e6d7034"
@@ -143,7 +108,7 @@ TEST_CASE("codec: a request is these bytes") {
 }
 
 TEST_CASE("codec: a field that is absent keeps its default") {
-  auto bytes = bytes_of_hex("81"
+  auto bytes = from_hex("81"
                             "a34e756d"
                             "07"); // {"Num": 7}
 
@@ -154,7 +119,7 @@ TEST_CASE("codec: a field that is absent keeps its default") {
 }
 
 TEST_CASE("codec: a field that is not known is skipped") {
-  auto bytes = bytes_of_hex("82"
+  auto bytes = from_hex("82"
                             "a34e756d"
                             "07"
                             "a34e6577"
@@ -164,7 +129,7 @@ TEST_CASE("codec: a field that is not known is skipped") {
 }
 
 TEST_CASE("codec: a number that does not fit is refused, not cut") {
-  auto bytes = bytes_of_hex("81"
+  auto bytes = from_hex("81"
                             "a5496e646578"
                             "cf0000000100000000"); // 2^32
   auto index = decode<shard_id>(bytes);
@@ -172,14 +137,14 @@ TEST_CASE("codec: a number that does not fit is refused, not cut") {
   CHECK(index.error().code == errc::malformed);
   CHECK(index.error().field == "Index");
 
-  auto negative = bytes_of_hex("81"
+  auto negative = from_hex("81"
                                "a5496e646578"
                                "ff"); // -1
   CHECK(!decode<shard_id>(negative).has_value());
 }
 
 TEST_CASE("codec: an unknown message kind is refused") {
-  auto r = decode<child_message>(bytes_of_hex("92"
+  auto r = decode<child_message>(from_hex("92"
                                               "7f"
                                               "80"));
 
@@ -202,7 +167,7 @@ TEST_CASE("codec: a few bytes that announce millions of items are refused") {
   // Thirty arrays within each other, each claiming a million items.
   std::string bytes;
   for (int i = 0; i < 30; ++i)
-    bytes += bytes_of_hex("dd000fffff");
+    bytes += from_hex("dd000fffff");
 
   CHECK(!msgpack_document::parse(bytes).has_value());
 }

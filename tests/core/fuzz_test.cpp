@@ -1,5 +1,6 @@
 #include "core/object_path.hpp"
 #include "tests/core/sample.hpp"
+#include "tests/support/mutated.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,18 +21,6 @@ std::string random_bytes(std::mt19937& random, std::size_t bytes_max) {
   for (auto& c : out)
     c = static_cast<char>(random());
   return out;
-}
-
-std::string mutated(std::string bytes, std::mt19937& random) {
-  for (auto n = 1 + random() % 4; n > 0 && !bytes.empty(); --n) {
-    auto at = random() % bytes.size();
-    switch (random() % 3) {
-      case 0: bytes[at] = static_cast<char>(random()); break;
-      case 1: bytes.erase(at, 1 + random() % 3); break;
-      default: bytes.insert(at, 1, static_cast<char>(random())); break;
-    }
-  }
-  return bytes;
 }
 
 /// What decodes is a value like any other: it encodes and decodes again.

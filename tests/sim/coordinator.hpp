@@ -364,7 +364,6 @@ private:
   void look_around();
   void replace_lost_build();
   void retry_publishing(std::uint32_t job, const error& e);
-  [[nodiscard]] assign_attempt order_for(std::uint32_t shard, std::uint32_t epoch) const;
   [[nodiscard]] bool has_artifact(std::string_view sha256) const;
 
   services& services_;

@@ -1,3 +1,4 @@
+#include "cluster/attempt_book.hpp"
 #include "core/codec.hpp"
 #include "storage/records.hpp"
 #include "tests/sim/coordinator.hpp"
@@ -237,9 +238,7 @@ void membership_shell::flush() {
 }
 
 void membership_shell::apply(membership::step step, std::function<void(result<void>)> then) {
-  const auto& r = step.record;
-  const bool empty = r.nodes.empty() && r.join_tokens.empty() && r.erased_join_tokens.empty()
-                     && r.events.empty();
+  const bool empty = step.record.empty();
   auto token = steps_.add({std::move(step.actions), std::move(then)}, empty);
   if (empty)
     return flush();
@@ -297,13 +296,7 @@ void membership_shell::hear(connection_key, const std::string& name, node_beat& 
   auto node = nodes_.find(name);
   if (node == nodes_.end())
     return;
-  std::vector<std::optional<held_attempt>> held(node->second.slots.size());
-  for (auto& h : beat.held) {
-    if (h.slot >= held.size())
-      continue;
-    if (!h.ended || !held[h.slot])
-      held[h.slot] = std::move(h);
-  }
+  auto held = by_slot(std::move(beat.held), node->second.slots.size());
   for (std::size_t i = 0; i < held.size(); ++i)
     node->second.slots[i]->post(
         [slot = node->second.slots[i], h = std::move(held[i])] { slot->seen(h); });

@@ -3,6 +3,7 @@
 #include "cluster/blame.hpp"
 #include "cluster/run_machine.hpp"
 #include "core/codec.hpp"
+#include "tests/support/reachable.hpp"
 
 #include <algorithm>
 
@@ -12,24 +13,6 @@ namespace {
 
 /// Longer than any word between two actors takes.
 constexpr microseconds word_takes_at_most{250'000};
-
-/// Can `to` be reached from `from` by the table? (A batch may hold two steps.)
-bool is_reachable(shard_state from, shard_state to) {
-  constexpr auto n = enum_names<shard_state>::names.size();
-  static const auto reach = [] {
-    std::array<std::array<bool, n>, n> r{};
-    for (std::size_t i = 0; i < n; ++i)
-      for (std::size_t j = 0; j < n; ++j)
-        r[i][j] = i == j
-                  || may_become(static_cast<shard_state>(i), static_cast<shard_state>(j));
-    for (std::size_t k = 0; k < n; ++k)
-      for (std::size_t i = 0; i < n; ++i)
-        for (std::size_t j = 0; j < n; ++j)
-          r[i][j] = r[i][j] || (r[i][k] && r[k][j]);
-    return r;
-  }();
-  return reach[static_cast<std::size_t>(from)][static_cast<std::size_t>(to)];
-}
 
 template <class Record>
 Record decoded(const world& w, const std::string& bytes) {
@@ -92,7 +75,7 @@ void truth::shard_written(shard_record s) {
   auto entry = r.shards.find(s.id.index);
   const auto* before = entry == r.shards.end() ? nullptr : &entry->second;
   auto from = before ? before->state : shard_state::blocked;
-  if (!is_reachable(from, s.state))
+  if (!test::is_reachable(from, s.state))
     world_.violate("shard {}/{} went from {} to {}", s.id.run.value, s.id.index,
                    to_string(from), to_string(s.state));
   auto epoch = before ? before->epoch : 0;

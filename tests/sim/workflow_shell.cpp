@@ -1,4 +1,5 @@
 #include "cluster/hedging.hpp"
+#include "cluster/shard_work.hpp"
 #include "core/codec.hpp"
 #include "storage/records.hpp"
 #include "tests/sim/coordinator.hpp"
@@ -17,25 +18,11 @@ run_machine load(const services& s, run_id id) {
   auto run = find_record<run_record>(s.store, family::runs, keys::of(id));
   if (!run || !*run)
     s.on.w.violate("run {} is not in the books", id.value);
-  std::vector<job_record> jobs;
-  std::vector<shard_record> shards;
-  auto from = keys::prefix(id), until = prefix_end(from);
-  auto r = scan_records<job_record>(s.store, family::jobs, from, until, [&](job_record j) {
-    jobs.push_back(std::move(j));
-    return true;
-  });
-  if (r)
-    r = scan_records<shard_record>(s.store, family::shards, from, until, [&](shard_record x) {
-      shards.push_back(std::move(x));
-      return true;
-    });
-  if (!r)
-    s.on.w.violate("{}", r.error().message);
-  return {std::move(**run), std::move(jobs), std::move(shards)};
-}
-
-bool is_empty(const changes& r) {
-  return r.runs.empty() && r.jobs.empty() && r.shards.empty() && r.events.empty();
+  auto jobs = records_of<job_record>(s.store, family::jobs, id);
+  auto shards = records_of<shard_record>(s.store, family::shards, id);
+  if (!jobs || !shards)
+    s.on.w.violate("{}", (jobs ? shards.error() : jobs.error()).message);
+  return {std::move(**run), std::move(*jobs), std::move(*shards)};
 }
 
 } // namespace
@@ -67,8 +54,8 @@ bool workflow_shell::has_artifact(std::string_view sha256) const {
 // ---- Steps -----------------------------------------------------------------------------
 
 void workflow_shell::apply(run_machine::step step, noted_fn noted) {
-  const bool empty = is_empty(step.record) || world_.breaks == rule::durable;
-  auto is_written = is_empty(step.record);
+  const bool empty = step.record.empty() || world_.breaks == rule::durable;
+  auto is_written = step.record.empty();
   auto token = steps_.add({std::move(step.actions), std::move(noted)}, empty);
   if (!is_written) {
     services_.store.chain(chain_);
@@ -108,38 +95,11 @@ void workflow_shell::act_on(const offer_shard& a) {
       if (s.state == shard_state::ready && s.epoch == epoch)
         act_on(offer_shard{index});
     });
-  const auto& run = machine_->run();
-  shard_offer offer;
-  offer.id = shard.id;
-  offer.workflow = run.workflow.value;
-  offer.priority = run.priority;
-  offer.since = run.created;
-  offer.first = shard.role == shard_role::audio || shard.role == shard_role::probe;
-  offer.cost = shard.cost;
-  offer.memory_bytes = shard.memory_bytes;
-  offer.avoid_nodes = nodes_to_avoid(shard);
-  offer.bucket = run.object.bucket;
-  if (encodes(shard.role))
-    offer.fingerprint = run.fingerprint;
-  services_.scheduler->post([to = services_.scheduler, me = this, o = std::move(offer),
+  services_.scheduler->post([to = services_.scheduler, me = this,
+                             o = offer_of(machine_->run(), shard),
                              is_first_time = shard.attempts.empty()]() mutable {
     to->offer(std::move(o), me, is_first_time);
   });
-}
-
-assign_attempt workflow_shell::order_for(std::uint32_t index, std::uint32_t epoch) const {
-  const auto& shard = machine_->shards()[index];
-  assign_attempt a;
-  a.shard = shard.id;
-  a.epoch = epoch;
-  a.request = shard.request;
-  if (shard.request.source_bytes > 0 || shard.role == shard_role::probe)
-    a.source = machine_->run().object;
-  for (auto need : shard.needs)
-    for (const auto& f : machine_->shards()[need].files)
-      a.inputs.push_back({f.name, f.sha256});
-  a.memory_bytes = shard.request.memory_bytes_max;
-  return a;
 }
 
 void workflow_shell::act_on(const decline_worker& a) {
@@ -158,8 +118,9 @@ void workflow_shell::act_on(const start_shard& a) {
     return act_on(decline_worker{a.worker});
   auto lease = granted_.extract(a.worker).mapped();
   watch_worker(lease.handle);
-  lease.handle->post([to = lease.handle, a = assignment{order_for(a.shard, a.epoch),
-                                                        lease.grant, this}]() mutable {
+  lease.handle->post([to = lease.handle,
+                      a = assignment{order_of(machine_->run(), machine_->shards(), a.shard, a.epoch),
+                                     lease.grant, this}]() mutable {
     to->assign(std::move(a));
   });
   leases_[{a.shard, a.epoch}] = std::move(lease);

@@ -1,13 +1,9 @@
 #include "tools/framemilld/credentials.hpp"
 
 #include "core/json.hpp"
-#include "storage/bucket.hpp"
+#include "storage/posix_file.hpp"
 
 #include <openssl/rand.h>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <sstream>
@@ -29,19 +25,6 @@ result<std::string> random_text(std::size_t characters) {
 
 } // namespace
 
-result<void> write_file(const std::string& path, const std::string& text, int mode) {
-  auto temporary = path + ".new";
-  file_handle f{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                       static_cast<mode_t>(mode))};
-  if (!f)
-    return fail_errno(errno, temporary);
-  if (::write(f.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())
-      || ::fchmod(f.get(), static_cast<mode_t>(mode)) != 0 || ::fsync(f.get()) != 0
-      || ::rename(temporary.c_str(), path.c_str()) != 0)
-    return fail_errno(errno, path);
-  return {};
-}
-
 result<credentials> load_or_make_credentials(const std::string& data_dir) {
   auto path = data_dir + "/credentials.json";
   if (std::ifstream in{path}) {
@@ -57,7 +40,7 @@ result<credentials> load_or_make_credentials(const std::string& data_dir) {
   FM_TRY(auto key, random_text(32));
   credentials c{"AKID" + id, key};
   json document{{"SecretId", c.secret_id}, {"SecretKey", c.secret_key}};
-  FM_CHECK(write_file(path, document.dump(2) + "\n", 0600));
+  FM_CHECK(write_whole_file(path, document.dump(2) + "\n", 0600));
   return c;
 }
 

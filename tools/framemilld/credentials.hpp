@@ -13,7 +13,5 @@ struct credentials {
 
 /// Reads `DIR/credentials.json`, or makes it (mode 0600) at the first start.
 [[nodiscard]] result<credentials> load_or_make_credentials(const std::string& data_dir);
-/// Writes a small file whole: temporary name, fsync, rename.
-[[nodiscard]] result<void> write_file(const std::string& path, const std::string& text, int mode);
 
 } // namespace framemill

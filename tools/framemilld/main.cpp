@@ -2,6 +2,7 @@
 #include "actors/node.hpp"
 #include "actors/worker_node.hpp"
 #include "api/server.hpp"
+#include "storage/posix_file.hpp"
 #include "tools/framemilld/credentials.hpp"
 #include "tools/framemilld/daemon_config.hpp"
 
@@ -177,7 +178,7 @@ int main(int argc, char** argv) {
     return die(server.error());
   auto host = config.api_listen.substr(0, config.api_listen.rfind(':'));
   auto endpoint = fmt::format("{}:{}", host, (*server)->port());
-  if (auto r = write_file(dir + "/endpoint", endpoint + "\n", 0644); !r)
+  if (auto r = write_whole_file(dir + "/endpoint", endpoint + "\n", 0644); !r)
     return die(r.error());
   spdlog::info("framemilld: data in {}, API on {}", dir, endpoint);
   std::fprintf(stderr, "framemilld: ready\n");

@@ -1,0 +1,38 @@
+#include "cluster/shard_work.hpp"
+
+namespace framemill {
+
+shard_offer offer_of(const run_record& run, const shard_record& shard) {
+  shard_offer out;
+  out.id = shard.id;
+  out.workflow = run.workflow.value;
+  out.priority = run.priority;
+  out.since = run.created;
+  out.first = shard.role == shard_role::audio || shard.role == shard_role::probe;
+  out.cost = shard.cost;
+  out.memory_bytes = shard.memory_bytes;
+  out.avoid_nodes = nodes_to_avoid(shard);
+  out.bucket = run.object.bucket;
+  if (encodes(shard.role))
+    out.fingerprint = run.fingerprint;
+  return out;
+}
+
+assign_attempt order_of(const run_record& run, const std::vector<shard_record>& shards,
+                        std::uint32_t index, std::uint32_t epoch) {
+  const auto& shard = shards[index];
+  assign_attempt out;
+  out.shard = shard.id;
+  out.epoch = epoch;
+  out.request = shard.request;
+  if (shard.request.source_bytes > 0 || shard.role == shard_role::probe)
+    out.source = run.object;
+  for (auto need : shard.needs)
+    for (const auto& f : shards[need].files)
+      out.inputs.push_back({f.name, f.sha256});
+  out.inputs.insert(out.inputs.end(), shard.assets.begin(), shard.assets.end());
+  out.memory_bytes = shard.request.memory_bytes_max;
+  return out;
+}
+
+} // namespace framemill
