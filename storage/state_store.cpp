@@ -10,7 +10,8 @@ std::string_view to_string(family f) noexcept {
   static constexpr std::array<std::string_view, family_count> names{
       "meta",   "workflows", "templates", "objects",   "runs",      "jobs",
       "shards", "artifacts", "events",    "cursors",   "functions", "function_logs",
-      "nodes",  "audit",     "run_keys",  "live_runs", "sessions"};
+      "nodes",  "audit",     "run_keys",  "live_runs", "sessions",  "deliveries",
+      "queues", "messages",  "function_triggers"};
   const auto index = static_cast<std::size_t>(f);
   return index < names.size() ? names[index] : "unknown";
 }

@@ -31,8 +31,12 @@ enum class family : std::uint8_t {
   run_keys,  ///< run_key → run id; makes a trigger run once
   live_runs, ///< run ids that are not in a terminal state
   sessions,  ///< SessionId → run id
+  deliveries,        ///< sink, event → a notification on its way, or dead
+  queues,            ///< of the embedded queue: queues, topics, subscriptions
+  messages,          ///< queue, sequence → message
+  function_triggers, ///< event type → function
 };
-inline constexpr std::size_t family_count = 17;
+inline constexpr std::size_t family_count = 21;
 [[nodiscard]] std::string_view to_string(family f) noexcept;
 
 /// Changes that become visible and durable together, or not at all.
