@@ -10,6 +10,7 @@ namespace framemill {
 namespace {
 
 constexpr auto open_end = std::numeric_limits<std::int64_t>::max();
+constexpr double psnr_most = 100; ///< of equal pictures
 
 bool is_match(std::string_view pattern, std::string_view name) {
   if (pattern.ends_with('*'))
@@ -176,6 +177,9 @@ private:
   void check_join(const assemble_step& join, const shard_record& shard) {
     check_contiguity(join);
     check_frames(join);
+    for (const auto& f : shard.files)
+      if (f.name == join.name)
+        check_seams(join, f.seams);
     if (join.contract.video_frames < 0)
       return;
     for (const auto& f : shard.files)
@@ -218,6 +222,32 @@ private:
     }
     if (frames > 0)
       check(what, true, fmt::format("{} frames", frames));
+  }
+
+  /// Where parts meet the pictures are the source's: of each side that was compared,
+  /// one frame at least (media/seams.hpp says why not all).
+  void check_seams(const assemble_step& join, const std::vector<seam_frame>& frames) {
+    if (join.videos.size() < 2)
+      return;
+    const auto what = fmt::format("the pictures at each seam of {} are the source's", join.name);
+    std::set<std::int64_t> seams;
+    std::map<std::pair<std::int64_t, bool>, bool> sides; ///< seam, later side → right
+    double least = psnr_most;
+    for (const auto& f : frames) {
+      out_.seams.push_back({join.name, f});
+      seams.insert(f.seam);
+      sides[{f.seam, f.frame >= f.seam}] |= f.nearest;
+      least = std::min(least, f.psnr);
+    }
+    if (seams.size() + 1 != join.videos.size())
+      return check(what, false, fmt::format("{} of {} seams were compared", seams.size(),
+                                            join.videos.size() - 1));
+    for (const auto& [side, right] : sides)
+      if (!right)
+        return check(what, false, fmt::format("those {} frame {} are others",
+                                              side.second ? "from" : "before", side.first));
+    check(what, true, fmt::format("{} seam{}, {} frames, at least {:.1f} dB", seams.size(),
+                                  seams.size() == 1 ? "" : "s", frames.size(), least));
   }
 
   void check_outputs() {

@@ -87,6 +87,18 @@ struct certified_output {
   bool operator==(const certified_output&) const = default;
 };
 
+/// A frame beside a seam of an output, as its join measured it.
+struct certified_seam {
+  std::string file; ///< the joined artifact
+  seam_frame frame;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("File", s.file);
+    seam_frame::fields(s.frame, v);
+  }
+  bool operator==(const certified_seam&) const = default;
+};
+
 /// One thing that was compared, in a sentence.
 struct certified_check {
   std::string what;
@@ -114,6 +126,7 @@ struct join_certificate {
   std::vector<certified_output> outputs;
   std::vector<certified_check> checks;
   bool passed = false;        ///< all checks
+  std::vector<certified_seam> seams; ///< in order, of each joined artifact
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Run", s.run);
@@ -126,6 +139,7 @@ struct join_certificate {
     v("Outputs", s.outputs);
     v("Checks", s.checks);
     v("Passed", s.passed);
+    v("Seams", s.seams);
   }
   bool operator==(const join_certificate&) const = default;
 };

@@ -578,6 +578,27 @@ struct watermark {
   bool operator==(const watermark&) const = default;
 };
 
+/// A frame beside a place where two shards meet, as small luma, held against those
+/// of the source (media/seams.hpp).
+struct seam_frame {
+  std::int64_t seam = 0;   ///< output frame with which the later shard begins
+  std::int64_t frame = 0;  ///< of the output; below `seam`: the end of the earlier one
+  std::int64_t source = 0; ///< ticks of the source frame that it stands for
+  double psnr = 0;         ///< dB against that one; 100 = equal
+  double other_psnr = 0;   ///< dB against the most like of its neighbours
+  bool nearest = false;    ///< no neighbour is clearly more like it
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Seam", s.seam);
+    v("Frame", s.frame);
+    v("SourcePts", s.source);
+    v("Psnr", s.psnr);
+    v("OtherPsnr", s.other_psnr);
+    v("Nearest", s.nearest);
+  }
+  bool operator==(const seam_frame&) const = default;
+};
+
 struct result_file {
   std::string name;   ///< in `out/`
   std::int64_t size = 0;
@@ -587,6 +608,7 @@ struct result_file {
   std::optional<std::int64_t> frames; ///< video packets, or pictures
   std::int32_t width = 0, height = 0; ///< of images
   double time = 0;    ///< seconds: of a snapshot, where in the source it is
+  std::vector<seam_frame> seams; ///< of joined video: all that were compared, in order
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -598,6 +620,7 @@ struct result_file {
     v("Width", s.width);
     v("Height", s.height);
     v("Time", s.time);
+    v("Seams", s.seams);
   }
   bool operator==(const result_file&) const = default;
 };

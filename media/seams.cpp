@@ -35,20 +35,25 @@ const witness* find(const std::vector<witness>& all, std::int64_t source) {
   return at == all.end() || at->source != source ? nullptr : &*at;
 }
 
-/// The frame resembles the source frame it stands for more than any other there.
-bool wins(const std::string& made, const witness& own, const std::vector<witness>& all) {
-  if (made.size() != own.luma.size())
-    return false;
-  const auto difference = distance(made, own.luma);
-  auto beats = [&](const witness& other) {
-    if (other.luma.size() != made.size())
-      return true;
+/// Holds a frame, made small, against all that the source showed there.
+void measure(seam_frame& f, const std::string& made, const std::vector<witness>& all) {
+  const auto* own = find(all, f.source);
+  if (!own || made.size() != own->luma.size())
+    return;
+  const auto difference = distance(made, own->luma);
+  f.psnr = psnr(made, own->luma);
+  f.nearest = true;
+  for (const auto& other : all) {
+    if (other.source == own->source)
+      continue;
+    if (other.luma.size() != made.size()) {
+      f.nearest = false;
+      continue;
+    }
     const auto d = distance(made, other.luma);
-    return difference > d + 0.25 && difference > 1.25 * d;
-  };
-  return std::none_of(all.begin(), all.end(), [&](const witness& other) {
-    return other.source != own.source && beats(other);
-  });
+    f.nearest = f.nearest && !(difference > d + 0.25 && difference > 1.25 * d);
+    f.other_psnr = std::max(f.other_psnr, psnr(made, other.luma));
+  }
 }
 
 /// Those of the other shard count; where it has none of the frames before it,
@@ -84,7 +89,7 @@ result<void> seam_check::run(video_decoder& decoder,
 
 /// Seeks further and further back until nothing of the seam is jumped over.
 result<void> seam_check::check(const seam& s, const key_place& key, video_decoder& decoder,
-                               const std::function<result<video_decoder>()>& open) const {
+                               const std::function<result<video_decoder>()>& open) {
   const auto first = begin_of(s) - rounding, last = output_ticks(s.after.back().pts) - rounding;
   for (auto seconds : {0, 2, 10}) {
     if (!decoder.seek(key, seconds))
@@ -109,29 +114,40 @@ std::int64_t seam_check::output_ticks(std::int64_t pts) const {
   return start_ + av_rescale_q(pts, av::ratio(seams_.time_base), clock_);
 }
 
+result<void> seam_check::compare(const seam& s, const std::vector<small_frame>& made) {
+  seam_frame f;
+  f.seam = f.frame = s.frame;
+  if (s.sides == seam_sides::both) {
+    f.frame -= static_cast<std::int64_t>(s.before.size());
+    FM_CHECK(compare_side(s.before, f, witnesses_of_end(s), made));
+  }
+  f.frame = s.frame;
+  return compare_side(s.after, f, s.of_before, made);
+}
+
 /// Both frames of one side lose: the shard shows other frames than planned.
-result<void> seam_check::compare(const seam& s, const std::vector<small_frame>& made) const {
-  auto is_right = [&](const shown_frame& f, const std::vector<witness>& witnesses) {
-    const auto want = output_ticks(f.pts); // the nearest is meant
+result<void> seam_check::compare_side(const std::vector<shown_frame>& side, seam_frame f,
+                                      const std::vector<witness>& witnesses,
+                                      const std::vector<small_frame>& made) {
+  bool is_right = false;
+  for (const auto& shown : side) {
+    const auto want = output_ticks(shown.pts); // the nearest is meant
     auto m = std::min_element(made.begin(), made.end(), [&](const auto& a, const auto& b) {
       return std::abs(a.pts - want) < std::abs(b.pts - want);
     });
-    const auto* own = find(witnesses, f.source);
-    return own && m != made.end() && wins(m->luma, *own, witnesses);
-  };
-  auto check_side = [&](const std::vector<shown_frame>& side,
-                        const std::vector<witness>& witnesses) -> result<void> {
-    if (std::any_of(side.begin(), side.end(),
-                    [&](const shown_frame& f) { return is_right(f, witnesses); }))
-      return {};
-    return fail(errc::contract_broken,
-                "{}: at the seam near frame {} the pictures are not those of the source at "
-                "their times",
-                name_, side.front().pts);
-  };
-  if (s.sides == seam_sides::both)
-    FM_CHECK(check_side(s.before, witnesses_of_end(s)));
-  return check_side(s.after, s.of_before);
+    frames_.push_back(f);
+    frames_.back().source = shown.source;
+    if (m != made.end())
+      measure(frames_.back(), m->luma, witnesses);
+    is_right |= frames_.back().nearest;
+    ++f.frame;
+  }
+  if (is_right)
+    return {};
+  return fail(errc::contract_broken,
+              "{}: at the seam near frame {} the pictures are not those of the source at "
+              "their times",
+              name_, side.front().pts);
 }
 
 } // namespace framemill

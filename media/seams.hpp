@@ -10,6 +10,7 @@ namespace framemill {
 /// A place where two shards meet: the frames shown on both sides, two each in
 /// order, and the small pictures that each shard made of the source there.
 struct seam {
+  std::int64_t frame = 0; ///< of the output, with which the later shard begins
   std::vector<shown_frame> before, after;
   std::vector<witness> of_before, of_after;
   seam_sides sides = seam_sides::both; ///< that are compared
@@ -50,13 +51,18 @@ public:
   /// should seeking not be exact.
   [[nodiscard]] result<void> run(video_decoder& decoder,
                                  const std::function<result<video_decoder>()>& open);
+  /// What was measured, seam after seam, frame after frame.
+  [[nodiscard]] const std::vector<seam_frame>& frames() const noexcept { return frames_; }
 
 private:
   std::int64_t output_ticks(std::int64_t pts) const;
   std::int64_t begin_of(const seam& s) const;
   result<void> check(const seam& s, const key_place& key, video_decoder& decoder,
-                     const std::function<result<video_decoder>()>& open) const;
-  result<void> compare(const seam& s, const std::vector<small_frame>& made) const;
+                     const std::function<result<video_decoder>()>& open);
+  result<void> compare(const seam& s, const std::vector<small_frame>& made);
+  result<void> compare_side(const std::vector<shown_frame>& side, seam_frame first,
+                            const std::vector<witness>& witnesses,
+                            const std::vector<small_frame>& made);
 
   const seam_list& seams_;
   AVRational clock_;
@@ -64,6 +70,7 @@ private:
   std::string name_;
   std::vector<key_place> keys_; ///< by seam: the last key frame before it
   key_place last_key_;
+  std::vector<seam_frame> frames_;
 };
 
 } // namespace framemill

@@ -169,9 +169,9 @@ result<source> open_output(const std::vector<std::string>& files, work& w) {
   return s;
 }
 
-result<media_info> verify_contract(const std::vector<std::string>& files,
-                                   const std::string& container, const output_contract& c,
-                                   const seam_list& seams, work& w) {
+result<verified_output> verify_contract(const std::vector<std::string>& files,
+                                        const std::string& container, const output_contract& c,
+                                        const seam_list& seams, work& w) {
   w.progress().enter(work_phase::verifying);
   const auto& name = files.front();
   FM_TRY(auto s, open_output(files, w));
@@ -202,7 +202,8 @@ result<media_info> verify_contract(const std::vector<std::string>& files,
   }
   const auto& main = c.has_video ? reader.video : reader.audio;
   info.duration = std::max(main.end - main.begin, 0.0);
-  return info;
+  return verified_output{std::move(info),
+                         meet ? meet->frames() : std::vector<seam_frame>{}};
 }
 
 } // namespace framemill

@@ -3,6 +3,7 @@
 #include "media/plan/frame_grid.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <set>
 
@@ -49,6 +50,18 @@ double distance(const std::string& a, const std::string& b) {
   for (std::size_t i = 0; i < a.size(); ++i)
     sum += std::abs(int{static_cast<unsigned char>(a[i])} - int{static_cast<unsigned char>(b[i])});
   return static_cast<double>(sum) / static_cast<double>(std::max<std::size_t>(a.size(), 1));
+}
+
+double psnr(const std::string& a, const std::string& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const int d = int{static_cast<unsigned char>(a[i])} - int{static_cast<unsigned char>(b[i])};
+    sum += d * d;
+  }
+  if (sum == 0)
+    return 100;
+  const auto noise = sum / (255.0 * 255.0 * static_cast<double>(a.size()));
+  return std::round(-1000 * std::log10(noise)) / 100;
 }
 
 std::vector<std::int64_t> witnessed_frames(const video_output& v, const packet_index& index) {

@@ -24,6 +24,8 @@ private:
 
 /// Mean absolute difference of two small pictures; they must be of one size.
 [[nodiscard]] double distance(const std::string& a, const std::string& b);
+/// Their PSNR in dB, to the hundredth; 100 when they are equal.
+[[nodiscard]] double psnr(const std::string& a, const std::string& b);
 
 /// Source ticks, ascending, of the frames around the seams at both ends of a
 /// shard: the two that are shown on each side, and their neighbours. Those past

@@ -57,11 +57,13 @@ public:
   /// The first shard's start is at no seam: its end is always compared.
   result<seam_list> seams(seam_sides sides) const {
     seam_list out{head_->time_base, {}};
+    std::int64_t frame = 0;
     for (std::size_t i = 1; i < feet_.size(); ++i) {
       const auto &a = feet_[i - 1], &b = feet_[i];
+      frame += a.packets;
       if (a.last_shown.empty() || b.first_shown.empty())
         return fail(errc::corrupt, "{}: the shard does not tell what it shows", paths_[i]);
-      out.list.push_back({a.last_shown, b.first_shown, of_half(a, shard_half::second),
+      out.list.push_back({frame, a.last_shown, b.first_shown, of_half(a, shard_half::second),
                           of_half(b, shard_half::first), i == 1 ? seam_sides::both : sides});
     }
     return out;
@@ -153,8 +155,8 @@ public:
     if (video_) {
       FM_TRY(seams, video_->seams(step_.seams));
     }
-    FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, seams, work_));
-    describe_files(files, std::move(info));
+    FM_TRY(auto v, verify_contract(files, step_.container, step_.contract, seams, work_));
+    describe_files(files, std::move(v));
     return {};
   }
 
@@ -229,10 +231,11 @@ private:
     return muxer_->finish();
   }
 
-  void describe_files(const std::vector<std::string>& files, media_info info) {
+  void describe_files(const std::vector<std::string>& files, verified_output v) {
     result_file main;
     main.name = files.front();
-    main.media = std::move(info);
+    main.media = std::move(v.info);
+    main.seams = std::move(v.seams);
     if (video_)
       main.frames = video_->frames();
     work_.described.push_back(std::move(main));

@@ -30,10 +30,10 @@ public:
     FM_CHECK(open());
     FM_CHECK(copy());
     FM_TRY(auto files, muxer_->files());
-    FM_TRY(auto info, verify_contract(files, step_.container, step_.contract, {}, work_));
+    FM_TRY(auto verified, verify_contract(files, step_.container, step_.contract, {}, work_));
     result_file main;
     main.name = files.front();
-    main.media = std::move(info);
+    main.media = std::move(verified.info);
     if (video_.output >= 0)
       main.frames = static_cast<std::int64_t>(video_.number);
     work_.described.push_back(std::move(main));

@@ -87,6 +87,10 @@ struct published_run {
     j.audio = "a0";
     j.contract.video_frames = 80;
     s.request.steps.push_back(j);
+    s.files[0].seams = {{50, 48, 172'800, 41.5, 30, true},
+                        {50, 49, 176'400, 36.25, 37, false},
+                        {50, 50, 180'000, 44, 29, true},
+                        {50, 51, 183'600, 43, 28, true}};
   }
 
   join_certificate certificate() const {
@@ -183,6 +187,33 @@ TEST_CASE("certificate: a part with too few frames is found") {
   r.shards[1].files[0].frames = 49;
 
   CHECK(r.fault() == "each part of m0 has the frames it was asked for: v0.s1 has 49 of 50");
+}
+
+TEST_CASE("certificate: what was measured at the seams is in it") {
+  auto c = published_run{}.certificate();
+
+  REQUIRE(c.seams.size() == 4);
+  CHECK(c.seams[1].file == "m0");
+  CHECK(c.seams[1].frame.frame == 49);
+  CHECK(c.seams[1].frame.psnr == 36.25);
+  CHECK(c.checks[3].what == "the pictures at each seam of m0 are the source's");
+  CHECK(c.checks[3].found == "1 seam, 4 frames, at least 36.2 dB");
+  CHECK(c.checks[3].passed);
+}
+
+TEST_CASE("certificate: a seam with other pictures, or that nobody compared, is found") {
+  published_run r;
+  auto& seams = r.shards[4].files[0].seams;
+
+  seams[2].nearest = seams[3].nearest = false;
+  CHECK(r.fault() == "the pictures at each seam of m0 are the source's: "
+                     "those from frame 50 are others");
+  seams[0].nearest = false;
+  CHECK(r.fault() == "the pictures at each seam of m0 are the source's: "
+                     "those before frame 50 are others");
+  seams.clear();
+  CHECK(r.fault() == "the pictures at each seam of m0 are the source's: "
+                     "0 of 1 seams were compared");
 }
 
 TEST_CASE("certificate: a joined file without its planned frames is found") {

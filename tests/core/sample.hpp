@@ -119,6 +119,7 @@ void for_each_record(F&& f) {
   FM_RECORD(media_step);
   FM_RECORD(media_request);
   FM_RECORD(watermark);
+  FM_RECORD(seam_frame);
   FM_RECORD(result_file);
   FM_RECORD(media_result);
   FM_RECORD(child_message);

@@ -232,6 +232,36 @@ TEST_CASE("seam_check: a shard that is one frame off at either end is refused") 
   }
 }
 
+TEST_CASE("seam_check: what was measured is in the result, frame by frame") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 90, .gop = 20});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 10);
+  using numbers = std::vector<std::int64_t>;
+  for (auto [sides, expected] :
+       {std::pair{seam_sides::both, numbers{28, 29, 30, 31, 58, 59, 60, 61}},
+        {seam_sides::starts, numbers{28, 29, 30, 31, 60, 61}}}) {
+    CAPTURE(to_string(sides));
+    auto r = sharded(s, source, p.index, v, 30, [] {}, sides);
+
+    REQUIRE_MESSAGE(!r.failure, why(r));
+    REQUIRE(r.files.size() == 1);
+    numbers compared;
+    for (const auto& f : r.files[0].seams) {
+      CAPTURE(f.frame);
+      compared.push_back(f.frame);
+      CHECK(f.seam == (f.frame < 45 ? 30 : 60));
+      CHECK(f.source == p.index.pts[static_cast<std::size_t>(f.frame)]);
+      CHECK(f.nearest);
+      CHECK(f.psnr > 20);
+      CHECK(f.psnr > f.other_psnr);
+      CHECK(f.other_psnr > 0);
+    }
+    CHECK(compared == expected);
+  }
+}
+
 TEST_CASE("seam_check: starts alone show a shard that is off as a whole, not its end") {
   scratch s;
   const auto source = s.path("a.mp4");
