@@ -360,7 +360,7 @@ class Program(unittest.TestCase):
         Gateway.answers.update(
             ExplainRun={"Explanation": {"Run": 7, "State": "processing", "Why": "no slot"}},
             ReleaseRun={"RunId": 8, "TaskId": "t"},
-            DescribeCertificate=lambda r: {"Certificate": {"Frames": 100 + r["Job"]}})
+            DescribeCertificate=lambda r: {"Certificate": {"Job": 100 + r["Job"]}})
         self.assertIn("run 7 is processing: no slot", self.call("run", "explain", "7")[1])
         self.assertIn("run 8", self.call("run", "release", "7")[1])
         self.assertIn("102", self.call("run", "certificate", "7", "--job", "2")[1])

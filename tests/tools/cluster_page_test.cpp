@@ -144,14 +144,3 @@ TEST_CASE("explanation_page: where the time of a finished run went") {
   CHECK(holds(page, "75%"));
   CHECK(holds(page, "shard 3 (decode)"));
 }
-
-TEST_CASE("certificate_page: plain values as facts, lists as tables, whatever they hold") {
-  auto page = certificate_page(json::parse(R"json({
-    "Frames": 100, "Fingerprint": "libavcodec 59", "Shards": [
-      {"Index": 1, "Sha256": "ab"}, {"Index": 2, "Seam": {"Ssim": 0.99}}]})json"));
-
-  CHECK(holds(page, "Frames       100"));
-  CHECK(holds(page, "Index  Seam           Sha256"));
-  CHECK(holds(page, R"({"Ssim":0.99})"));
-  CHECK(certificate_page(nullptr) == "null\n");
-}

@@ -5,9 +5,6 @@
 #include "tools/framemill/table.hpp"
 #include "tools/framemill/text.hpp"
 
-#include <algorithm>
-#include <set>
-
 namespace framemill::cli {
 
 namespace {
@@ -53,35 +50,6 @@ std::string critical_path_text(const json& path) {
   return "\ncritical path, " + format_duration(total) + ":\n" + t.render();
 }
 
-/// What a cell shows of a value that is not plain.
-std::string cell_text(const json& value) {
-  return value.is_structured() ? dump(value, -1) : text_at(value, "");
-}
-
-/// A column per name that any of the objects has.
-std::string objects_table(const json& list) {
-  std::set<std::string> names;
-  for (const auto& item : list)
-    if (item.is_object())
-      for (const auto& [name, value] : item.items())
-        names.insert(name);
-  std::vector<column> columns;
-  for (const auto& name : names)
-    columns.push_back({printable(name)});
-  table t{std::move(columns)};
-  for (const auto& item : list) {
-    std::vector<std::string> row;
-    for (const auto& name : names)
-      row.push_back(item.is_object() && item.contains(name) ? cell_text(item[name]) : "");
-    t.row(std::move(row));
-  }
-  return t.render();
-}
-
-bool is_table(const json& value) {
-  return value.is_array() && !value.empty() && value.front().is_object();
-}
-
 } // namespace
 
 std::string explanation_page(const json& e) {
@@ -92,19 +60,6 @@ std::string explanation_page(const json& e) {
   for (const auto& shard : list_at(e, "Shards"))
     out += shard_text(shard);
   return out + critical_path_text(list_at(e, "CriticalPath"));
-}
-
-std::string certificate_page(const json& certificate) {
-  if (!certificate.is_object())
-    return printable(dump(certificate, -1)) + "\n";
-  std::vector<std::pair<std::string, std::string>> facts;
-  std::string tables;
-  for (const auto& [name, value] : certificate.items())
-    if (is_table(value))
-      tables += "\n" + printable(name) + "\n" + objects_table(value);
-    else
-      facts.emplace_back(printable(name), cell_text(value));
-  return render_facts(facts) + tables;
 }
 
 } // namespace framemill::cli

@@ -1,3 +1,4 @@
+#include "tools/framemill/certificate_page.hpp"
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/explanation_page.hpp"
 #include "tools/framemill/format.hpp"
