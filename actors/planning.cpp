@@ -73,7 +73,7 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
     services.pins.pin(run.id, sha);
     assets[asset.name] = std::move(sha);
   }
-  plan_options options;
+  auto options = services.config.planning;
   options.slots = std::max(services.slots_here.load(), 1);
   options.trust_index = trust_index;
   if (index_sha256.empty())

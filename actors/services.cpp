@@ -7,6 +7,25 @@
 
 namespace framemill {
 
+namespace {
+
+/// Not a number is refused as well.
+result<void> validate(const plan_options& p) {
+  for (auto [seconds, key] : {std::pair{p.shard_source_seconds_min, "source_seconds_min"},
+                              {p.shard_cpu_seconds_min, "cpu_seconds_min"}})
+    if (!(seconds >= 0))
+      return fail_field(errc::invalid_argument, key, "sharding: {} must not be negative", key);
+  if (!(p.shard_seconds_min >= 0.5))
+    return fail_field(errc::invalid_argument, "seconds_min",
+                      "sharding: seconds_min must be at least 0.5");
+  if (!(p.shard_seconds_max >= p.shard_seconds_min))
+    return fail_field(errc::invalid_argument, "seconds_max",
+                      "sharding: seconds_max must not be below seconds_min");
+  return {};
+}
+
+} // namespace
+
 result<void> validate(const node_config& c) {
   if (c.data_dir.empty())
     return fail_field(errc::missing_argument, "data_dir", "data_dir must be set");
@@ -18,6 +37,7 @@ result<void> validate(const node_config& c) {
     return fail_field(errc::invalid_argument, "scan_interval", "scan_interval must be at least 100 ms");
   if (c.stall_limit.count() < 1000)
     return fail_field(errc::invalid_argument, "stall_limit", "stall_limit must be at least 1 s");
+  FM_CHECK(validate(c.planning));
   for (const auto& [name, path] : c.buckets) {
     auto alphabet = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                            "0123456789-_.");

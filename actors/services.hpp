@@ -4,6 +4,7 @@
 #include "actors/journal.hpp"
 #include "actors/progress_board.hpp"
 #include "cluster/catalog.hpp"
+#include "media/plan/plan.hpp"
 #include "storage/artifact_store.hpp"
 
 #include <atomic>
@@ -45,6 +46,8 @@ struct node_config {
   std::chrono::milliseconds settle_quiet{2000}; ///< without a close hint
   std::chrono::milliseconds stall_limit{60000}; ///< a watermark must move within
   bool allow_faults = false;         ///< fail points may be armed
+  plan_options planning;             ///< coordinator; what an operator may not set is
+                                     ///< set with each plan
   node_roles roles;
   cluster_config cluster;
 };

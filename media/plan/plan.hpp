@@ -18,7 +18,7 @@ struct plan_options {
   /// frame: video that is predicted to cost less than this is not cut. 10 times
   /// as much is advised; 0: it is cut however cheap it is.
   double shard_cpu_seconds_min = 0;
-  bool allow_sharding = true;           ///< false: work as decoded, in one piece
+  bool allow_sharding = true;           ///< false: each output in one piece
   bool trust_index = true;              ///< false after errc::input_damaged: plan as
                                         ///< if the index were not exact
   /// MPS font names (arial.ttf, simkai.ttf) to font files; a name that is not

@@ -4,6 +4,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 using namespace framemill;
 
 TEST_CASE("artifact_pins: what two runs need is free when the second lets go") {
@@ -80,6 +82,12 @@ TEST_CASE("node_config: what cannot work is refused by name") {
         == "scan_interval");
   CHECK(field([](auto& c) { c.stall_limit = std::chrono::milliseconds{999}; })
         == "stall_limit");
+  CHECK(field([](auto& c) { c.planning.shard_source_seconds_min = -1; })
+        == "source_seconds_min");
+  CHECK(field([](auto& c) { c.planning.shard_cpu_seconds_min = std::nan(""); })
+        == "cpu_seconds_min");
+  CHECK(field([](auto& c) { c.planning.shard_seconds_min = 0; }) == "seconds_min");
+  CHECK(field([](auto& c) { c.planning.shard_seconds_max = 7; }) == "seconds_max");
   for (const auto* name : {"", "a/b", "a b", "\xc3\xa9", "..\n"})
     CHECK(field([&](auto& c) { c.buckets[name] = "/srv"; }) == "bucket");
   CHECK(field([](auto& c) { c.buckets[std::string(64, 'a')] = "/srv"; }) == "bucket");

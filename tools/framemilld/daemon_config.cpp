@@ -39,16 +39,18 @@ public:
       status = fail_field(errc::malformed, std::string{key}, "{}{}: `{}` must list words",
                           where_, line_of(*node), key);
   }
+  /// A whole one, too.
+  void read_number(std::string_view key, double& to) {
+    auto whole = std::int64_t{0};
+    if (const auto* node = table_.get(key); node == nullptr || !node->is_integer())
+      return read(key, to);
+    read(key, whole);
+    to = static_cast<double>(whole);
+  }
   template <class Duration>
   void read_seconds(std::string_view key, Duration& to) {
     double seconds = 0;
-    std::int64_t whole = 0;
-    if (const auto* node = table_.get(key); node != nullptr && node->is_integer()) {
-      read(key, whole);
-      seconds = static_cast<double>(whole);
-    } else {
-      read(key, seconds);
-    }
+    read_number(key, seconds);
     if (table_.contains(key) && status)
       to = std::chrono::duration_cast<Duration>(
           std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)});
@@ -71,6 +73,24 @@ private:
   std::string where_;
   std::set<std::string> known_;
 };
+
+result<void> read_sharding(const toml::table& file, const std::string& path,
+                           plan_options& into) {
+  if (!file.contains("sharding"))
+    return {};
+  const auto* table = file["sharding"].as_table();
+  if (table == nullptr)
+    return fail_field(errc::malformed, "sharding", "{}: write sharding as a [sharding] table",
+                      path);
+  table_reader r{*table, path};
+  r.read("enabled", into.allow_sharding);
+  r.read_number("source_seconds_min", into.shard_source_seconds_min);
+  r.read_number("cpu_seconds_min", into.shard_cpu_seconds_min);
+  r.read_number("seconds_min", into.shard_seconds_min);
+  r.read_number("seconds_max", into.shard_seconds_max);
+  r.refuse_unknown();
+  return r.status;
+}
 
 } // namespace
 
@@ -105,8 +125,10 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   r.read("token", n.cluster.token);
   r.read_seconds("drain_seconds", into.drain_patience);
   r.allow("bucket");
+  r.allow("sharding");
   r.refuse_unknown();
   FM_CHECK(r.status);
+  FM_CHECK(read_sharding(file, path, n.planning));
   if (!roles.empty())
     FM_CHECK(read_roles(fmt::format("{}", fmt::join(roles, ",")), n.roles));
   for (auto [port, key] : {std::pair{enrolment_port, "enrolment_port"}, {data_port, "data_port"}})
