@@ -27,6 +27,9 @@ def main():
     parser.add_argument("what", nargs="*", choices=[[], *MEASUREMENTS], help="default: all of them")
     parser.add_argument("--quick", action="store_true", help="small sources, one round: does it still run?")
     parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
+    parser.add_argument("--case", default="", help="workflow: only cases whose title holds this")
+    parser.add_argument("--without", action="append", default=[], choices=["a", "b"],
+                        help="workflow: leaves this peer out; repeatable")
     parser.add_argument("--bin-dir", default=os.environ.get("FRAMEMILL_BIN_DIR", f"{ROOT}/build/release/bin"))
     parser.add_argument("--work", default=f"{ROOT}/build/bench", help="scratch, on the disk to measure")
     parser.add_argument("--cache", default=f"{ROOT}/.cache/bench", help="generated sources are kept here")
