@@ -48,8 +48,9 @@ constexpr auto places = std::to_array<fail_point_place>({
     {"data.open", door, "a source is opened over the data plane"},
     {"data.fetch", door, "an artifact comes over the data plane"},
     {"data.deliver", door, "a result goes over the data plane"},
-    {"link.send", door, "a frame to the coordinator; error loses it"},
-    {"link.receive", door, "a frame of the coordinator; error loses it"},
+    {"link.send", frames, "a frame to the coordinator"},
+    {"link.receive", frames, "a frame of the coordinator"},
+    {"clock.now", clock, "the wall clock is read"},
     {"child.crash", effect, "a child that was just started crashes (SIGSEGV)"},
     {"child.hang", effect, "it stands still (SIGSTOP) until it is found hung"},
     {"child.killed", effect, "it is killed (SIGKILL)"},
@@ -160,6 +161,7 @@ fault_board& board() {
 
 constexpr std::uint64_t passes_max = 1'000'000'000;
 constexpr std::uint64_t delay_ms_max = 600'000;
+constexpr std::uint64_t skew_ms_max = 86'400'000;
 
 std::optional<std::uint64_t> read_number(std::string_view text, std::uint64_t least,
                                          std::uint64_t most) {
@@ -187,36 +189,85 @@ result<void> read_passes(std::string_view text, fault& out) {
   return {};
 }
 
-result<void> read_action(std::string_view text, const fail_point_place& place, fault& out) {
-  constexpr std::string_view delay = "delay=";
-  if (place.kind == effect) {
-    out.action = fault_action::effect;
-    if (!text.empty())
-      return fail_field(errc::unsupported, "Action",
-                        "{} does what its name says and takes no action", place.name);
+/// The actions that a kind of point takes, for people.
+std::string_view actions_of(fail_point_kind k) {
+  switch (k) {
+    case transition: return "kill, hang or delay=MS: it cannot be refused";
+    case door: return "kill, hang, delay=MS or error";
+    case frames: return "kill, hang, delay=MS, error, duplicate or reorder";
+    case effect: return "none: it does what its name says";
+    case clock: return "skew=MS";
+  }
+  return "";
+}
+
+bool takes(fail_point_kind k, fault_action a) {
+  switch (a) {
+    case fault_action::kill:
+    case fault_action::hang:
+    case fault_action::delay: return k == transition || k == door || k == frames;
+    case fault_action::error: return k == door || k == frames;
+    case fault_action::duplicate:
+    case fault_action::reorder: return k == frames;
+    case fault_action::effect: return k == effect;
+    case fault_action::skew: return k == clock;
+  }
+  return false;
+}
+
+result<void> read_delay(std::string_view ms, fault& out) {
+  const auto n = read_number(ms, 1, delay_ms_max);
+  if (!n)
+    return fail_field(errc::invalid_argument, "Action",
+                      "`delay={}`: a delay is 1 to {} milliseconds", ms, delay_ms_max);
+  out.action = fault_action::delay;
+  out.delay = std::chrono::milliseconds{*n};
+  return {};
+}
+
+result<void> read_skew(std::string_view ms, fault& out) {
+  const bool back = ms.starts_with('-');
+  const auto n = read_number(back ? ms.substr(1) : ms, 1, skew_ms_max);
+  if (!n)
+    return fail_field(errc::invalid_argument, "Action",
+                      "`skew={}`: a clock is wrong by 1 to {} milliseconds, or as many back",
+                      ms, skew_ms_max);
+  out.action = fault_action::skew;
+  out.delay = std::chrono::milliseconds{*n} * (back ? -1 : 1);
+  return {};
+}
+
+result<void> read_word(std::string_view text, const fail_point_place& place, fault& out) {
+  static constexpr auto plain = std::to_array<std::pair<std::string_view, fault_action>>({
+      {"kill", fault_action::kill},
+      {"hang", fault_action::hang},
+      {"error", fault_action::error},
+      {"duplicate", fault_action::duplicate},
+      {"reorder", fault_action::reorder},
+  });
+  const auto value = text.substr(std::min(text.find('=') + 1, text.size()));
+  if (text.starts_with("delay="))
+    return read_delay(value, out);
+  if (text.starts_with("skew="))
+    return read_skew(value, out);
+  if (text.empty() && place.kind != clock) {
+    out.action = place.kind == effect ? fault_action::effect : fault_action::kill;
     return {};
   }
-  if (text == "error" && place.kind == transition)
-    return fail_field(errc::unsupported, "Action",
-                      "{} is a transition, which cannot be refused: kill, hang or delay=MS",
-                      place.name);
-  if (text.starts_with(delay)) {
-    auto ms = read_number(text.substr(delay.size()), 1, delay_ms_max);
-    if (!ms)
-      return fail_field(errc::invalid_argument, "Action",
-                        "`{}`: a delay is 1 to {} milliseconds", text, delay_ms_max);
-    out.action = fault_action::delay;
-    out.delay = std::chrono::milliseconds{*ms};
-  } else if (text.empty() || text == "kill") {
-    out.action = fault_action::kill;
-  } else if (text == "hang") {
-    out.action = fault_action::hang;
-  } else if (text == "error") {
-    out.action = fault_action::error;
-  } else {
-    return fail_field(errc::invalid_argument, "Action",
-                      "`{}` is not one of: kill, hang, delay=MS, error", text);
-  }
+  for (const auto& [name, action] : plain)
+    if (text == name) {
+      out.action = action;
+      return {};
+    }
+  return fail_field(errc::invalid_argument, "Action", "`{}` is no action of {}, which takes {}",
+                    text, place.name, actions_of(place.kind));
+}
+
+result<void> read_action(std::string_view text, const fail_point_place& place, fault& out) {
+  FM_CHECK(read_word(text, place, out));
+  if (!takes(place.kind, out.action))
+    return fail_field(errc::unsupported, "Action", "{} does not take `{}` but {}", place.name,
+                      text, actions_of(place.kind));
   return {};
 }
 
@@ -230,6 +281,19 @@ errc error_of(std::string_view door) {
   ::kill(::getpid(), SIGKILL);
   for (;;)
     ::pause();
+}
+
+/// Dies or waits, if that is armed; what else is armed for this pass is the
+/// caller's to do.
+std::optional<fault_action> suffer(std::string_view name) {
+  const auto met = board().meet(name);
+  if (!met)
+    return std::nullopt;
+  if (met->action == fault_action::kill)
+    die();
+  if (met->action == fault_action::delay)
+    std::this_thread::sleep_for(met->delay);
+  return met->action;
 }
 
 } // namespace
@@ -289,19 +353,25 @@ namespace detail {
 std::atomic<int> faults_armed{0};
 
 result<void> pass(std::string_view name) {
-  auto met = board().meet(name);
-  if (!met)
-    return {};
-  if (met->action == fault_action::kill)
-    die();
-  if (met->action == fault_action::delay)
-    std::this_thread::sleep_for(met->delay);
-  if (met->action == fault_action::error)
+  if (suffer(name) == fault_action::error)
     return fail(error_of(name), "fail point {}: an error on purpose", name);
   return {};
 }
 
 bool takes_effect(std::string_view name) { return board().meet(name).has_value(); }
+
+frame_fate fate_of_frame(std::string_view name) {
+  const auto action = suffer(name);
+  return action == fault_action::error       ? frame_fate::lost
+         : action == fault_action::duplicate ? frame_fate::twice
+         : action == fault_action::reorder   ? frame_fate::late
+                                             : frame_fate::passes;
+}
+
+std::chrono::milliseconds clock_error(std::string_view name) {
+  const auto met = board().meet(name);
+  return met ? met->delay : std::chrono::milliseconds{0};
+}
 
 } // namespace detail
 

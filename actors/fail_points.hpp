@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace framemill {
@@ -22,6 +23,8 @@ enum class fail_point_kind : std::uint8_t {
   transition, ///< around a durable step; cannot say no, so it takes no `error`
   door,       ///< to an outside thing; may answer with an error
   effect,     ///< does what its name says, and takes no action
+  frames,     ///< a door that frames pass one by one: may also repeat or reorder them
+  clock,      ///< is read, and may be wrong
 };
 
 struct fail_point_place {
@@ -39,6 +42,9 @@ enum class fault_action : std::uint8_t {
   delay,  ///< it waits so long, then goes on
   error,  ///< the door says errc::io_failed; one of the data plane, unavailable
   effect, ///< of an effect point
+  duplicate, ///< the frame goes through twice
+  reorder,   ///< the frame goes through after the next one
+  skew,      ///< the clock is wrong by so much
 };
 
 /// What shall happen where, and at which passes, counted from 1 when it is armed.
@@ -47,12 +53,12 @@ struct fault {
   std::uint64_t first = 1;
   std::uint64_t last = 1; ///< inclusive
   fault_action action = fault_action::kill;
-  std::chrono::milliseconds delay{0};
+  std::chrono::milliseconds delay{0}; ///< of `delay`; how wrong with `skew`, may be negative
 };
 
 /// `POINT`, `POINT:N` (the N-th pass from now), `POINT:N-M` or `POINT:N-` (from
-/// it on) with `kill`, `hang`, `delay=MS`, `error`, or "" for what the point does
-/// by default. Errors: not_found (Point), malformed, unsupported (Action).
+/// it on) with `kill`, `hang`, `delay=MS`, `error`, `duplicate`, `reorder`,
+/// `skew=±MS`, or "" for what the point does by default. Errors: not_found (Point), malformed, unsupported (Action).
 [[nodiscard]] result<fault> parse_fault(std::string_view place, std::string_view action);
 
 /// Replaces what was armed at that point, and counts its passes anew.
@@ -79,6 +85,9 @@ namespace detail {
 extern std::atomic<int> faults_armed;
 [[nodiscard]] result<void> pass(std::string_view name);
 [[nodiscard]] bool takes_effect(std::string_view name);
+enum class frame_fate : std::uint8_t { passes, lost, twice, late };
+[[nodiscard]] frame_fate fate_of_frame(std::string_view name);
+[[nodiscard]] std::chrono::milliseconds clock_error(std::string_view name);
 } // namespace detail
 
 /// At a durable transition.
@@ -98,5 +107,41 @@ inline void fail_point(std::string_view name) {
 [[nodiscard]] inline bool fail_effect(std::string_view name) {
   return detail::faults_armed.load(std::memory_order_relaxed) > 0 && detail::takes_effect(name);
 }
+
+/// How wrong the clock is at this reading.
+[[nodiscard]] inline std::chrono::milliseconds fail_clock(std::string_view name) {
+  return detail::faults_armed.load(std::memory_order_relaxed) > 0 ? detail::clock_error(name)
+                                                                  : std::chrono::milliseconds{0};
+}
+
+/// A door that frames pass one by one, in order. Owned by who sends or hears
+/// them. Its faults are those of a network that keeps no order: a frame is lost,
+/// comes twice, or is overtaken by the next one; never is it held for ever.
+class frame_door {
+public:
+  explicit frame_door(std::string_view point) : point_(point) {}
+
+  /// Calls `through` for each frame that goes through now.
+  template <class Through>
+  void pass(std::string frame, Through through) {
+    auto fate = detail::frame_fate::passes;
+    if (detail::faults_armed.load(std::memory_order_relaxed) > 0)
+      fate = detail::fate_of_frame(point_);
+    if (fate == detail::frame_fate::late && !held_)
+      return void(held_ = std::move(frame));
+    if (fate == detail::frame_fate::twice)
+      through(frame);
+    if (fate != detail::frame_fate::lost)
+      through(std::move(frame));
+    if (auto overtaken = std::exchange(held_, std::nullopt))
+      through(std::move(*overtaken));
+  }
+  /// Another connection: what was held back is lost with the old one.
+  void clear() { held_.reset(); }
+
+private:
+  std::string_view point_;
+  std::optional<std::string> held_;
+};
 
 } // namespace framemill

@@ -135,7 +135,7 @@ void act_on(membership_state& s, const node_came& a) {
   auto& node = s.nodes.at(a.name);
   auto hello = s.hellos.extract(a.connection);
   auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
-  const auto now = s.services->clock.now();
+  const auto now = s.services->uptime.now();
   const auto& facts = s.core->find(a.name)->facts;
   tell_scheduler(s, a.name);
   std::map<std::uint32_t, held_attempt> in_slot;
@@ -257,7 +257,7 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
     s.self->send(node->second.slots.at(place->second.slot),
                  slot_ended{m.shard, std::move(m.outcome), std::move(noted)});
     places.erase(place);
-  } else if (s.services->clock.now() < s.claims_end) {
+  } else if (s.services->uptime.now() < s.claims_end) {
     s.unclaimed[m.shard] = std::move(m.outcome);
     noted();
   } else {
@@ -399,7 +399,7 @@ result<void> begin(membership_state& s) {
   FM_TRY(auto core, load(*s.services));
   s.core.emplace(std::move(core));
   s.keys.set(s.core->admitted_keys());
-  s.claims_end = s.services->clock.now() + claims_last;
+  s.claims_end = s.services->uptime.now() + claims_last;
   return open_sockets(s);
 }
 
@@ -490,7 +490,7 @@ void membership_state::order(const std::string& node, std::string what,
     return done(fail_field(errc::not_found, "Node", "no node `{}`", node));
   if (!nodes.contains(node))
     return done(fail_field(errc::unavailable, "Node", "node {} is away", node));
-  orders[++last_order] = {node, std::move(done), services->clock.now() + order_patience};
+  orders[++last_order] = {node, std::move(done), services->uptime.now() + order_patience};
   say(node, node_order{last_order, std::move(what), std::move(arguments)});
 }
 
@@ -524,10 +524,10 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
       [=](const enrolment_asked& m) { enrol(self->state, m); },
       [=](const membership_tick&) {
         auto& state = self->state;
-        const auto now = services->clock.now();
-        state.apply(state.core->tick(now));
+        state.apply(state.core->tick(services->clock.now()));
         for (const auto& [name, node] : state.nodes)
           state.say(name, coordinator_beat{});
+        const auto now = services->uptime.now();
         give_up_claims(state, now);
         give_up_orders(state, now);
         self->delayed_send(self, tick_every, membership_tick{});

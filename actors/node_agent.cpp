@@ -41,17 +41,18 @@ namespace {
 // ---- Speaking ------------------------------------------------------------------------
 
 void say(node_agent_state& s, cluster_message word) {
-  if (!fail_door("link.send"))
-    return; // lost, as frames are
   envelope e;
   e.sender = s.services->config.name;
   e.term = s.term;
   e.sequence = ++s.sequence;
   e.body = std::move(word);
-  s.link->send(encode(e)); // what is lost is made up for by the next beat
+  // What is lost is made up for by the next beat.
+  s.sending.pass(encode(e), [&](std::string frame) { s.link->send(std::move(frame)); });
 }
 
 void say_hello(node_agent_state& s) {
+  s.sending.clear();
+  s.hearing.clear();
   s.sequence = 0;
   s.welcome = false;
   s.facts.scratch_bytes = s.services->scratch_bytes_free();
@@ -177,8 +178,6 @@ void hear(node_agent_state& s, const Other&) {
 }
 
 void hear(node_agent_state& s, const std::string& frame) {
-  if (!fail_door("link.receive"))
-    return;
   auto e = decode<envelope>(frame);
   if (!e || e->version != 1) {
     spdlog::error("NODE AGENT: {}", e ? "another protocol version" : e.error().message);
@@ -187,7 +186,7 @@ void hear(node_agent_state& s, const std::string& frame) {
   if (e->term < s.term)
     return; // a coordinator of the past
   s.term = e->term;
-  s.heard = s.services->clock.now();
+  s.heard = s.services->uptime.now();
   std::visit([&](const auto& body) { hear(s, body); }, e->body);
 }
 
@@ -275,10 +274,13 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
   self->delayed_send(self, beat_every, beat_tick{});
   return {
       [=](const link_up&) {
-        self->state.heard = services->clock.now();
+        self->state.heard = services->uptime.now();
         say_hello(self->state);
       },
-      [=](const link_frame& m) { hear(self->state, m.frame); },
+      [=](link_frame& m) {
+        auto& state = self->state;
+        state.hearing.pass(std::move(m.frame), [&](const std::string& frame) { hear(state, frame); });
+      },
       [=](const link_down& m) {
         self->state.welcome = false;
         spdlog::warn("NODE AGENT: no connection to the coordinator: {}", m.why);
@@ -287,7 +289,7 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
         auto& state = self->state;
         beat(state);
         leave_if_done(state);
-        const auto now = services->clock.now();
+        const auto now = services->uptime.now();
         if (now - state.heard > silence_max) {
           state.heard = now;
           state.link->reconnect();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/fail_points.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/remote_supply.hpp"
 #include "actors/services.hpp"
@@ -42,6 +43,7 @@ struct node_agent_state {
   std::string boot;
   node_facts facts;
   std::unique_ptr<framemill::link> link;
+  frame_door sending{"link.send"}, hearing{"link.receive"};
   std::shared_ptr<data_place> data = std::make_shared<data_place>();
   std::optional<attempt_book> book;
   struct slot {
@@ -52,7 +54,7 @@ struct node_agent_state {
   std::uint64_t term = 0;      ///< the newest heard
   std::uint64_t sequence = 0;  ///< of this connection
   bool welcome = false;        ///< on this connection
-  timestamp heard;
+  timestamp heard;             ///< by the uptime
   bool leaving = false;
   std::shared_ptr<std::promise<void>> left;
 };

@@ -17,6 +17,8 @@ std::string_view name_of(fail_point_kind k) {
     case fail_point_kind::transition: return "transition";
     case fail_point_kind::door: return "door";
     case fail_point_kind::effect: return "effect";
+    case fail_point_kind::frames: return "frames";
+    case fail_point_kind::clock: return "clock";
   }
   return "";
 }
@@ -37,6 +39,9 @@ std::string describe(const fault& f) {
     case fault_action::delay: return fmt::format("delay of {} ms at {}", f.delay.count(), at);
     case fault_action::error: return "error at " + at;
     case fault_action::effect: return "at " + at;
+    case fault_action::duplicate: return "duplicate at " + at;
+    case fault_action::reorder: return "reorder at " + at;
+    case fault_action::skew: return fmt::format("skew of {} ms at {}", f.delay.count(), at);
   }
   return at;
 }

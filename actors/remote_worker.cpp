@@ -53,7 +53,7 @@ bool is_same(const remote_worker_state::work& job, const held_attempt& held) {
 /// The node's own word about the slot, against ours.
 void compare(self_ptr self, node_services* services, const std::optional<held_attempt>& held) {
   auto& job = *self->state.job;
-  const auto now = services->clock.now();
+  const auto now = services->uptime.now();
   if (held && is_same(job, *held)) {
     job.order.reset();
     if (job.stopping && !held->ended && now - job.told >= tell_again_after)
@@ -93,7 +93,7 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
     remote_worker_state::work job;
     job.shard = slot.held->shard;
     job.epoch = slot.held->epoch;
-    job.told = services->clock.now();
+    job.told = services->uptime.now();
     s.job = std::move(job);
     self->send(membership, slot_used{slot.worker.node, 1});
   }
@@ -120,14 +120,14 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
         job.order->slot = state.slot.index;
         state.job = std::move(job);
         self->send(state.membership, slot_used{state.slot.worker.node, 1});
-        give_order(self, services->clock.now());
+        give_order(self, services->uptime.now());
       },
       [=](const give_back& m) {
         auto& state = self->state;
         if (state.job && state.job->grant == m.grant) {
           state.job->owner = nullptr;
           state.job->vacated = "its run began again"; // and may claim it before it ends
-          stop(self, services->clock.now());
+          stop(self, services->uptime.now());
         } else {
           self->send(state.scheduler, worker_idle{state.slot.worker.key, m.grant});
         }
@@ -135,14 +135,14 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
       [=](const stop_attempt& m) {
         auto& job = self->state.job;
         if (job && job->shard == m.shard && job->epoch == m.epoch)
-          stop(self, services->clock.now());
+          stop(self, services->uptime.now());
       },
       [=](const vacate_slot& m) {
         auto& job = self->state.job;
         if (!job)
           return;
         job->vacated = m.why;
-        stop(self, services->clock.now());
+        stop(self, services->uptime.now());
       },
       [=](const slot_claimed& m) {
         if (self->state.job)

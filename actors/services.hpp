@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/child_host.hpp"
+#include "actors/fail_points.hpp"
 #include "actors/journal.hpp"
 #include "actors/progress_board.hpp"
 #include "cluster/catalog.hpp"
@@ -97,6 +98,14 @@ struct node_counters {
       bytes_published{0}, objects_settled{0};
 };
 
+/// The node's wall clock; wrong while `clock.now` is armed.
+class node_clock final : public clock {
+public:
+  [[nodiscard]] timestamp now() const override {
+    return system_clock{}.now() + fail_clock("clock.now");
+  }
+};
+
 /// What all actors of a node share; outlives them. Everything in it is
 /// thread-safe or immutable after start.
 /// A worker node has no store and no journal.
@@ -113,7 +122,8 @@ struct node_services {
   node_counters counters;
   fingerprint_board builds;
   std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
-  system_clock clock;
+  node_clock clock;     ///< for what is recorded and told
+  steady_clock uptime;  ///< for how long something lasts
   std::string scratch_root;
   std::string failed_root; ///< kept requests of failed attempts
   timestamp started;

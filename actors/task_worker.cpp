@@ -176,7 +176,7 @@ void execute(self_ptr self, node_services* services, assignment a) {
   s.outcome.epoch = s.job->epoch;
   s.has_result = s.stalled = false;
   s.log.clear();
-  s.last_move = services->clock.now();
+  s.last_move = services->uptime.now();
   s.scratch = directory_of(services->scratch_root, *s.job);
   if (auto r = prepare_scratch(*s.supply, *s.job, s.scratch); !r)
     return fail_before_start(self, services, r.error());
@@ -234,11 +234,11 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
           return;
         if (const auto* mark = std::get_if<watermark>(m.message.get())) {
           if (s.outcome.last_watermark != *mark)
-            s.last_move = services->clock.now();
+            s.last_move = services->uptime.now();
           s.outcome.last_watermark = *mark;
-          if (services->clock.now() - s.last_told < tell_every)
+          if (services->uptime.now() - s.last_told < tell_every)
             return;
-          s.last_told = services->clock.now();
+          s.last_told = services->uptime.now();
           self->send(s.job->reply_to, attempt_moved{s.job->shard.index, s.job->epoch, *mark});
         } else {
           s.outcome.result = std::get<media_result>(*m.message);
@@ -268,7 +268,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
         auto& s = self->state;
         if (m.child != s.serial || !s.job)
           return;
-        if (services->clock.now() - s.last_move > services->config.stall_limit) {
+        if (services->uptime.now() - s.last_move > services->config.stall_limit) {
           s.stalled = true;
           services->children->stop(s.child);
         }

@@ -69,12 +69,12 @@ std::vector<std::string_view> passed_by(const changes& c) {
 }
 
 void show(const context& c, bool always) {
-  auto now = c.now();
-  if (!always && now - c.state().last_shown < show_every)
+  auto up = c.services->uptime.now();
+  if (!always && up - c.state().last_shown < show_every)
     return;
-  c.state().last_shown = now;
+  c.state().last_shown = up;
   c.services->progress.set(
-      c.state().meter.measure(now, c.machine().run(), c.machine().jobs(), c.machine().shards()));
+      c.state().meter.measure(c.now(), c.machine().run(), c.machine().jobs(), c.machine().shards()));
 }
 
 /// Actions of durable steps, in the order of the steps.
@@ -261,11 +261,12 @@ void replace_build(const context& c) {
 void look_for_build(const context& c) {
   const auto& build = c.machine().run().fingerprint;
   auto& since = c.state().build_missed;
+  const auto now = c.services->uptime.now();
   if (build.empty() || !c.services->builds.lacks(build))
     since = {};
   else if (!since)
-    since = c.now();
-  else if (c.now() - since >= build_patience)
+    since = now;
+  else if (now - since >= build_patience)
     replace_build(c);
 }
 

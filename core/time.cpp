@@ -12,6 +12,11 @@ timestamp system_clock::now() const {
               .count()};
 }
 
+timestamp steady_clock::now() const {
+  using namespace std::chrono;
+  return {duration_cast<microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count()};
+}
+
 namespace {
 
 std::string format_utc(timestamp t, bool with_micros) {

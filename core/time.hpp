@@ -39,6 +39,13 @@ public:
   [[nodiscard]] timestamp now() const override;
 };
 
+/// Counts from the machine's start and is never set: for how long something
+/// lasts, and never for what is recorded or told.
+class steady_clock final : public clock {
+public:
+  [[nodiscard]] timestamp now() const override;
+};
+
 /// `2019-07-16T06:21:27Z`, as MPS writes times; "" for 0.
 [[nodiscard]] std::string to_iso8601(timestamp t);
 /// With microseconds, for our own answers and logs: `2019-07-16T06:21:27.000123Z`.

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include <memory>
+#include <set>
 
 namespace framemill::cli {
 
@@ -18,11 +19,16 @@ struct fault_options {
 
 /// Checked here for the sake of a good sentence; the node checks again.
 std::string check_action(const std::string& text) {
-  bool is_delay = text.starts_with("delay=") && text.size() > 6 && text.size() <= 6 + 7
-                  && text.find_first_not_of("0123456789", 6) == std::string::npos;
-  if (text == "kill" || text == "hang" || text == "error" || is_delay)
+  static const std::set<std::string_view> plain{"kill", "hang", "error", "duplicate", "reorder"};
+  auto is_number = [&](std::size_t at) {
+    return at < text.size() && text.size() <= at + 8
+           && text.find_first_not_of("0123456789", at) == std::string::npos;
+  };
+  if (plain.contains(text) || (text.starts_with("delay=") && is_number(6))
+      || (text.starts_with("skew=") && is_number(text.starts_with("skew=-") ? 6 : 5)))
     return "";
-  return "`" + text + "` is not one of: kill, hang, delay=MILLISECONDS, error";
+  return "`" + text + "` is not one of: kill, hang, delay=MILLISECONDS, error, duplicate, "
+         "reorder, skew=MILLISECONDS";
 }
 
 result<std::string> order(const client& server, const std::string& node, std::string_view what,
@@ -117,7 +123,8 @@ void add_fault(CLI::App& app, context& ctx) {
   arming.add_option("POINT", o->point, "POINT, POINT:N, POINT:N-M or POINT:N-: which passes")
       ->required();
   arming.add_option("--action", o->action,
-                    "kill (the default), hang, delay=MILLISECONDS or error; effects take none")
+                    "kill (the default), hang, delay=MS, error; of frames also duplicate, reorder; "
+                    "of the clock skew=MS, skew=-MS; effects take none")
       ->check(check_action);
   on_chosen(ctx, arming, [&ctx, o] { return tell(ctx, *o, "fault arm", words_of(*o)); });
   auto& disarming = add_verb(*noun, *o, "disarm", "Leave it in peace");

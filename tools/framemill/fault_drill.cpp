@@ -140,6 +140,13 @@ std::vector<drill_step> plan_drill(const drill_scenario& scenario, std::uint64_t
   return out;
 }
 
+bool sets_clock_of(const std::vector<drill_step>& plan, const std::string& node) {
+  return std::ranges::any_of(plan, [&](const drill_step& step) {
+    return step.action == "OrderNode" && text_at(step.body, "Name") == node
+           && joined(at(step.body, "Arguments")).starts_with("clock.");
+  });
+}
+
 std::string describe(const drill_step& step) {
   if (step.action.empty())
     return "drop " + step.object;

@@ -82,6 +82,9 @@ struct drill_step {
                                                  std::uint64_t workflow, std::uint64_t seed,
                                                  const std::vector<std::string>& nodes);
 
+/// Is the clock of that node made wrong?
+[[nodiscard]] bool sets_clock_of(const std::vector<drill_step>& plan, const std::string& node);
+
 /// One line for people.
 [[nodiscard]] std::string describe(const drill_step& step);
 

@@ -159,6 +159,7 @@ private:
     for (const auto& step : plan_)
       if (step.action == "OrderNode")
         harmed.insert(text_at(step.body, "Name"));
+    facts_.is_clock_wrong = sets_clock_of(plan_, coordinator_);
     for (const auto& node : harmed)
       FM_CHECK(order(node, "fault list"));
     nodes_.merge(harmed);

@@ -27,6 +27,9 @@ struct drill_facts {
   /// "bucket/key" → MD5 of what the disturbed runs left there, "" for nothing;
   /// no entries when the bucket cannot be seen.
   std::map<std::string, std::string> published;
+  /// The clock that attempts are timed by was wrong meanwhile: leases are judged
+  /// by their epochs alone.
+  bool is_clock_wrong = false;
 };
 
 enum class finding : unsigned char { holds, broken, not_checked };
