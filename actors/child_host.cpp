@@ -151,7 +151,7 @@ std::string child_exit::text() const {
 }
 
 /// The thread and everything that only it touches.
-class child_host::loop {
+class sandboxed_child_host::loop {
 public:
   loop(std::string program, bool sandbox)
       : program_(std::move(program)), sandbox_(sandbox),
@@ -491,7 +491,8 @@ private:
   std::thread thread_; ///< last: starts when the rest is there
 };
 
-child_host::child_host(options o) : fingerprint_(fail(errc::unavailable, "not asked")) {
+sandboxed_child_host::sandboxed_child_host(options o)
+    : fingerprint_(fail(errc::unavailable, "not asked")) {
   auto plain = run_and_read({o.program, "--fingerprint"});
   fingerprint_ = plain;
   auto inside = o.sandbox
@@ -503,15 +504,15 @@ child_host::child_host(options o) : fingerprint_(fail(errc::unavailable, "not as
   loop_ = std::make_unique<loop>(std::move(o.program), sandbox_.bubblewrap);
 }
 
-child_host::~child_host() = default;
-void child_host::close() { loop_->close(); }
+sandboxed_child_host::~sandboxed_child_host() = default;
+void sandboxed_child_host::close() { loop_->close(); }
 
-child_key child_host::spawn(child_spec spec, child_listener listener) {
+child_key sandboxed_child_host::spawn(child_spec spec, child_listener listener) {
   return loop_->spawn(std::move(spec), std::move(listener));
 }
 
-void child_host::stop(child_key key) { loop_->stop(key); }
-void child_host::signal(child_key key, int number) { loop_->signal(key, number); }
+void sandboxed_child_host::stop(child_key key) { loop_->stop(key); }
+void sandboxed_child_host::signal(child_key key, int number) { loop_->signal(key, number); }
 
 std::size_t kill_orphans(const std::string& scratch_root) {
   std::size_t killed = 0;

@@ -44,33 +44,44 @@ struct child_listener {
 
 using child_key = std::uint64_t;
 
-/// The door to child processes. One thread spawns all of them (so that they die
-/// with it: PR_SET_PDEATHSIG is tied to the thread), feeds and reads their
-/// pipes and watches their memory. Thread-safe. Children run at lower priority
-/// but in our session: encoders in another scheduling group would delay commits
-/// by milliseconds (performance notes §3.5).
+/// The door to child processes. Thread-safe. Owned by node_services.
 class child_host {
+public:
+  virtual ~child_host() = default;
+
+  [[nodiscard]] virtual child_key spawn(child_spec spec, child_listener listener) = 0;
+  virtual void stop(child_key key) = 0;
+  /// For faults on purpose: a signal to the child, or to the bubblewrap around it,
+  /// which takes it along when it dies.
+  virtual void signal(child_key key, int number) = 0;
+  /// Kills and reaps all children; what is spawned later never starts.
+  virtual void close() = 0;
+
+  [[nodiscard]] virtual const sandbox_status& sandbox() const = 0;
+  /// The program's one-line fingerprint, or why it does not run.
+  [[nodiscard]] virtual const result<std::string>& fingerprint() const = 0;
+};
+
+/// framemill-media, shut in. One thread spawns all of them (so that they die
+/// with it: PR_SET_PDEATHSIG is tied to the thread), feeds and reads their
+/// pipes and watches their memory. Children run at lower priority but in our
+/// session: encoders in another scheduling group would delay commits by
+/// milliseconds (performance notes §3.5).
+class sandboxed_child_host final : public child_host {
 public:
   struct options {
     std::string program;     ///< framemill-media, absolute
     bool sandbox = true;     ///< false: only for tests of refusal
   };
-  explicit child_host(options o);
-  ~child_host(); ///< kills and reaps what is left
-  child_host(const child_host&) = delete;
-  child_host& operator=(const child_host&) = delete;
+  explicit sandboxed_child_host(options o);
+  ~sandboxed_child_host() override; ///< kills and reaps what is left
 
-  [[nodiscard]] child_key spawn(child_spec spec, child_listener listener);
-  void stop(child_key key);
-  /// For faults on purpose: a signal to the child, or to the bubblewrap around it,
-  /// which takes it along when it dies.
-  void signal(child_key key, int number);
-  /// Kills and reaps all children; what is spawned later never starts.
-  void close();
-
-  [[nodiscard]] const sandbox_status& sandbox() const { return sandbox_; }
-  /// The program's one-line fingerprint, or why it does not run.
-  [[nodiscard]] const result<std::string>& fingerprint() const { return fingerprint_; }
+  [[nodiscard]] child_key spawn(child_spec spec, child_listener listener) override;
+  void stop(child_key key) override;
+  void signal(child_key key, int number) override;
+  void close() override;
+  [[nodiscard]] const sandbox_status& sandbox() const override { return sandbox_; }
+  [[nodiscard]] const result<std::string>& fingerprint() const override { return fingerprint_; }
 
 private:
   class loop;

@@ -80,7 +80,9 @@ result<void> clear_scratch(node_services& s) {
 }
 
 result<void> start_children(node_services& s) {
-  s.children = std::make_unique<child_host>(child_host::options{s.config.media_program, true});
+  if (!s.children)
+    s.children = std::make_unique<sandboxed_child_host>(
+        sandboxed_child_host::options{s.config.media_program, true});
   spdlog::info("sandbox: {}", s.children->sandbox().summary);
   if (!s.children->fingerprint())
     return fail(errc::io_failed, "{} does not run: {}", s.config.media_program,

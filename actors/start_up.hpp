@@ -18,7 +18,8 @@ namespace framemill {
 [[nodiscard]] result<void> configure(node_services& s, node_config config);
 /// Scratch of a former life is worthless: its children are killed, it is emptied.
 [[nodiscard]] result<void> clear_scratch(node_services& s);
-/// errc::io_failed when framemill-media does not run.
+/// Makes the door to children unless there is one. errc::io_failed when
+/// framemill-media does not run.
 [[nodiscard]] result<void> start_children(node_services& s);
 /// A bucket's sentinel is noted by `noted` when it is first opened; a mount that
 /// is not there later, or another one in its place, freezes the bucket.

@@ -104,9 +104,11 @@ struct worker_node::impl {
   caf::actor agent;
 };
 
-result<std::unique_ptr<worker_node>> worker_node::start(node_config config) {
+result<std::unique_ptr<worker_node>> worker_node::start(node_config config,
+                                                        std::unique_ptr<child_host> children) {
   auto i = std::make_unique<impl>();
   auto& s = i->services;
+  s.children = std::move(children);
   FM_CHECK(configure(s, std::move(config)));
   FM_TRY(i->lock, lock_directory(s.config.data_dir));
   FM_CHECK(clear_scratch(s));

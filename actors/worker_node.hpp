@@ -15,8 +15,10 @@ public:
   /// Enrols when the data directory does not know a coordinator yet. Errors:
   /// missing_argument (no `join` or token at the first start), unauthorized
   /// (the token), unavailable (nobody answers), busy (another daemon has the
-  /// directory).
-  [[nodiscard]] static result<std::unique_ptr<worker_node>> start(node_config config);
+  /// directory). `children` is the door to its children; without one they are
+  /// processes of `media_program`.
+  [[nodiscard]] static result<std::unique_ptr<worker_node>>
+  start(node_config config, std::unique_ptr<child_host> children = {});
   ~worker_node();
 
   /// Takes no new work and waits, at most `patience`, until what it holds has

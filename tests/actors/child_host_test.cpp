@@ -84,7 +84,7 @@ struct hosting {
   }
 
   temp_dir dir;
-  child_host host;
+  sandboxed_child_host host;
 };
 
 /// Without a sandbox, and in one where bubblewrap works here.
@@ -230,7 +230,7 @@ TEST_CASE("child_host: a child that dies without reading its request is just dea
 
 TEST_CASE("child_host: a program that is not there is told as an end") {
   temp_dir dir;
-  child_host host{{dir / "nothing", false}};
+  sandboxed_child_host host{{dir / "nothing", false}};
   CHECK_FALSE(host.fingerprint());
   child_spec spec;
   spec.scratch = dir.path();

@@ -11,7 +11,7 @@
 int main(int argc, char** argv) {
   if (argc != 4)
     return 2;
-  framemill::child_host host{{argv[1], std::strcmp(argv[3], "sandbox") == 0}};
+  framemill::sandboxed_child_host host{{argv[1], std::strcmp(argv[3], "sandbox") == 0}};
   framemill::child_spec spec;
   spec.scratch = argv[2];
   spec.request.source_name = "hang";

@@ -34,7 +34,8 @@ TEST_CASE("node_orders: self-tests that are asked for at once are answered toget
   test::temp_dir dir;
   node_services services;
   services.scratch_root = dir / "scratch";
-  services.children = std::make_unique<child_host>(child_host::options{FAKE_CHILD, true});
+  services.children = std::make_unique<sandboxed_child_host>(
+      sandboxed_child_host::options{FAKE_CHILD, true});
 
   auto first = order(services, "self-test"), second = order(services, "self-test");
   auto a = first.get(), b = second.get();
@@ -62,6 +63,10 @@ TEST_CASE("node_orders: a point is armed, listed and disarmed") {
 
   CHECK(order(services, "fault arm", {"bucket.open:2-3", "delay=5"}).get()
         == "bucket.open is armed: delay of 5 ms at passes 2 to 3\n");
+  CHECK(order(services, "fault arm", {"link.send:2-", "reorder"}).get()
+        == "link.send is armed: reorder at pass 2 on\n");
+  CHECK(order(services, "fault arm", {"clock.now:1-", "skew=-5000"}).get()
+        == "clock.now is armed: skew of -5000 ms at pass 1 on\n");
   CHECK(order(services, "fault arm", {"child.crash"}).get());
   CHECK(list().find("armed: delay of 5 ms at passes 2 to 3; passed 0") != std::string::npos);
   CHECK(order(services, "fault disarm", {"bucket.open"}).get());

@@ -15,7 +15,8 @@ namespace {
 struct tested_node {
   explicit tested_node(const std::string& program) {
     services.scratch_root = dir / "scratch";
-    services.children = std::make_unique<child_host>(child_host::options{program, true});
+    services.children = std::make_unique<sandboxed_child_host>(
+      sandboxed_child_host::options{program, true});
   }
   [[nodiscard]] bool left_nothing() const {
     return !fs::exists(services.scratch_root) || fs::is_empty(services.scratch_root);
