@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 #        name                                 noop_shards' load
 LOADS = {"1 run in flight":                   {"runs": 1500, "window": 1, "slots": 1},
          "50 runs in flight":                 {"runs": 6000, "window": 50, "slots": 50},
-         "5 flows of 10 + join in flight":    {"runs": 400, "shards": 10, "join": True, "window": 5,
+         "5 flows of 10 + join in flight":    {"runs": 400, "shards": 10, "join-shard": True, "window": 5,
                                                "slots": 50}}
 
 
@@ -26,7 +26,7 @@ def _program(options, *arguments):
     return json.loads(out)
 
 
-def _flags(shape, runs):
+def flags(shape, runs):
     out = []
     for name, value in (shape | {"runs": runs}).items():
         out += [f"--{name}"] + ([] if value is True else [str(value)])
@@ -78,7 +78,7 @@ class BullMQ:
         cpu = self._redis_cpu()
         out = json.loads(subprocess.check_output(
             ["node", "measure.mjs", self.socket, str(runs), str(shape["window"]),
-             str(shape.get("shards", 1)), str(shape.get("join", False)).lower()],
+             str(shape.get("shards", 1)), str(shape.get("join-shard", False)).lower()],
             cwd=self.place, text=True))
         out["cpu_us_per_shard"] += 1e6 * (self._redis_cpu() - cpu) / out["shards"]
         return out
@@ -92,7 +92,7 @@ def measure(options, say):
             say("no redis-server, node or bullmq: the peer is the append + fdatasync loop alone")
         for name, shape in LOADS.items():
             runs = shape["runs"] // (20 if options.quick else 1)
-            ways = {"framemill": lambda _: _program(options, *_flags(shape, runs)),
+            ways = {"framemill": lambda _: _program(options, *flags(shape, runs)),
                     "append + fdatasync": lambda _: _program(
                         options, "--append", "--runs", str(runs), "--window", str(shape["window"]))}
             if bullmq.available:

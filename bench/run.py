@@ -7,6 +7,7 @@ import sys
 import time
 
 import cluster
+import cluster_dispatch
 import control
 import data_plane
 import harness
@@ -17,8 +18,8 @@ import scheduler_core
 import workflow
 
 MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory,
-                "cluster": cluster, "recovery": recovery, "data_plane": data_plane,
-                "scheduler_core": scheduler_core}
+                "cluster": cluster, "cluster_dispatch": cluster_dispatch, "recovery": recovery,
+                "data_plane": data_plane, "scheduler_core": scheduler_core}
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
