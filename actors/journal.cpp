@@ -16,6 +16,14 @@ void put_run(write_batch& batch, const run_record& run) {
     batch.put(family::live_runs, key, "");
 }
 
+template <class Blame>
+void put_blame(write_batch& batch, const Blame& b, bool is_over) {
+  if (is_over)
+    batch.erase(family::blame, keys::of(b));
+  else
+    put_record(batch, family::blame, keys::of(b), b);
+}
+
 write_batch to_batch(const changes& c) {
   write_batch batch;
   for (const auto& w : c.workflows)
@@ -46,6 +54,10 @@ write_batch to_batch(const changes& c) {
     put_record(batch, family::meta, keys::join_token(t.id), t);
   for (const auto& id : c.erased_join_tokens)
     batch.erase(family::meta, keys::join_token(id));
+  for (const auto& b : c.input_blames)
+    put_blame(batch, b, b.strikes.empty());
+  for (const auto& b : c.node_blames)
+    put_blame(batch, b, b.is_blank());
   for (const auto& e : c.events)
     put_record(batch, family::events, keys::of(e.id), e);
   return batch;
@@ -65,13 +77,20 @@ result<std::unique_ptr<journal>> journal::open(state_store& store) {
 journal::journal(state_store& store, std::uint64_t last_event)
     : store_(store), last_event_(last_event) {}
 
-void journal::commit(changes c, done_fn done) {
+void journal::commit(changes c, done_fn done, std::shared_ptr<commit_chain> chain) {
+  if (chain)
+    done = [chain, done = std::move(done)](result<void> r) {
+      if (!r)
+        chain->break_off();
+      done(std::move(r));
+    };
   if (auto open = fail_door("store.commit"); !open)
     return done(std::move(open));
   std::lock_guard lock{commit_mutex_};
   for (auto& e : c.events)
     e.id = {++last_event_};
   auto batch = to_batch(c);
+  batch.belong_to(std::move(chain));
   auto events = std::make_shared<std::vector<event_record>>(std::move(c.events));
   store_.commit(std::move(batch), [told = audience_, events,
                                    done = std::move(done)](result<void> r) {

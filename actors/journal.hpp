@@ -22,8 +22,9 @@ public:
   /// `store` must outlive the journal. Reads the last event number.
   [[nodiscard]] static result<std::unique_ptr<journal>> open(state_store& store);
 
-  /// `done` runs on the store's thread and must not block.
-  void commit(changes c, done_fn done);
+  /// `done` runs on the store's thread and must not block. Of a `chain` nothing that
+  /// still waits is written once one was refused: it builds on that.
+  void commit(changes c, done_fn done, std::shared_ptr<commit_chain> chain = {});
 
   /// Calls `on_event` for every event after `after`, the stored ones first
   /// (before this returns), then live ones on the store's thread, one at a time.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/blame.hpp"
 #include "core/node.hpp"
 #include "core/run.hpp"
 #include "core/workflow.hpp"
@@ -28,6 +29,8 @@ struct changes {
   std::vector<node_record> nodes;
   std::vector<join_token_record> join_tokens;
   std::vector<std::string> erased_join_tokens; ///< ids
+  std::vector<input_blame> input_blames; ///< one without strikes is erased
+  std::vector<node_blame> node_blames;   ///< a blank one is erased
   std::vector<event_record> events;   ///< ids are given by the journal
 
   [[nodiscard]] bool empty() const { return *this == changes{}; }

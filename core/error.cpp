@@ -55,6 +55,7 @@ constexpr row table[] = {
     {errc::contract_broken, "contract_broken", elsewhere, bug},
     {errc::corrupt, "corrupt", elsewhere, resource},
     {errc::schema_newer, "schema_newer", never, config},
+    {errc::artifact_lost, "artifact_lost", here, transient},
 };
 
 const row& row_of(errc code) noexcept {

@@ -72,6 +72,7 @@ enum class errc : std::uint16_t {
   contract_broken = 501,   ///< an output is not what the plan promised
   corrupt = 502,           ///< stored bytes do not match their checksum
   schema_newer = 503,      ///< the data directory is of a newer version
+  artifact_lost = 504,     ///< an intermediate result is gone or damaged: it is made again
 };
 
 [[nodiscard]] std::string_view to_string(errc code) noexcept;

@@ -42,7 +42,7 @@ void memory_state_store::commit(write_batch batch, done_fn done) {
       queue_.emplace_back(std::move(batch), std::move(done));
       return;
     } else {
-      apply(batch);
+      answer = write(batch);
     }
   }
   done(std::move(answer));
@@ -84,9 +84,9 @@ void memory_state_store::sync(std::size_t n) {
       return;
     auto [batch, done] = std::move(queue_.front());
     queue_.pop_front();
-    apply(batch);
+    auto answer = write(batch);
     lock.unlock();
-    done({});
+    done(std::move(answer));
   }
 }
 
@@ -106,7 +106,8 @@ void memory_state_store::fail_next(std::size_t n, error e) {
   failure_ = std::move(e);
 }
 
-void memory_state_store::apply(const write_batch& batch) {
+result<void> memory_state_store::write(const write_batch& batch) {
+  FM_CHECK(batch.may_be_written());
   for (const auto& op : batch.operations()) {
     auto& records = records_[static_cast<std::size_t>(op.family)];
     if (op.value)
@@ -114,6 +115,7 @@ void memory_state_store::apply(const write_batch& batch) {
     else
       records.erase(op.key);
   }
+  return {};
 }
 
 void faulty_state_store::commit(write_batch batch, done_fn done) {

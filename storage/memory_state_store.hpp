@@ -33,7 +33,7 @@ public:
   void fail_next(std::size_t n, error e);
 
 private:
-  void apply(const write_batch& batch);
+  [[nodiscard]] result<void> write(const write_batch& batch);
 
   bool manual_;
   mutable std::mutex mutex_;

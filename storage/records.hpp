@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/blame.hpp"
 #include "core/codec.hpp"
 #include "core/run.hpp"
 #include "storage/state_store.hpp"
@@ -23,6 +24,8 @@ namespace keys {
 [[nodiscard]] std::string object(std::string_view bucket, std::string_view key);
 [[nodiscard]] std::string of(template_family f, std::uint64_t definition);
 [[nodiscard]] std::string join_token(std::string_view id);      ///< in `meta`
+[[nodiscard]] std::string of(const input_blame& b);
+[[nodiscard]] std::string of(const node_blame& b);
 } // namespace keys
 
 template <class T>
@@ -61,16 +64,22 @@ template <class T, class F>
   return status;
 }
 
-/// The jobs or the shards of a run, in order.
+/// All whose keys begin with `prefix`, in order.
 template <class T>
-[[nodiscard]] result<std::vector<T>> records_of(const state_store& store, family f, run_id run) {
+[[nodiscard]] result<std::vector<T>> records_below(const state_store& store, family f,
+                                                   std::string_view prefix) {
   std::vector<T> out;
-  const auto prefix = keys::prefix(run);
   FM_CHECK(scan_records<T>(store, f, prefix, prefix_end(prefix), [&](T record) {
     out.push_back(std::move(record));
     return true;
   }));
   return out;
+}
+
+/// The jobs or the shards of a run, in order.
+template <class T>
+[[nodiscard]] result<std::vector<T>> records_of(const state_store& store, family f, run_id run) {
+  return records_below<T>(store, f, keys::prefix(run));
 }
 
 } // namespace framemill

@@ -164,6 +164,7 @@ private:
 
   void run();
   [[nodiscard]] std::deque<waiting_batch> next_group();
+  static void refuse_void(std::deque<waiting_batch>& group);
   [[nodiscard]] result<void> write(const std::deque<waiting_batch>& group);
 
   rocks_options options_;
@@ -281,8 +282,9 @@ void rocks_state_store::commit(write_batch batch, done_fn done) {
 
 void rocks_state_store::run() {
   for (auto group = next_group(); !group.empty(); group = next_group()) {
+    refuse_void(group);
     const auto answer = write(group);
-    if (answer && options_.on_group)
+    if (answer && options_.on_group && !group.empty())
       options_.on_group(group.size());
     for (auto& waiting : group)
       waiting.done(answer);
@@ -300,6 +302,18 @@ std::deque<rocks_state_store::waiting_batch> rocks_state_store::next_group() {
                                   std::make_move_iterator(end)};
   queue_.erase(queue_.begin(), end);
   return group;
+}
+
+/// Answers those whose chain broke while they waited. A chain breaks before it is
+/// answered, so the next group knows of it; one group is written whole or not.
+void rocks_state_store::refuse_void(std::deque<waiting_batch>& group) {
+  std::deque<waiting_batch> kept;
+  for (auto& waiting : group)
+    if (auto may = waiting.batch.may_be_written(); may)
+      kept.push_back(std::move(waiting));
+    else
+      waiting.done(std::move(may));
+  group = std::move(kept);
 }
 
 result<void> rocks_state_store::write(const std::deque<waiting_batch>& group) {

@@ -11,9 +11,16 @@ std::string_view to_string(family f) noexcept {
       "meta",   "workflows", "templates", "objects",   "runs",      "jobs",
       "shards", "artifacts", "events",    "cursors",   "functions", "function_logs",
       "nodes",  "audit",     "run_keys",  "live_runs", "sessions",  "deliveries",
-      "queues", "messages",  "function_triggers"};
+      "queues", "messages",  "function_triggers",
+      "blame"};
   const auto index = static_cast<std::size_t>(f);
   return index < names.size() ? names[index] : "unknown";
+}
+
+result<void> write_batch::may_be_written() const {
+  if (chain_ && chain_->is_broken())
+    return fail(errc::conflict, "what this builds on was refused, so it is not written");
+  return {};
 }
 
 void write_batch::merge(write_batch other) {

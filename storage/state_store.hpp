@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -35,9 +36,21 @@ enum class family : std::uint8_t {
   queues,            ///< of the embedded queue: queues, topics, subscriptions
   messages,          ///< queue, sequence → message
   function_triggers, ///< event type → function
+  blame,             ///< what failed where, until it is explained or old
 };
-inline constexpr std::size_t family_count = 21;
+inline constexpr std::size_t family_count = 22;
 [[nodiscard]] std::string_view to_string(family f) noexcept;
+
+/// One writer's batches, each of which builds on those before: once one of them
+/// was refused, none that still waits is written. Thread-safe.
+class commit_chain {
+public:
+  void break_off() { is_broken_ = true; }
+  [[nodiscard]] bool is_broken() const { return is_broken_; }
+
+private:
+  std::atomic<bool> is_broken_{false};
+};
 
 /// Changes that become visible and durable together, or not at all.
 class write_batch {
@@ -54,6 +67,10 @@ public:
   void erase(family f, std::string key) {
     operations_.push_back({f, std::move(key), std::nullopt});
   }
+  /// Makes it a link of the chain; whoever answers it tells the chain of a failure.
+  void belong_to(std::shared_ptr<const commit_chain> c) { chain_ = std::move(c); }
+  /// Asked when it would be written: errc::conflict when its chain is broken.
+  [[nodiscard]] result<void> may_be_written() const;
   /// Appends another batch's operations after ours.
   void merge(write_batch other);
   [[nodiscard]] const std::vector<operation>& operations() const { return operations_; }
@@ -61,6 +78,7 @@ public:
 
 private:
   std::vector<operation> operations_;
+  std::shared_ptr<const commit_chain> chain_;
 };
 
 /// Durable, ordered records by family. Thread-safe.
@@ -77,7 +95,8 @@ public:
   /// Queues the batch. `done` runs on the store's own thread after the batch
   /// is on disk (fsync), or failed whole; it must not block. Concurrent commits
   /// share one fsync (group commit). After a failed batch the store answers
-  /// later ones again: nothing of the failed one is ever visible.
+  /// later ones again, but for those of a broken chain (errc::conflict): nothing
+  /// of the failed one is ever visible.
   virtual void commit(write_batch batch, done_fn done) = 0;
 
   [[nodiscard]] virtual result<std::optional<std::string>> find(family f,

@@ -166,3 +166,58 @@ TEST_CASE("journal: a run is among the live ones until it has ended") {
   CHECK(put(run_state::processing));
   CHECK_FALSE(put(run_state::failed));
 }
+
+TEST_CASE("journal: after a step that was refused no later one of its chain is written") {
+  memory_state_store store{true};
+  auto j = journal::open(store);
+  REQUIRE(j);
+  auto chain = std::make_shared<commit_chain>();
+  std::vector<std::string> told;
+  auto commit = [&](const std::string& name, std::shared_ptr<commit_chain> of = {}) {
+    changes c;
+    c.nodes.emplace_back();
+    c.nodes.back().name = name;
+    (*j)->commit(
+        std::move(c),
+        [&told, name](const result<void>& r) {
+          told.push_back(name + (r ? " written" : fmt::format(" {}", to_string(r.error().code))));
+        },
+        std::move(of));
+  };
+
+  commit("earlier", chain);
+  store.sync();
+  store.fail_next(1, {errc::no_space, "disk full", {}});
+  commit("refused", chain);
+  commit("later", chain); // on its way before anybody heard of that
+  commit("of another");
+  store.sync();
+
+  CHECK(told
+        == std::vector<std::string>{"earlier written", "refused no_space", "later conflict",
+                                    "of another written"});
+  CHECK_FALSE(store.find(family::nodes, "later").value().has_value());
+  CHECK(store.find(family::nodes, "of another").value().has_value());
+}
+
+TEST_CASE("journal: what is remembered of failures is kept, and erased when nothing is left") {
+  memory_state_store store;
+  auto j = journal::open(store);
+  REQUIRE(j);
+  changes c;
+  c.input_blames.push_back({{"in", "a.mp4", {}}, {strike{.node = "n1"}}});
+  c.node_blames.push_back({"n1", {}, 0, timestamp{7}, {}});
+  commit_and_wait(**j, c);
+  auto inputs = records_below<input_blame>(store, family::blame, "input/");
+  auto nodes = records_below<node_blame>(store, family::blame, "node/");
+
+  REQUIRE(inputs);
+  CHECK(*inputs == c.input_blames);
+  REQUIRE(nodes);
+  CHECK(*nodes == c.node_blames);
+
+  c.input_blames[0].strikes.clear();
+  c.node_blames[0].doubted.reset();
+  commit_and_wait(**j, c);
+  CHECK(records_below<input_blame>(store, family::blame, "")->empty());
+}

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/blame.hpp"
 #include "core/json.hpp"
 #include "core/object.hpp"
 #include "core/run.hpp"
@@ -165,6 +166,9 @@ void for_each_record(F&& f) {
   FM_RECORD(text_watermark_template);
   FM_RECORD(watermark_template);
   FM_RECORD(template_record);
+  FM_RECORD(strike);
+  FM_RECORD(input_blame);
+  FM_RECORD(node_blame);
 #undef FM_RECORD
 }
 

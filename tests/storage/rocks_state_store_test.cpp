@@ -106,6 +106,27 @@ TEST_CASE("rocks_state_store: concurrent commits share fsyncs, in the order of t
   MESSAGE(fmt::format("{} commits in {} fsyncs", batches.load(), groups.load()));
 }
 
+TEST_CASE("rocks_state_store: a chain that breaks is cut out of the group that waits") {
+  temp_dir dir;
+  auto s = opened(dir / "state");
+  auto chain = std::make_shared<commit_chain>();
+  std::promise<void> gate;
+  std::promise<result<void>> linked, other;
+  s->commit(one("first", ""), [&](const result<void>&) { gate.get_future().wait(); });
+
+  auto link = one("linked", "");
+  link.belong_to(chain);
+  s->commit(std::move(link), [&](result<void> r) { linked.set_value(std::move(r)); });
+  s->commit(one("other", ""), [&](result<void> r) { other.set_value(std::move(r)); });
+  chain->break_off(); // both wait in the queue: one group
+  gate.set_value();
+
+  CHECK(linked.get_future().get().error().code == errc::conflict);
+  CHECK(other.get_future().get().has_value());
+  CHECK_FALSE(s->find(family::runs, "linked").value().has_value());
+  CHECK(s->find(family::runs, "other").value().has_value());
+}
+
 TEST_CASE("rocks_state_store: SIGKILL loses no acknowledged commit") {
   temp_dir dir;
   for (int round = 0; round < 3; ++round) {

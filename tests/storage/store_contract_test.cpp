@@ -127,6 +127,26 @@ TEST_CASE_FIXTURE(both_stores, "state_store: a visitor may ask the store again")
   }
 }
 
+TEST_CASE_FIXTURE(both_stores, "state_store: of a broken chain nothing is written") {
+  for (auto& s : stores) {
+    auto chain = std::make_shared<commit_chain>();
+    auto link = [&](std::string key) {
+      auto b = one(family::runs, std::move(key), "");
+      b.belong_to(chain);
+      return b;
+    };
+    REQUIRE(s->commit_and_wait(link("before")));
+    chain->break_off();
+
+    CHECK(s->commit_and_wait(link("after")).error().code == errc::conflict);
+    CHECK(s->commit_and_wait(one(family::runs, "of another", "")));
+
+    CHECK(s->find(family::runs, "before").value().has_value());
+    CHECK_FALSE(s->find(family::runs, "after").value().has_value());
+    CHECK(s->find(family::runs, "of another").value().has_value());
+  }
+}
+
 TEST_CASE("prefix_end: skips bytes that cannot grow") {
   CHECK(prefix_end("ab") == "ac");
   CHECK(prefix_end("a\xff\xff") == "b");
