@@ -171,6 +171,10 @@ attempt_book::actions attempt_book::welcomed() const {
   return out;
 }
 
+attempt_book::actions attempt_book::beat() {
+  return ++beats_ % tell_again_beats == 0 ? welcomed() : actions{};
+}
+
 void attempt_book::moved(std::uint32_t slot, const watermark& mark) {
   if (slot < slots_.size() && slots_[slot].at_work)
     slots_[slot].mark = mark;

@@ -48,6 +48,9 @@ public:
   void noted(shard_id shard, std::uint32_t epoch);
   /// A new connection: what has to be told again.
   [[nodiscard]] actions welcomed() const;
+  /// A beat is due: now and then, what was told may have been lost with whoever
+  /// heard it (a run that died of a full disk), and is told again.
+  [[nodiscard]] actions beat();
   void moved(std::uint32_t slot, const watermark& mark);
 
   /// For hellos and beats: what is at work or waits, by slot, then every outcome
@@ -68,6 +71,7 @@ private:
     bool noted = false; ///< kept on for a while: orders may come late
   };
   static constexpr std::size_t ended_max = 256;
+  static constexpr std::uint64_t tell_again_beats = 8; ///< 2 s
 
   [[nodiscard]] bool is_superseded(shard_id shard, std::uint32_t epoch) const;
   [[nodiscard]] kept* find_ended(shard_id shard, std::uint32_t epoch);
@@ -81,6 +85,7 @@ private:
 
   std::vector<slot_state> slots_;
   std::deque<kept> ended_; ///< oldest first, at most ended_max
+  std::uint64_t beats_ = 0;
 };
 
 /// What of `held()` each of a node's slots is about, as the coordinator sees it:

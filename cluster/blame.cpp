@@ -1,6 +1,7 @@
 #include "cluster/blame.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace framemill {
 
@@ -21,10 +22,6 @@ bool may_blame_node(errc code) noexcept {
 
 namespace {
 
-std::tuple<std::string, std::string, generation> key_of(const object_ref& input) {
-  return {input.bucket, input.key, input.generation};
-}
-
 std::string sentence_of(const strike& s) {
   return fmt::format("shard {} of run {}, attempt {} on {}: {} ({})", s.shard.index,
                      s.shard.run.value, s.epoch, s.node, s.failure.message,
@@ -41,6 +38,22 @@ bool is_first_hunger(const std::vector<strike>& all, const strike& s) {
 }
 
 } // namespace
+
+blame_matrix::blame_matrix(timestamp now, std::vector<input_blame> inputs,
+                           std::vector<node_blame> nodes, options o)
+    : options_(o) {
+  for (auto& b : inputs)
+    inputs_[key_of(b.input)] = std::move(b.strikes);
+  for (auto& b : nodes) {
+    auto& account = nodes_[b.node];
+    for (const auto& c : b.counts)
+      account.counts[key_of(c.input)] = c.when;
+    account.successes = b.successes;
+    account.doubted = b.doubted;
+    account.cordons = std::move(b.cordons);
+  }
+  forget_old(now);
+}
 
 blame_matrix::verdicts blame_matrix::ended(timestamp now, const attempt_report& r) {
   return r.failure ? failed(now, r) : succeeded(now, r);
@@ -62,6 +75,7 @@ void blame_matrix::add_strike(timestamp now, const attempt_report& r) {
   if (all.size() >= options_.strikes_per_input_max)
     all.erase(all.begin());
   all.push_back({r.node, r.shard, r.epoch, *r.failure, now});
+  touched_inputs_.insert(key_of(r.input));
   if (inputs_.size() > options_.inputs_max)
     forget_longest_quiet();
 }
@@ -96,13 +110,14 @@ blame_matrix::verdicts blame_matrix::succeeded(timestamp now, const attempt_repo
       explained.push_back(s);
     return s.shard == r.shard;
   });
+  touched_inputs_.insert(entry->first);
   if (entry->second.empty())
     inputs_.erase(entry);
   verdicts out;
   for (const auto& s : explained) {
     if (is_excused(now, s.node))
       continue;
-    nodes_[s.node].counts[key_of(r.input)] = s.when;
+    touch(s.node).counts[key_of(r.input)] = s.when;
     for (auto& v : judge_node(now, s))
       out.push_back(std::move(v));
   }
@@ -113,7 +128,7 @@ void blame_matrix::pardon(const std::string& node) {
   auto entry = nodes_.find(node);
   if (entry == nodes_.end() || entry->second.counts.empty())
     return;
-  auto& account = entry->second;
+  auto& account = touch(node);
   if (++account.successes < options_.successes_per_pardon)
     return;
   account.successes = 0;
@@ -134,7 +149,7 @@ blame_matrix::verdicts blame_matrix::judge_node(timestamp now, const strike& las
 }
 
 void blame_matrix::doubt(timestamp now, const std::string& node) {
-  auto& account = nodes_[node];
+  auto& account = touch(node);
   account.doubted = now;
   account.counts.clear();
   account.successes = 0;
@@ -160,14 +175,18 @@ blame_matrix::verdicts blame_matrix::self_test(timestamp now, const std::string&
         node, fmt::format("it passes its self-test, but was cordoned {} times within {} hours",
                           nodes_.at(node).cordons.size(), options_.cordons_window.count())}};
   if (was_doubted)
-    nodes_.at(node).doubted.reset();
+    touch(node).doubted.reset();
   return {readmit_node{node}};
 }
 
-void blame_matrix::release(const object_ref& input) { inputs_.erase(key_of(input)); }
+void blame_matrix::release(const object_ref& input) {
+  if (inputs_.erase(key_of(input)) > 0)
+    touched_inputs_.insert(key_of(input));
+}
 
 void blame_matrix::forget(const std::string& node) {
-  nodes_.erase(node);
+  if (nodes_.erase(node) > 0)
+    touched_nodes_.insert(node);
   drop_strikes_of(node);
 }
 
@@ -182,10 +201,16 @@ bool blame_matrix::is_excused(timestamp now, const std::string& node) const {
   return in_doubt(node) && now - *nodes_.at(node).doubted <= options_.window;
 }
 
+blame_matrix::account& blame_matrix::touch(const std::string& node) {
+  touched_nodes_.insert(node);
+  return nodes_[node];
+}
+
 template <class Predicate>
 void blame_matrix::drop_strikes(Predicate is_void) {
   for (auto& [key, all] : inputs_)
-    std::erase_if(all, is_void);
+    if (std::erase_if(all, is_void) > 0)
+      touched_inputs_.insert(key);
   std::erase_if(inputs_, [](const auto& entry) { return entry.second.empty(); });
 }
 
@@ -196,8 +221,12 @@ void blame_matrix::drop_strikes_of(const std::string& node) {
 void blame_matrix::forget_old(timestamp now) {
   drop_strikes([&](const strike& s) { return now - s.when > options_.window; });
   for (auto& [node, a] : nodes_) {
-    std::erase_if(a.counts, [&](const auto& c) { return now - c.second > options_.window; });
-    std::erase_if(a.cordons, [&](timestamp t) { return now - t > options_.cordons_window; });
+    auto gone =
+        std::erase_if(a.counts, [&](const auto& c) { return now - c.second > options_.window; });
+    gone +=
+        std::erase_if(a.cordons, [&](timestamp t) { return now - t > options_.cordons_window; });
+    if (gone > 0)
+      touched_nodes_.insert(node);
   }
   std::erase_if(nodes_, [](const auto& entry) {
     const auto& a = entry.second;
@@ -206,10 +235,57 @@ void blame_matrix::forget_old(timestamp now) {
 }
 
 void blame_matrix::forget_longest_quiet() {
-  inputs_.erase(
-      std::min_element(inputs_.begin(), inputs_.end(), [](const auto& a, const auto& b) {
-        return a.second.back().when < b.second.back().when;
-      }));
+  auto quiet = std::min_element(inputs_.begin(), inputs_.end(), [](const auto& a, const auto& b) {
+    return a.second.back().when < b.second.back().when;
+  });
+  touched_inputs_.insert(quiet->first);
+  inputs_.erase(quiet);
+}
+
+// ---- The books -------------------------------------------------------------------------
+
+blame_matrix::input_key blame_matrix::key_of(const object_ref& input) {
+  return {input.bucket, input.key, input.generation};
+}
+
+input_blame blame_matrix::record_of(const input_key& key) const {
+  const auto& [bucket, name, generation] = key;
+  input_blame out{{bucket, name, generation}, {}};
+  if (auto entry = inputs_.find(key); entry != inputs_.end())
+    out.strikes = entry->second;
+  return out;
+}
+
+node_blame blame_matrix::record_of(const std::string& node) const {
+  node_blame out;
+  out.node = node;
+  auto entry = nodes_.find(node);
+  if (entry == nodes_.end())
+    return out;
+  const auto& a = entry->second;
+  for (const auto& [key, when] : a.counts)
+    out.counts.push_back({record_of(key).input, when});
+  out.successes = a.successes;
+  out.doubted = a.doubted;
+  out.cordons = a.cordons;
+  return out;
+}
+
+changes blame_matrix::take_changes() {
+  changes out;
+  for (const auto& key : std::exchange(touched_inputs_, {}))
+    out.input_blames.push_back(record_of(key));
+  for (const auto& node : std::exchange(touched_nodes_, {}))
+    out.node_blames.push_back(record_of(node));
+  return out;
+}
+
+changes blame_matrix::renewed(changes refused) const {
+  for (auto& b : refused.input_blames)
+    b = record_of(key_of(b.input));
+  for (auto& b : refused.node_blames)
+    b = record_of(b.node);
+  return refused;
 }
 
 } // namespace framemill

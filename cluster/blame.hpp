@@ -1,11 +1,11 @@
 #pragma once
 
-#include "core/id.hpp"
-#include "core/object.hpp"
+#include "core/change.hpp"
 
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <variant>
@@ -20,16 +20,6 @@ struct attempt_report {
   std::uint32_t epoch = 0;
   std::string node;
   std::optional<error> failure;
-};
-
-/// A failure that nothing has explained yet. Shard and epoch find its
-/// attempt_record: exit, last log lines, last watermark.
-struct strike {
-  std::string node;
-  shard_id shard;
-  std::uint32_t epoch = 0;
-  error failure;
-  timestamp when;
 };
 
 /// The input brings down whatever works on it: give it to nobody else.
@@ -81,8 +71,8 @@ using blame_verdict = std::variant<quarantine_input, cordon_node, readmit_node, 
 ///   an hour                                          | all of it is forgotten
 ///
 /// With one node there is never a verdict: the run's own budget of attempts
-/// ends it. Nothing here is durable: a coordinator that starts anew begins with
-/// a clean slate, and quarantines and cordons are in the books.
+/// ends it. What is remembered is in the books (family `blame`): whoever asks
+/// something of it writes `take_changes` before the verdicts are acted on.
 class blame_matrix {
 public:
   struct options {
@@ -98,6 +88,9 @@ public:
   using verdicts = std::vector<blame_verdict>;
 
   explicit blame_matrix(options o) : options_(o) {}
+  /// From the books, but for what is old by `now`.
+  blame_matrix(timestamp now, std::vector<input_blame> inputs, std::vector<node_blame> nodes,
+               options o);
 
   [[nodiscard]] verdicts ended(timestamp now, const attempt_report& r);
   /// `failure` is "" when it passed. Also for one that nobody asked for.
@@ -108,12 +101,17 @@ public:
   /// An operator trusts the node, or it was removed.
   void forget(const std::string& node);
 
+  /// The records that changed since this was asked last.
+  [[nodiscard]] changes take_changes();
+  /// What the store refused, to be written again: as it is by now.
+  [[nodiscard]] changes renewed(changes refused) const;
+
   [[nodiscard]] bool in_doubt(const std::string& node) const;
   [[nodiscard]] std::size_t inputs() const { return inputs_.size(); }
 
 private:
   using input_key = std::tuple<std::string, std::string, generation>;
-  using strikes = std::vector<strike>; ///< oldest first, never empty
+  using strikes = std::vector<strike>; ///< oldest first, never empty but in between
   struct account {
     std::map<input_key, timestamp> counts; ///< inputs that failed here alone
     int successes = 0;                     ///< since the last pardon
@@ -129,6 +127,10 @@ private:
   void pardon(const std::string& node);
   void doubt(timestamp now, const std::string& node);
   [[nodiscard]] bool is_excused(timestamp now, const std::string& node) const;
+  [[nodiscard]] static input_key key_of(const object_ref& input);
+  [[nodiscard]] input_blame record_of(const input_key& key) const;
+  [[nodiscard]] node_blame record_of(const std::string& node) const;
+  account& touch(const std::string& node);
   template <class Predicate>
   void drop_strikes(Predicate is_void);
   void drop_strikes_of(const std::string& node);
@@ -138,6 +140,8 @@ private:
   options options_;
   std::map<input_key, strikes> inputs_;
   std::map<std::string, account> nodes_;
+  std::set<input_key> touched_inputs_; ///< not yet written
+  std::set<std::string> touched_nodes_;
 };
 
 } // namespace framemill

@@ -359,6 +359,8 @@ private:
 
   result<void> mind_silence(transfer& t) {
     const auto now = steady::now();
+    if (options_.is_away && options_.is_away())
+      heard_ = now;
     if (now - heard_ >= options_.patience)
       return fail(errc::unavailable, "{} has been silent for {} ms", place(),
                   options_.patience.count());

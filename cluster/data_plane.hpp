@@ -64,6 +64,9 @@ public:
     int credit = 8;                      ///< chunks on their way, at most 16
     std::size_t chunk_bytes = 256 << 10; ///< at most 1 MiB
     std::chrono::milliseconds patience{15'000};
+    /// The other side is known to be away and expected back: its silence does not
+    /// count. Asked by whatever thread calls.
+    std::function<bool()> is_away = {};
   };
   [[nodiscard]] static result<std::unique_ptr<data_client>> open(options o);
   virtual ~data_client() = default;
@@ -97,6 +100,8 @@ public:
   [[nodiscard]] virtual int take_child_end() = 0;
   /// Why the child's reads failed, when they did.
   [[nodiscard]] virtual std::optional<error> failure() const = 0;
+  /// Has the child asked for bytes that have not come yet?
+  [[nodiscard]] virtual bool is_waited_for() const = 0;
   [[nodiscard]] virtual std::uint64_t bytes_read() const = 0;
 };
 

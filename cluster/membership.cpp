@@ -193,7 +193,8 @@ node_record* membership::holder_of(const std::string& public_key) {
 
 membership::step membership::hello(timestamp now, connection_key c,
                                    const std::string& public_key, const std::string& name,
-                                   const std::string& boot, node_facts facts) {
+                                   const std::string& boot, node_facts facts,
+                                   node_wish wish) {
   step out;
   if (!last_tick_)
     last_tick_ = now;
@@ -204,7 +205,7 @@ membership::step membership::hello(timestamp now, connection_key c,
   auto& record = records_.at(name);
   auto entry = lives_.find(name);
   if (entry != lives_.end() && entry->second.boot == boot) {
-    resume_life(out, now, record, c, std::move(facts));
+    resume_life(out, now, record, c, std::move(facts), wish);
     return out;
   }
   if (entry != lives_.end() && was_replaced_by(entry->second, boot)) {
@@ -217,6 +218,7 @@ membership::step membership::hello(timestamp now, connection_key c,
   life fresh;
   fresh.connection = c;
   fresh.boot = boot;
+  fresh.leaving = wish == node_wish::leave;
   if (entry != lives_.end())
     fresh.replaced = replace_life(out, now, entry, c);
   record.facts = std::move(facts);
@@ -295,10 +297,11 @@ void membership::begin_life(step& out, timestamp now, node_record& record, life 
 }
 
 void membership::resume_life(step& out, timestamp now, node_record& record, connection_key c,
-                             node_facts facts) {
+                             node_facts facts, node_wish wish) {
   auto& life = lives_.at(record.name);
   life.last_heard = now;
   life.gone_at.reset();
+  life.leaving |= wish == node_wish::leave;
   const auto old = std::exchange(life.connection, c);
   name_of_[c] = record.name;
   if (old != 0 && old != c) {
@@ -329,7 +332,8 @@ void membership::end_life(step& out, timestamp now, lives::iterator entry,
   name_of_.erase(life.connection);
   record.last_seen = life.last_heard;
   book(out.record, record);
-  out.record.events.push_back(node_event(now, record, life.leaving ? "node.left" : "node.lost",
+  const bool in_order = life.leaving && life.busy == 0;
+  out.record.events.push_back(node_event(now, record, in_order ? "node.left" : "node.lost",
                                          "away",
                                          fmt::format("node {} is gone: {}", record.name, why)));
   if (life.busy > 0 && is_drained(record))
@@ -350,7 +354,12 @@ membership::step membership::disconnected(timestamp now, connection_key c) {
   auto name = name_of_.find(c);
   if (name == name_of_.end())
     return out;
-  auto& life = lives_.at(name->second);
+  auto entry = lives_.find(name->second);
+  auto& life = entry->second;
+  if (life.leaving && life.busy == 0) {
+    end_life(out, now, entry, "it was stopped in good order");
+    return out;
+  }
   life.connection = 0;
   life.gone_at = now + options_.grace;
   out.actions.push_back(node_changed{name->second});
@@ -363,14 +372,8 @@ membership::step membership::left(timestamp now, connection_key c) {
   auto name = name_of_.find(c);
   if (name == name_of_.end())
     return out;
-  auto entry = lives_.find(name->second);
-  const bool known = std::exchange(entry->second.leaving, true);
-  if (entry->second.busy == 0) {
-    end_life(out, now, entry, "it was stopped in good order");
-    out.actions.push_back(refuse_connection{c, "", false});
-  } else if (!known) {
-    out.actions.push_back(node_changed{entry->first});
-  }
+  if (!std::exchange(lives_.at(name->second).leaving, true))
+    out.actions.push_back(node_changed{name->second});
   return out;
 }
 
@@ -429,12 +432,6 @@ membership::step membership::load(timestamp now, const std::string& name, int bu
   life.busy = std::max(busy, 0);
   if (!was_drained && is_drained(record))
     out.record.events.push_back(drained_event(now, record));
-  if (life.leaving && life.busy == 0) {
-    const auto connection = life.connection;
-    end_life(out, now, entry, "it was stopped in good order");
-    if (connection != 0)
-      out.actions.push_back(refuse_connection{connection, ""});
-  }
   return out;
 }
 

@@ -33,6 +33,8 @@ using membership_action = std::variant<node_came, node_returned, node_gone, node
                                        refuse_connection, stop_all_of>;
 
 enum class node_presence : std::uint8_t { away, up, suspect };
+/// What a node comes for: work, or only to tell what it still holds.
+enum class node_wish : std::uint8_t { work, leave };
 
 /// 1 to 63 of letters, digits, `-`, `_`, `.`; the first is a letter or a digit.
 [[nodiscard]] result<void> check_node_name(std::string_view name);
@@ -91,12 +93,13 @@ public:
   /// A new life whose facts tell of a failed self-test is cordoned in doubt; one
   /// that passed it is in doubt no longer.
   [[nodiscard]] step hello(timestamp now, connection_key c, const std::string& public_key,
-                           const std::string& name, const std::string& boot, node_facts facts);
+                           const std::string& name, const std::string& boot, node_facts facts,
+                           node_wish wish = node_wish::work);
   /// Any frame of a connection. False: the connection has not said hello.
   bool heard(timestamp now, connection_key c);
   [[nodiscard]] step disconnected(timestamp now, connection_key c);
-  /// node_leaving: gone at once when nothing runs there, else as soon as its
-  /// load is 0; takes no work meanwhile.
+  /// node_leaving: takes no more work, and is gone with its connection when
+  /// nothing runs there. It breaks that itself, once all it held is noted.
   [[nodiscard]] step left(timestamp now, connection_key c);
   /// At least every 100 ms. A tick that comes late by more than `silence_max`/2
   /// says that *we* stood still: deadlines move by as much.
@@ -170,7 +173,7 @@ private:
   void forget_stale_tokens(step& out, timestamp now);
   void begin_life(step& out, timestamp now, node_record& record, life fresh);
   void resume_life(step& out, timestamp now, node_record& record, connection_key c,
-                   node_facts facts);
+                   node_facts facts, node_wish wish);
   [[nodiscard]] static bool was_replaced_by(const life& successor, const std::string& boot);
   std::vector<std::string> replace_life(step& out, timestamp now, lives::iterator entry,
                                         connection_key c);

@@ -9,17 +9,11 @@ namespace {
 
 constexpr auto open_end = std::numeric_limits<std::int64_t>::max();
 
-double fraction_at(const watermark& mark, const shard_record& shard, double source_seconds) {
-  if (auto planned = planned_frames(shard.request); planned > 0)
-    return std::min(1.0, static_cast<double>(mark.frames_encoded) / static_cast<double>(planned));
-  return source_seconds > 0 ? std::min(1.0, mark.source_seconds / source_seconds) : 0;
-}
-
 /// `mark`: of the attempt that is at it; null when none has spoken.
-double fraction_of(const shard_record& shard, const watermark* mark, double source_seconds) {
+double fraction_of(const run_record& run, const shard_record& shard, const watermark* mark) {
   if (shard.state == shard_state::done)
     return 1;
-  return mark ? fraction_at(*mark, shard, source_seconds) : 0;
+  return mark ? fraction_at(*mark, run, shard) : 0;
 }
 
 std::string phase_of(const run_record& run, const std::vector<job_record>& jobs,
@@ -59,6 +53,13 @@ std::int64_t planned_frames(const media_request& request) {
   return frames;
 }
 
+double fraction_at(const watermark& mark, const run_record& run, const shard_record& shard) {
+  if (auto planned = planned_frames(shard.request); planned > 0)
+    return std::min(1.0, static_cast<double>(mark.frames_encoded) / static_cast<double>(planned));
+  auto seconds = run.media ? run.media->duration : 0;
+  return seconds > 0 ? std::min(1.0, mark.source_seconds / seconds) : 0;
+}
+
 void progress_meter::moved(timestamp now, std::uint32_t shard, const watermark& w,
                            std::uint32_t epoch) {
   if (!first_move_ && (w.frames_encoded > 0 || w.source_seconds > 0))
@@ -91,7 +92,7 @@ double progress_meter::fraction(const run_record& run, const shard_record& shard
   auto entry = live_.find(shard.id.index);
   if (entry == live_.end() || !entry->second.contains(epoch))
     return 0;
-  return fraction_at(entry->second.at(epoch), shard, run.media ? run.media->duration : 0);
+  return fraction_at(entry->second.at(epoch), run, shard);
 }
 
 run_progress progress_meter::measure(timestamp now, const run_record& run,
@@ -108,7 +109,7 @@ run_progress progress_meter::measure(timestamp now, const run_record& run,
     if (shard.state == shard_state::cancelled || shard.role == shard_role::probe)
       continue;
     const auto* mark = furthest(shard);
-    auto part = fraction_of(shard, mark, seconds);
+    auto part = fraction_of(run, shard, mark);
     total += shard.cost;
     done += shard.cost * part;
     if (shard.role == shard_role::decode || shard.role == shard_role::whole) {

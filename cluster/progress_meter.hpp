@@ -35,6 +35,11 @@ private:
   std::vector<double> jobs_shown_;
 };
 
+/// How far a shard's attempt is, 0 to 1, by its last watermark: in frames when the
+/// plan says how many, else in time of the source; 0 when neither is known.
+[[nodiscard]] double fraction_at(const watermark& mark, const run_record& run,
+                                 const shard_record& shard);
+
 /// Video frames and pictures that a request will make; 0 = not known before.
 [[nodiscard]] std::int64_t planned_frames(const media_request& request);
 

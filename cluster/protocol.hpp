@@ -42,12 +42,14 @@ struct node_hello {
   std::string boot;          ///< new at each start of the daemon
   node_facts facts;
   std::vector<held_attempt> held;
+  bool leaving = false;      ///< it has said, or would say, `node_leaving`
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
     v("Boot", s.boot);
     v("Facts", s.facts);
     v("Held", s.held);
+    v("Leaving", s.leaving);
   }
   bool operator==(const node_hello&) const = default;
 };
@@ -66,7 +68,7 @@ struct node_beat {
 };
 
 /// An attempt ended. Its artifacts have been delivered before. Told again with
-/// each connection until it is noted.
+/// each connection, and now and then, until it is noted.
 struct node_outcome {
   static constexpr std::uint64_t kind = 3;
   shard_id shard;
@@ -79,7 +81,8 @@ struct node_outcome {
   bool operator==(const node_outcome&) const = default;
 };
 
-/// The node stops of its own will (systemctl stop): give it nothing more.
+/// The node stops of its own will (systemctl stop): give it nothing more. It
+/// breaks the connection when all that it held is noted.
 struct node_leaving {
   static constexpr std::uint64_t kind = 4;
   template <class Self, class V>

@@ -80,6 +80,7 @@ public:
     std::lock_guard hold{mutex_};
     return failure_;
   }
+  [[nodiscard]] bool is_waited_for() const override { return is_waited_for_; }
   [[nodiscard]] std::uint64_t bytes_read() const override { return bytes_read_; }
 
 private:
@@ -134,7 +135,9 @@ private:
       moved_.notify_all();
     }
     chunk_cache::bytes found;
+    is_waited_for_ = true;
     moved_.wait(hold, [&] { return (found = cache_.find(i)) || failure_ || ending_; });
+    is_waited_for_ = false;
     if (found)
       return found;
     return framemill::failure{
@@ -184,6 +187,7 @@ private:
   std::optional<error> failure_;    ///< the first; nothing is read after it
   bool ending_ = false;
   std::atomic<std::uint64_t> bytes_read_{0};
+  std::atomic<bool> is_waited_for_{false};
 
   const open_file end_;
   int child_end_;

@@ -124,6 +124,11 @@ std::map<std::string, std::string> hashes_of(const std::vector<result_file>& fil
   return out;
 }
 
+bool has_file(const shard_record& shard, const std::string& sha256) {
+  return std::any_of(shard.files.begin(), shard.files.end(),
+                     [&](const auto& f) { return f.sha256 == sha256; });
+}
+
 /// "node a and node b"; for people.
 std::string nodes_it_failed_on(const shard_record& shard) {
   std::set<std::string> nodes;
@@ -153,6 +158,10 @@ media_request probe_request(const object_ref& object) {
 
 bool encodes(shard_role role) noexcept {
   return role == shard_role::decode || role == shard_role::audio || role == shard_role::whole;
+}
+
+bool is_lost_result(errc code) noexcept {
+  return code == errc::artifact_lost || code == errc::corrupt;
 }
 
 std::vector<std::string> nodes_to_avoid(const shard_record& shard) {
@@ -289,7 +298,11 @@ run_machine::step run_machine::planned(timestamp now, std::vector<shard_record> 
 }
 
 run_machine::step run_machine::plan_failed(timestamp now, error e) {
-  return fail_all(now, std::move(e));
+  if (!is_lost_result(e.code) || run_.state != run_state::probing)
+    return fail_all(now, std::move(e));
+  writer w{*this, now};
+  redo(w, shards_[0], e, now);
+  return std::move(w).finish();
 }
 
 run_machine::step run_machine::granted(timestamp now, std::uint32_t index,
@@ -420,9 +433,9 @@ run_machine::step run_machine::published(timestamp now, std::uint32_t index,
 run_machine::step run_machine::publish_failed(timestamp now, std::uint32_t index, error e) {
   writer w{*this, now};
   if (index < jobs_.size() && jobs_[index].state == job_state::publishing) {
-    if (e.code == errc::corrupt && run_.state == run_state::probing)
+    if (is_lost_result(e.code) && run_.state == run_state::probing)
       unpublish(w, jobs_[index], now); // the second plan makes it anew
-    else if (e.code == errc::corrupt)
+    else if (is_lost_result(e.code))
       redo_shards(w, jobs_[index], e, now);
     else if (e.code == errc::input_changed)
       end_all(w, run_state::cancelled, std::move(e), now);
@@ -484,7 +497,7 @@ void run_machine::attempt_failed(writer& w, shard_record& shard, const error& e,
   } else if (untrusted) {
     replan(w, e, now);
   } else {
-    if (e.code == errc::corrupt)
+    if (is_lost_result(e.code))
       redo_needs(w, shard, e, now);
     if (!is_terminal(shard.state))
       retry_or_fail(w, shard, e, now);
@@ -703,11 +716,14 @@ void run_machine::redo_shards(writer& w, job_record& job, const error& e, timest
     redo(w, shards_[item.shard], e, now);
 }
 
-/// What a shard was handed does not have its hash any more: made again first.
+/// What a shard was handed is lost: made again first. Whatever it reads, when the
+/// error does not name what it was.
 void run_machine::redo_needs(writer& w, const shard_record& reader, const error& e,
                              timestamp now) {
+  auto makes_it = [&](std::uint32_t need) { return has_file(shards_[need], e.field); };
+  auto is_known = std::any_of(reader.needs.begin(), reader.needs.end(), makes_it);
   for (auto need : reader.needs)
-    if (!finished())
+    if (!finished() && (!is_known || makes_it(need)))
       redo(w, shards_[need], e, now);
 }
 

@@ -66,6 +66,9 @@ struct attempt_outcome {
 /// failed in a way that another node may not, and where it is being worked on.
 [[nodiscard]] std::vector<std::string> nodes_to_avoid(const shard_record& shard);
 
+/// What a shard made is gone, or not what it was: it is made again, not waited for.
+[[nodiscard]] bool is_lost_result(errc code) noexcept;
+
 /// The life of one run: every decision about it is made here, and nothing else
 /// is. Pure; owned by the run's WORKFLOW actor. Each event returns what to
 /// write and what to do *after* that is durable; the state is already ahead, so

@@ -1,3 +1,4 @@
+#include "cluster/back_off.hpp"
 #include "cluster/protocol.hpp"
 #include "cluster/zmq_support.hpp"
 
@@ -25,34 +26,11 @@ constexpr auto idle_turn = 1000ms;
 constexpr int farewell_linger_ms = 100;
 constexpr std::uint32_t zap_refused = 400;
 
-enum class ending : std::uint8_t { broken, refused, asked_for };
-
 /// How one connection, or the attempt to make one, ended.
 struct connection_end {
   ending how = ending::broken;
   std::string why;
   steady::duration up_for{0}; ///< 0: it never was
-};
-
-/// The pause before the next attempt: doubles up to a maximum, and is less by
-/// chance, so that nodes do not come all at once.
-class back_off {
-public:
-  std::chrono::milliseconds after(const connection_end& e) {
-    if (e.how == ending::refused)
-      most_ = max;
-    else if (e.how == ending::asked_for || e.up_for >= lasting)
-      most_ = first;
-    const auto most = std::exchange(most_, std::min(2 * most_, max));
-    std::uniform_int_distribution<std::int64_t> some{most.count() / 2, most.count()};
-    return std::chrono::milliseconds{some(random_)};
-  }
-
-private:
-  static constexpr std::chrono::milliseconds first{50}, max{1000};
-  static constexpr auto lasting = 1s; ///< shorter ones do not count as success
-  std::chrono::milliseconds most_ = first;
-  std::minstd_rand random_{std::random_device{}()};
 };
 
 /// The link on DEALER and CURVE. One thread owns the socket, which is a new one
@@ -101,6 +79,7 @@ private:
   wire::waker waker_;
   zmq::context_t context_{1};
   back_off back_off_;
+  std::minstd_rand random_{std::random_device{}()};
   std::string told_; ///< why it is down, so that the same is not told each second
 
   std::mutex mutex_;
@@ -150,7 +129,7 @@ void zmq_link::run() {
     if (is_stopping_)
       return;
     tell_down(end);
-    pause(back_off_.after(end));
+    pause(back_off_.after(end.how, end.up_for, std::generate_canonical<double, 32>(random_)));
   }
 }
 

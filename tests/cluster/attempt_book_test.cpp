@@ -447,3 +447,20 @@ TEST_CASE("attempt_book: stops and broken leases among it start nothing twice, l
     }
   }
 }
+
+TEST_CASE("attempt_book: an outcome that nobody noted is told again now and then") {
+  auto book = at_work();
+  REQUIRE(only<tell_outcome>(book.ended(0, success(1))));
+
+  int told = 0;
+  for (int beat = 1; beat <= 16; ++beat) {
+    auto actions = book.beat();
+    told += static_cast<int>(actions.size());
+    CHECK_MESSAGE(actions.size() == (beat % 8 == 0 ? 1U : 0U), "beat " << beat);
+  }
+
+  CHECK(told == 2);
+  book.noted(shard(1), 1);
+  for (int beat = 0; beat < 16; ++beat)
+    CHECK(book.beat().empty());
+}

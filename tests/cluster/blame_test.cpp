@@ -275,3 +275,123 @@ TEST_CASE("blame_matrix: memory is bounded, and the longest quiet is forgotten")
   done(m.ended(at(10min), crash(1, "n2")));
   CHECK(only<quarantine_input>(m.ended(at(10min), crash(100, "n2"))));
 }
+
+// ---- Over a restart ------------------------------------------------------------------
+
+namespace {
+
+/// The books as they are after each batch.
+struct books {
+  std::vector<input_blame> inputs;
+  std::vector<node_blame> nodes;
+
+  void write(const changes& c) {
+    for (const auto& b : c.input_blames) {
+      std::erase_if(inputs, [&](const auto& known) { return known.input == b.input; });
+      if (!b.strikes.empty())
+        inputs.push_back(b);
+    }
+    for (const auto& b : c.node_blames) {
+      std::erase_if(nodes, [&](const auto& known) { return known.node == b.node; });
+      if (!b.is_blank())
+        nodes.push_back(b);
+    }
+  }
+  [[nodiscard]] blame_matrix loaded(timestamp now) const { return {now, inputs, nodes, {}}; }
+};
+
+} // namespace
+
+TEST_CASE("blame_matrix: a strike of a former life counts") {
+  blame_matrix before{{}};
+  books b;
+  done(before.ended(at(0min), crash(1, "n1")));
+  b.write(before.take_changes());
+
+  auto after = b.loaded(at(1min));
+
+  const auto v = after.ended(at(1min), crash(1, "n2"));
+  REQUIRE(only<quarantine_input>(v));
+  CHECK(only<quarantine_input>(v)->report.find("on n1") != std::string::npos);
+}
+
+TEST_CASE("blame_matrix: what counts against a node outlives a restart, and so does doubt") {
+  blame_matrix before{{}};
+  books b;
+  done(fails_here_alone(before, at(0min), 1, "sick"));
+  done(fails_here_alone(before, at(0min), 2, "sick"));
+  b.write(before.take_changes());
+
+  auto after = b.loaded(at(1min));
+
+  CHECK(only<cordon_node>(fails_here_alone(after, at(1min), 3, "sick")));
+  b.write(after.take_changes());
+  auto later = b.loaded(at(2min));
+  CHECK(later.in_doubt("sick"));
+  CHECK(only<readmit_node>(later.self_test(at(2min), "sick", "")));
+  b.write(later.take_changes());
+  CHECK(!b.loaded(at(3min)).in_doubt("sick"));
+}
+
+TEST_CASE("blame_matrix: how often a node was cordoned is not forgotten with a restart") {
+  books b;
+  for (int again = 0; again < 2; ++again) {
+    auto m = b.loaded(at(again * 5min));
+    CHECK(only<cordon_node>(get_cordoned(m, at(again * 5min), "n1")));
+    CHECK(only<readmit_node>(m.self_test(at(again * 5min), "n1", "")));
+    b.write(m.take_changes());
+  }
+
+  auto third = b.loaded(at(20min));
+  CHECK(only<cordon_node>(get_cordoned(third, at(20min), "n1")));
+  CHECK(only<keep_cordoned>(third.self_test(at(20min), "n1", "")));
+}
+
+TEST_CASE("blame_matrix: what is explained, released or old is erased from the books") {
+  blame_matrix m{{}};
+  books b;
+  done(m.ended(at(0min), crash(1, "n1")));
+  done(m.ended(at(0min), crash(2, "n1")));
+  done(m.ended(at(0min), crash(3, "n1")));
+  b.write(m.take_changes());
+  REQUIRE(b.inputs.size() == 3);
+
+  done(m.ended(at(1min), success(1, "n1")));
+  m.release(input(2));
+  b.write(m.take_changes());
+  CHECK(b.inputs.size() == 1);
+
+  auto later = b.loaded(at(2h)); // the third is old by now
+  CHECK(later.inputs() == 0);
+  b.write(later.take_changes());
+  CHECK(b.inputs.empty());
+}
+
+TEST_CASE("blame_matrix: the books hold no more than memory does") {
+  blame_matrix::options o;
+  o.inputs_max = 10;
+  blame_matrix m{o};
+  books b;
+
+  for (int n = 1; n <= 100; ++n) {
+    done(m.ended(at(std::chrono::minutes{n / 10}), crash(n, "n1")));
+    b.write(m.take_changes());
+  }
+
+  CHECK(b.inputs.size() == 10);
+  CHECK(m.take_changes().empty());
+}
+
+TEST_CASE("blame_matrix: what the store refused is written as it is by then") {
+  blame_matrix m{{}};
+  done(m.ended(at(0min), crash(1, "n1", 1)));
+  auto refused = m.take_changes();
+  done(m.ended(at(0min), crash(1, "n1", 2)));
+  books b;
+  b.write(m.take_changes());
+
+  b.write(m.renewed(refused));
+
+  REQUIRE(b.inputs.size() == 1);
+  CHECK(b.inputs[0].strikes.size() == 2);
+}

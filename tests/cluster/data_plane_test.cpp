@@ -266,6 +266,25 @@ TEST_CASE("data_client: gives up when nobody answers for as long as its patience
   CHECK(client->read(object, 0, 5).error().code == errc::unavailable);
 }
 
+TEST_CASE("data_client: the silence of a server that is known to be away does not count") {
+  serving_node node;
+  const auto object = node.add_object("a", "bytes");
+  auto options = node.client_options();
+  const auto port = options.port;
+  options.patience = 200ms;
+  // Back after twice that patience, seen by who asks.
+  const auto back_at = std::chrono::steady_clock::now() + 2 * options.patience;
+  options.is_away = [&] {
+    if (!node.server && std::chrono::steady_clock::now() >= back_at)
+      node.open(port);
+    return !node.server;
+  };
+  auto client = *data_client::open(options);
+  node.server.reset();
+
+  CHECK(client->read(object, 0, 5) == "bytes");
+}
+
 TEST_CASE("data_client: cancel ends the call in progress and all later ones") {
   serving_node node;
   std::promise<void> asked, gate;
@@ -507,6 +526,7 @@ TEST_CASE("range_server: a child reads its source straight through and at random
   CHECK(child.read(bytes.size(), 10).empty());
   CHECK(child.read(UINT64_MAX - 1, 10).empty());
   CHECK_FALSE(server->failure());
+  CHECK_FALSE(server->is_waited_for());
 }
 
 TEST_CASE("range_server: only about what the child asks for travels") {
@@ -549,6 +569,7 @@ TEST_CASE("range_server: ends while the child waits, and when the child has gone
   const auto question = to_wire({0, 10});
   REQUIRE(::write(child->fd, question.data(), question.size()) == ssize_t(question.size()));
   asked.get_future().wait();
+  CHECK(server->is_waited_for());
 
   SUBCASE("destroyed") { server.reset(); }
   SUBCASE("the child goes first") {

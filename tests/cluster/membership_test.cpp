@@ -487,26 +487,50 @@ TEST_CASE("membership: a clock that steps back makes nobody immortal, and kills 
   CHECK(has<node_gone>(m.tick(at(3700ms))));
 }
 
-TEST_CASE("membership: an idle node that leaves is gone at once, a busy one when it is done") {
+TEST_CASE("membership: a node that leaves takes no more work, and ends with its connection") {
   auto m = two_nodes();
   come(m, at(0ms), 1);
-  done(m.hello(at(0ms), 2, key_b, "n2", "boot", facts()));
-  done(m.load(at(0ms), "n2", 1));
 
-  auto idle = m.left(at(1s), 1);
-  auto busy = m.left(at(1s), 2);
+  auto leaving = m.left(at(1s), 1);
 
-  CHECK(has<node_gone>(idle));
-  CHECK(types(idle) == strings{"node.left"});
-  CHECK(!has<node_gone>(busy));
-  CHECK(has<node_changed>(busy));
-  CHECK(is_empty(m.left(at(1s), 2))); // said again
-  CHECK(seen(m, "n2").leaving);
-  CHECK(!m.takes_work("n2"));
-  auto last = m.load(at(2s), "n2", 0);
-  CHECK(has<node_gone>(last));
-  CHECK(types(last) == strings{"node.left"});
-  CHECK(!m.heard(at(2s), 2));
+  CHECK(has<node_changed>(leaving));
+  CHECK(!has<node_gone>(leaving)); // its last outcomes are noted first
+  CHECK(!has<refuse_connection>(leaving));
+  CHECK(is_empty(m.left(at(1s), 1))); // said again
+  CHECK(seen(m).leaving);
+  CHECK(m.why_no_work("n1") == "it is stopping");
+  auto gone = m.disconnected(at(2s), 1);
+  CHECK(has<node_gone>(gone)); // without a grace
+  CHECK(types(gone) == strings{"node.left"});
+}
+
+TEST_CASE("membership: a busy node that leaves and loses its connection has its grace") {
+  auto m = two_nodes();
+  come(m, at(0ms), 1);
+  done(m.load(at(0ms), "n1", 1));
+  done(m.left(at(1s), 1));
+
+  CHECK(!has<node_gone>(m.disconnected(at(2s), 1)));
+  CHECK(seen(m).presence == node_presence::suspect);
+  auto lost = pass(m, at(2100ms), at(2600ms));
+
+  CHECK(types(lost) == strings{"node.lost"});
+}
+
+TEST_CASE("membership: a node that comes again to leave is given no work") {
+  auto m = two_nodes();
+  auto say_hello = [&](timestamp now, connection_key c) {
+    return m.hello(now, c, key_a, "n1", "boot-1", facts(), node_wish::leave);
+  };
+
+  CHECK(has<node_came>(say_hello(at(0ms), 1)));
+  CHECK(m.why_no_work("n1") == "it is stopping");
+  CHECK(has<node_gone>(m.disconnected(at(1s), 1)));
+
+  come(m, at(2s), 2); // said hello before it was told to stop
+  CHECK(m.takes_work("n1"));
+  CHECK(has<node_returned>(say_hello(at(3s), 3)));
+  CHECK(!m.takes_work("n1"));
 }
 
 TEST_CASE("membership: modes are kept, told and undone by an operator's word") {

@@ -185,3 +185,17 @@ TEST_CASE("progress_meter: pictures are planned frames too") {
 
   CHECK(planned_frames(request) == 7);
 }
+
+TEST_CASE("progress_meter: an attempt is as far as its last watermark says") {
+  metered_run r;
+  watermark w;
+  w.frames_encoded = 25;
+  w.source_seconds = 30;
+
+  CHECK(fraction_at(w, r.run, r.shards[1]) == doctest::Approx(0.25)); // of 100 planned
+  CHECK(fraction_at(w, r.run, r.shards[3]) == doctest::Approx(0.5));  // of a minute
+  r.run.media.reset();
+  CHECK(fraction_at(w, r.run, r.shards[3]) == 0);
+  w.frames_encoded = 1000;
+  CHECK(fraction_at(w, r.run, r.shards[1]) == 1);
+}

@@ -431,6 +431,45 @@ TEST_CASE("run_machine: inputs that never keep their hash fail the run in the en
   CHECK(r.run() == run_state::failed);
 }
 
+TEST_CASE("run_machine: an input that is lost is made again, and no other") {
+  auto r = planned(in_two_parts());
+  r.work(1);
+  r.work(2);
+  r.grant(3);
+
+  auto lost = failure_of(1, errc::artifact_lost);
+  lost.failure->field = "sha of 2";
+  r.last = r.m.attempt_finished(now, 3, lost);
+
+  CHECK(r.shard(1) == shard_state::done);
+  CHECK(r.shard(2) == shard_state::ready);
+  CHECK(r.shard(3) == shard_state::ready);
+  CHECK(r.run() == run_state::processing);
+  CHECK(r.offered() == shards{2});
+}
+
+TEST_CASE("run_machine: files that are lost before they are published are made again") {
+  auto r = planned();
+  r.work(1);
+  r.work(2);
+
+  r.last = r.m.publish_failed(now, 0, {errc::artifact_lost, "it is gone", {}});
+
+  CHECK(r.job(0) == job_state::processing);
+  CHECK(r.shard(2) == shard_state::ready);
+}
+
+TEST_CASE("run_machine: an index that is lost before the plan is made again") {
+  auto r = probed();
+
+  r.last = r.m.plan_failed(now, {errc::artifact_lost, "it is gone", {}});
+
+  CHECK(r.run() == run_state::probing);
+  CHECK(r.offered() == shards{0});
+  r.work(0);
+  CHECK(find_action<plan_run>(r.last));
+}
+
 // ---- Damage: planned anew ----------------------------------------------------------
 
 namespace {
