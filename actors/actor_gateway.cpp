@@ -11,6 +11,7 @@
 #include "actors/start_up.hpp"
 #include "cluster/certificate.hpp"
 #include "cluster/critical_path.hpp"
+#include "cluster/progress_meter.hpp"
 #include "core/json.hpp"
 #include "core/object_path.hpp"
 #include "core/random.hpp"
@@ -147,10 +148,14 @@ running_attempt view_attempt(const membership_state& m, const std::string& node,
   out.node = node;
   if (held.mark)
     out.phase = to_string(held.mark->phase);
-  auto shard = find_record<shard_record>(*m.services->store, family::shards, keys::of(held.shard));
-  if (!shard || !*shard)
+  const auto& store = *m.services->store;
+  auto shard = find_record<shard_record>(store, family::shards, keys::of(held.shard));
+  auto run = find_record<run_record>(store, family::runs, keys::of(held.shard.run));
+  if (!shard || !*shard || !run || !*run)
     return out;
   out.role = (*shard)->role;
+  if (held.mark)
+    out.fraction = fraction_at(*held.mark, **run, **shard);
   return out;
 }
 
@@ -410,27 +415,30 @@ public:
 
   void set_node_mode(std::string name, node_mode mode, std::string reason,
                      std::optional<timestamp> deadline, reply<void> done) override {
-    change_membership(std::move(done), [=, this](membership& core) {
-      return core.set_mode(now(), name, mode, reason, deadline);
+    change_membership(std::move(done), [=, this](membership_state& m) {
+      auto step = m.core->set_mode(now(), name, mode, reason, deadline);
+      if (step && mode == node_mode::active)
+        m.blame.forget(name); // an operator trusts it
+      return step;
     });
   }
 
   void label_node(std::string name, std::map<std::string, std::string> set,
                   std::vector<std::string> removed, reply<void> done) override {
-    change_membership(std::move(done), [=, this](membership& core) -> result<membership::step> {
-      const auto* record = core.find(name);
+    change_membership(std::move(done), [=, this](membership_state& m) -> result<membership::step> {
+      const auto* record = m.core->find(name);
       auto labels = record ? record->labels : std::map<std::string, std::string>{};
       for (const auto& [key, value] : set)
         labels[key] = value;
       for (const auto& key : removed)
         labels.erase(key);
-      return core.set_labels(now(), name, std::move(labels));
+      return m.core->set_labels(now(), name, std::move(labels));
     });
   }
 
   void remove_node(std::string name, reply<void> done) override {
     change_membership(std::move(done),
-                      [=, this](membership& core) { return core.remove(now(), name); });
+                      [=, this](membership_state& m) { return m.core->remove(now(), name); });
   }
 
   void make_join_token(std::int32_t uses, std::chrono::seconds ttl,
@@ -495,7 +503,13 @@ public:
       return done(fail_field(errc::not_found, "RunId", "no run {}", id.value));
     if (!(*run)->failure || (*run)->failure->code != errc::input_quarantined)
       return done(fail_field(errc::conflict, "RunId", "run {} is not quarantined", id.value));
-    retry(id, std::move(done));
+    if (!membership_)
+      return retry(id, std::move(done));
+    on_membership<run_id>(std::move(done),
+                          [this, id, input = (*run)->object](membership_state& m, auto& answer) {
+                            m.blame.release(input); // another chance, not a last one
+                            retry(id, answer);
+                          });
   }
 
   [[nodiscard]] const state_store& store() const override { return *services_.store; }
@@ -567,10 +581,10 @@ private:
   }
 
   void change_membership(reply<void> done,
-                         std::function<result<membership::step>(membership&)> decide) {
+                         std::function<result<membership::step>(membership_state&)> decide) {
     on_membership<void>(std::move(done),
                         [decide = std::move(decide)](membership_state& m, const reply<void>& answer) {
-                          auto step = decide(*m.core);
+                          auto step = decide(m);
                           if (!step)
                             return answer(failure{step.error()});
                           m.apply(std::move(*step), answer);

@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::chrono::milliseconds memory_look_every{200};
+constexpr std::chrono::milliseconds look_every{200}; ///< at what children use
 constexpr std::size_t pipe_bytes_max = 1u << 20; ///< a pipe holds no more (F_SETPIPE_SZ)
 constexpr std::size_t log_line_bytes_max = 2000;
 
@@ -118,22 +118,40 @@ result<std::string> run_and_read(std::vector<std::string> words) {
   return text;
 }
 
-/// Resident bytes of a process and all its descendants.
-std::int64_t resident_bytes(pid_t root) {
+/// What a process and all its descendants use.
+struct use_of_machine {
+  std::int64_t resident_bytes = 0;
+  cpu_use cpu;
+};
+
+/// Of all its threads, from the kernel's accounts in nanoseconds.
+void add_cpu(cpu_use& to, pid_t pid) {
+  std::error_code gone;
+  for (fs::directory_iterator i{fmt::format("/proc/{}/task", pid), gone}, end; !gone && i != end;
+       i.increment(gone)) {
+    std::int64_t ran = 0, waited = 0;
+    std::ifstream{i->path() / "schedstat"} >> ran >> waited;
+    to.ran += microseconds{ran / 1000};
+    to.waited += microseconds{waited / 1000};
+  }
+}
+
+use_of_machine measure(pid_t root) {
   static const auto page = ::sysconf(_SC_PAGESIZE);
-  std::int64_t total = 0;
+  use_of_machine out;
   std::vector<pid_t> todo{root};
   while (!todo.empty()) {
     auto pid = todo.back();
     todo.pop_back();
     std::int64_t size = 0, resident = 0;
     std::ifstream{fmt::format("/proc/{}/statm", pid)} >> size >> resident;
-    total += resident * page;
+    out.resident_bytes += resident * page;
+    add_cpu(out.cpu, pid);
     std::ifstream children{fmt::format("/proc/{}/task/{}/children", pid, pid)};
     for (pid_t child; children >> child;)
       todo.push_back(child);
   }
-  return total;
+  return out;
 }
 
 } // namespace
@@ -189,6 +207,12 @@ public:
     });
   }
 
+  cpu_use use_of(child_key key) const {
+    std::lock_guard lock{mutex_};
+    auto use = uses_.find(key);
+    return use == uses_.end() ? cpu_use{} : use->second;
+  }
+
 private:
   struct child {
     pid_t pid = 0;
@@ -223,7 +247,7 @@ private:
       if (ending_)
         for (auto& [key, c] : children_)
           kill(c);
-      check_memory();
+      look_at_use();
     }
   }
 
@@ -255,7 +279,7 @@ private:
         add(key, 3, c.pidfd, POLLIN);
     }
     auto n = ::poll(fds.data(), fds.size(),
-                    children_.empty() ? -1 : static_cast<int>(memory_look_every.count()));
+                    children_.empty() ? -1 : static_cast<int>(look_every.count()));
     if (n <= 0)
       return;
     std::uint64_t drained = 0;
@@ -466,27 +490,35 @@ private:
   }
   static void kill(child& c) { send(c, SIGKILL); }
 
-  void check_memory() {
+  /// Kills who has more memory than it may; keeps what all took of the CPUs.
+  void look_at_use() {
     auto now = std::chrono::steady_clock::now();
-    if (now - memory_looked_ < memory_look_every)
+    if (now - looked_ < look_every)
       return;
-    memory_looked_ = now;
-    for (auto& [key, c] : children_)
-      if (c.memory_bytes_max > 0 && !c.exited && !c.exit.over_memory
-          && resident_bytes(c.pid) > c.memory_bytes_max) {
-        c.exit.over_memory = true;
+    looked_ = now;
+    std::map<child_key, cpu_use> uses;
+    for (auto& [key, c] : children_) {
+      if (c.exited)
+        continue;
+      auto use = measure(c.pid);
+      uses[key] = use.cpu;
+      if (c.memory_bytes_max > 0 && use.resident_bytes > c.memory_bytes_max
+          && !std::exchange(c.exit.over_memory, true))
         kill(c);
-      }
+    }
+    std::lock_guard lock{mutex_};
+    uses_ = std::move(uses);
   }
 
   std::string program_;
   bool sandbox_;
   file_handle wake_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<std::function<void()>> todo_;
+  std::map<child_key, cpu_use> uses_; ///< of those that live
   std::map<child_key, child> children_;
   std::atomic<child_key> last_key_{0};
-  std::chrono::steady_clock::time_point memory_looked_;
+  std::chrono::steady_clock::time_point looked_;
   bool ending_ = false;
   std::thread thread_; ///< last: starts when the rest is there
 };
@@ -512,6 +544,7 @@ child_key sandboxed_child_host::spawn(child_spec spec, child_listener listener) 
 }
 
 void sandboxed_child_host::stop(child_key key) { loop_->stop(key); }
+cpu_use sandboxed_child_host::use_of(child_key key) const { return loop_->use_of(key); }
 void sandboxed_child_host::signal(child_key key, int number) { loop_->signal(key, number); }
 
 std::size_t kill_orphans(const std::string& scratch_root) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/stall_clock.hpp"
 #include "core/media_message.hpp"
 #include "storage/bucket.hpp"
 
@@ -54,6 +55,8 @@ public:
   /// For faults on purpose: a signal to the child, or to the bubblewrap around it,
   /// which takes it along when it dies.
   virtual void signal(child_key key, int number) = 0;
+  /// As of a moment ago; nothing of one that has not begun, or has ended.
+  [[nodiscard]] virtual cpu_use use_of(child_key key) const = 0;
   /// Kills and reaps all children; what is spawned later never starts.
   virtual void close() = 0;
 
@@ -79,6 +82,7 @@ public:
   [[nodiscard]] child_key spawn(child_spec spec, child_listener listener) override;
   void stop(child_key key) override;
   void signal(child_key key, int number) override;
+  [[nodiscard]] cpu_use use_of(child_key key) const override;
   void close() override;
   [[nodiscard]] const sandbox_status& sandbox() const override { return sandbox_; }
   [[nodiscard]] const result<std::string>& fingerprint() const override { return fingerprint_; }

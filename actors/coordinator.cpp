@@ -113,16 +113,19 @@ void on_run_down(coordinator_state& s, const caf::down_msg& down) {
   s.self->delayed_send(s.self, delay, revive_run{run});
 }
 
-/// Its run records it. Of a run that has ended only the files are left.
-void refuse_late(coordinator_state& s, late_outcome m) {
-  auto files = m.outcome.result.files;
-  if (auto run = s.live.find(m.shard.run); run != s.live.end())
-    s.self->send(run->second, attempt_ended{m.shard.index, std::move(m.outcome), {}});
-  for (const auto& f : files)
+/// Nobody records it: of a run that has ended only the files are left.
+void let_go(coordinator_state& s, const late_outcome& m) {
+  if (m.noted)
+    m.noted();
+  for (const auto& f : m.outcome.result.files)
     if (auto r = s.services->artifacts->discard(
             f.sha256, [&](std::string_view sha) { return s.services->pins.is_pinned(sha); });
         !r)
       spdlog::warn("run {}: {}", m.shard.run.value, r.error().message);
+}
+
+void give_late(coordinator_state& s, const caf::actor& run, late_outcome m) {
+  s.self->send(run, attempt_ended{m.shard.index, std::move(m.outcome), std::move(m.noted)});
 }
 
 /// Restarting did not help: the run ends with what is known.
@@ -209,10 +212,27 @@ void coordinator_state::remember(const run_record& run) {
   ++services->counters.runs_created;
 }
 
+/// Its run records it, now or when it is there again. What it cannot read it does
+/// not decide on: the node tells it again.
+void coordinator_state::take_late(late_outcome m) {
+  if (auto to = live.find(m.shard.run); to != live.end())
+    return give_late(*this, to->second, std::move(m));
+  auto run = find_record<run_record>(*services->store, family::runs, keys::of(m.shard.run));
+  if (!run)
+    spdlog::error("COORDINATOR: run {}: {}", m.shard.run.value, run.error().message);
+  else if (*run && !is_terminal((*run)->state))
+    late[m.shard.run].insert_or_assign({m.shard.index, m.outcome.epoch}, std::move(m));
+  else
+    let_go(*this, m);
+}
+
 /// The run has ended.
 void coordinator_state::forget(run_id run) {
   live.erase(run);
   restarts.erase(run);
+  if (auto told = late.extract(run); !told.empty())
+    for (const auto& [attempt, m] : told.mapped())
+      let_go(*this, m);
   if (auto object = object_of_run.extract(run); !object.empty()) {
     auto runs = runs_of_object.find(object.mapped());
     runs->second.erase(run);
@@ -238,6 +258,9 @@ void coordinator_state::spawn_run(run_id run) {
   self->monitor(actor);
   run_of[actor.address()] = run;
   live[run] = actor;
+  if (auto told = late.extract(run); !told.empty())
+    for (auto& [attempt, m] : told.mapped())
+      give_late(*this, actor, std::move(m));
 }
 
 void coordinator_state::cancel(run_id id, std::string why, gateway::reply<void> done) {
@@ -383,7 +406,7 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
       [=](settled_batch& m) { book(self->state, std::move(m)); },
       [=](const run_ended& m) { self->state.forget(m.run); },
       [=](const gateway_call& m) { (*m.call)(self->state); },
-      [=](late_outcome& m) { refuse_late(self->state, std::move(m)); },
+      [=](late_outcome& m) { self->state.take_late(std::move(m)); },
       [=](const revive_run& m) {
         auto& state = self->state;
         auto restarts = state.restarts.find(m.run);

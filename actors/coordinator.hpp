@@ -39,6 +39,9 @@ struct coordinator_state {
   std::map<std::string, std::set<run_id>> runs_of_object; ///< not ended, by object key
   std::map<run_id, std::string> object_of_run;
   std::map<std::string, run_id> sessions_in_flight;
+  using attempt = std::pair<std::uint32_t, std::uint32_t>; ///< shard, epoch
+  /// Until their runs are there; one that is told again is the same one.
+  std::map<run_id, std::map<attempt, late_outcome>> late;
 
   std::map<std::uint64_t, std::function<void(result<void>)>> commits; ///< by token
   std::uint64_t last_token = 0;
@@ -51,6 +54,7 @@ struct coordinator_state {
   void forget(run_id run);
   void admit();
   void spawn_run(run_id run);
+  void take_late(late_outcome m);
   void cancel(run_id run, std::string why, gateway::reply<void> done);
   void submit(run_request request, gateway::reply<run_id> done);
   void retry(run_id run, gateway::reply<run_id> done);

@@ -46,7 +46,7 @@ using grant_number = std::uint64_t;
 struct worker_joined {
   worker_slot slot;
   caf::actor worker;
-  std::optional<shard_id> holds = {}; ///< since a former life, under grant 0
+  std::optional<reservation> holds = {}; ///< since a former life, under grant 0
 };
 /// MEMBERSHIP → SCHEDULER: what a node has, and whether it takes work now.
 struct node_known {
@@ -234,15 +234,23 @@ struct enrolment_asked {
 };
 /// MEMBERSHIP → itself, every 100 ms.
 struct membership_tick {};
-/// REMOTE WORKER → MEMBERSHIP: say this to the node. Lost when it is away.
+/// REMOTE WORKER → MEMBERSHIP: say this to the node. Lost when it is away, or in
+/// another life than that of the slot.
 struct tell_node {
-  std::string node;
+  worker_slot slot;
   cluster_message word;
 };
 /// REMOTE WORKER → MEMBERSHIP: how many slots of the node are in use changed.
+/// Lost likewise.
 struct slot_used {
-  std::string node;
+  worker_slot slot;
   int change = 0; ///< +1 or −1
+};
+/// MEMBERSHIP → itself: what the node told is in the books, and it may forget it.
+struct outcome_booked {
+  std::string node;
+  shard_id shard;
+  std::uint32_t epoch = 0;
 };
 /// WORKFLOW → MEMBERSHIP: a lease of a former life; does the node still hold it?
 /// Answered by `lease_found`, `lease_missing`, or by its outcome itself.
@@ -328,11 +336,12 @@ struct coordinator_state;
 struct gateway_call {
   std::shared_ptr<std::function<void(coordinator_state&)>> call;
 };
-/// MEMBERSHIP → COORDINATOR: an outcome that no lease waits for, to be recorded
-/// and refused by its run.
+/// REMOTE WORKER → MEMBERSHIP → COORDINATOR: an outcome that no lease waits for, to
+/// be claimed by its run, or recorded and refused by it.
 struct late_outcome {
   shard_id shard;
   attempt_outcome outcome;
+  std::function<void()> noted = {}; ///< as of `attempt_ended`
 };
 /// COORDINATOR → itself: start this run's actor again after it failed.
 struct revive_run {
@@ -401,6 +410,7 @@ FM_LOCAL_MESSAGE(enrolment_asked)
 FM_LOCAL_MESSAGE(membership_tick)
 FM_LOCAL_MESSAGE(tell_node)
 FM_LOCAL_MESSAGE(slot_used)
+FM_LOCAL_MESSAGE(outcome_booked)
 FM_LOCAL_MESSAGE(claim_lease)
 FM_LOCAL_MESSAGE(membership_call)
 FM_LOCAL_MESSAGE(link_up)

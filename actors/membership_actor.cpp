@@ -1,5 +1,6 @@
 #include "actors/membership_actor.hpp"
 
+#include "actors/cluster_books.hpp"
 #include "actors/manners.hpp"
 #include "actors/remote_worker.hpp"
 #include "cluster/attempt_book.hpp"
@@ -90,53 +91,87 @@ void tell_scheduler(membership_state& s, const std::string& name) {
 
 // ---- Leases of a former life ---------------------------------------------------------
 
-void forget_claim(membership_state& s, const shard_id& shard, const std::string& why) {
-  auto claim = s.claims.extract(shard);
-  if (!claim.empty())
-    s.self->send(claim.mapped().reply_to,
-                 lease_missing{shard.index, claim.mapped().epoch, why});
+void answer(membership_state& s, const claim_lease& claim, late_outcome m) {
+  s.self->send(claim.reply_to,
+               attempt_ended{m.shard.index, std::move(m.outcome), std::move(m.noted)});
+}
+
+void refuse(membership_state& s, const claim_lease& m, const std::string& why) {
+  s.self->send(m.reply_to, lease_missing{m.shard.index, m.epoch, why});
 }
 
 /// The run asks for its lease: the outcome may have come before it, or the node.
 void claim(membership_state& s, const claim_lease& m) {
-  if (auto early = s.unclaimed.extract(m.shard);
-      !early.empty() && early.mapped().epoch == m.epoch) {
-    s.self->send(m.reply_to, attempt_ended{m.shard.index, std::move(early.mapped()), {}});
+  if (auto early = s.unclaimed.extract({m.shard, m.epoch}); !early.empty())
+    return answer(s, m, std::move(early.mapped()));
+  auto node = s.nodes.find(m.node);
+  if (node == s.nodes.end()) { // it may still come
+    s.claims[{m.shard, m.epoch}] = m;
     return;
   }
-  s.claims[m.shard] = m;
-  auto node = s.nodes.find(m.node);
-  if (node == s.nodes.end())
-    return; // it may still come
   auto place = node->second.places.find(m.shard);
   if (place == node->second.places.end() || place->second.epoch != m.epoch)
-    return forget_claim(s, m.shard, fmt::format("node {} does not hold it", m.node));
+    return refuse(s, m, fmt::format("node {} does not hold it", m.node));
   const auto& slot = node->second.slots.at(place->second.slot);
   s.self->send(slot, slot_claimed{m.reply_to});
   s.self->send(m.reply_to, lease_found{m.shard.index, m.epoch, slot, 0});
-  s.claims.erase(m.shard);
 }
 
-/// What the node says it holds, of `shard`.
-const held_attempt* find_held(const std::vector<held_attempt>& held, const shard_id& shard,
-                              std::uint32_t epoch) {
-  for (const auto& h : held)
-    if (h.shard == shard && h.epoch == epoch)
-      return &h;
-  return nullptr;
+/// An outcome that no slot waits for: its run claims it, will claim it, or refuses
+/// it.
+void take_unclaimed(membership_state& s, late_outcome m) {
+  membership_state::attempt key{m.shard, m.outcome.epoch};
+  if (auto claim = s.claims.extract(key); !claim.empty())
+    answer(s, claim.mapped(), std::move(m));
+  else if (s.services->uptime.now() < s.claims_end)
+    s.unclaimed.insert_or_assign(key, std::move(m));
+  else
+    s.self->send(s.coordinator, std::move(m));
+}
+
+/// The node is here: those that wait for it are answered now, or by an outcome
+/// that it is about to tell.
+void answer_claims_of(membership_state& s, const std::string& node,
+                      const std::vector<held_attempt>& held) {
+  std::vector<claim_lease> waiting;
+  for (const auto& [key, c] : s.claims) {
+    auto will_tell = std::any_of(held.begin(), held.end(), [&](const auto& h) {
+      return h.ended && h.shard == c.shard && h.epoch == c.epoch;
+    });
+    if (c.node == node && !will_tell)
+      waiting.push_back(c);
+  }
+  for (const auto& c : waiting) {
+    s.claims.erase({c.shard, c.epoch});
+    claim(s, c);
+  }
 }
 
 // ---- What the core wants done ----------------------------------------------------------
 
+void order_self_test(membership_state& s, const std::string& node);
+
+/// What is held there since a former life reserves what its shard does.
+void adopt(const membership_state& s, remote_slot& slot, const held_attempt& held) {
+  auto memory = memory_of(*s.services->store, held.shard);
+  if (!memory)
+    spdlog::error("MEMBERSHIP: {}", memory.error().message);
+  slot.held = held;
+  slot.memory_bytes = memory.value_or(0);
+}
+
 /// The slots of a new life. What it holds of a former one of ours is kept while
 /// leases may still be claimed, and stopped otherwise.
 void act_on(membership_state& s, const node_came& a) {
+  auto hello = s.hellos.extract(a.connection);
+  const auto* record = s.core->find(a.name);
+  if (record == nullptr)
+    return; // removed while its coming was written; that is acted on next
   welcome(s, a.name, a.connection);
   auto& node = s.nodes.at(a.name);
-  auto hello = s.hellos.extract(a.connection);
   auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
   const auto now = s.services->uptime.now();
-  const auto& facts = s.core->find(a.name)->facts;
+  const auto& facts = record->facts;
   tell_scheduler(s, a.name);
   std::map<std::uint32_t, held_attempt> in_slot;
   for (const auto& h : held) {
@@ -148,22 +183,19 @@ void act_on(membership_state& s, const node_came& a) {
       s.say(a.name, stop_held{h.shard, h.epoch});
   }
   for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(facts.slots); ++i) {
-    remote_slot slot{{++s.last_key, a.name}, i, {}};
+    remote_slot slot{{++s.last_key, a.name}, i, {}, 0};
+    node.keys.insert(slot.worker.key);
     if (auto h = in_slot.find(i); h != in_slot.end()) {
-      slot.held = h->second;
+      adopt(s, slot, h->second);
       node.places[h->second.shard] = {i, h->second.epoch};
     }
     node.slots.push_back(s.self->spawn(remote_worker, s.services, slot, s.scheduler,
                                        caf::actor_cast<caf::actor>(s.self)));
   }
-  // Those that wait for this node are answered now, or by an outcome to come.
-  std::vector<claim_lease> waiting;
-  for (const auto& [shard, c] : s.claims)
-    if (const auto* h = find_held(held, shard, c.epoch); c.node == a.name && !(h && h->ended))
-      waiting.push_back(c);
-  for (const auto& c : waiting)
-    claim(s, c);
+  answer_claims_of(s, a.name, held);
   spdlog::info("MEMBERSHIP: node {} is here with {} slots", a.name, facts.slots);
+  if (record->in_doubt && s.blame.in_doubt(a.name))
+    order_self_test(s, a.name); // the last one may have died with whoever asked
 }
 
 void act_on(membership_state& s, const node_returned& a) {
@@ -172,11 +204,19 @@ void act_on(membership_state& s, const node_returned& a) {
   spdlog::info("MEMBERSHIP: node {} is back", a.name);
 }
 
+/// Its mode or what it has changed; or it was removed, with all that was held
+/// against it.
+void tell_of_change(membership_state& s, const std::string& name) {
+  if (s.core->find(name) == nullptr) {
+    s.blame.forget(name);
+    s.self->send(s.scheduler, node_forgotten{name});
+  }
+  tell_scheduler(s, name);
+}
+
 void act_on(membership_state& s, const node_gone& a) {
   auto node = s.nodes.extract(a.name);
-  if (s.core->find(a.name) == nullptr)
-    s.self->send(s.scheduler, node_forgotten{a.name});
-  tell_scheduler(s, a.name);
+  tell_of_change(s, a.name);
   if (node.empty())
     return;
   for (const auto& slot : node.mapped().slots)
@@ -184,11 +224,7 @@ void act_on(membership_state& s, const node_gone& a) {
   spdlog::warn("MEMBERSHIP: node {} is gone: {}", a.name, a.why);
 }
 
-void act_on(membership_state& s, const node_changed& a) {
-  if (s.core->find(a.name) == nullptr)
-    s.self->send(s.scheduler, node_forgotten{a.name});
-  tell_scheduler(s, a.name);
-}
+void act_on(membership_state& s, const node_changed& a) { tell_of_change(s, a.name); }
 
 void act_on(membership_state& s, const refuse_connection& a) {
   s.hellos.erase(a.connection);
@@ -221,7 +257,8 @@ void hear(membership_state& s, const frame_arrived& m, const std::string&, node_
   const auto now = s.services->clock.now();
   s.hellos[m.connection] = hello.held;
   s.apply(s.core->hello(now, m.connection, m.public_key, hello.name, hello.boot,
-                        std::move(hello.facts)));
+                        std::move(hello.facts),
+                        hello.leaving ? node_wish::leave : node_wish::work));
 }
 
 void hear(membership_state& s, const frame_arrived&, const std::string& name, node_beat& beat) {
@@ -239,31 +276,18 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   auto node = s.nodes.find(name);
   if (node == s.nodes.end())
     return;
-  // Told again with each connection until it is in the books.
+  // Told again until it is in the books, in whatever life the node is by then.
   std::function<void()> noted = [me = caf::actor_cast<caf::actor>(s.self), name, shard = m.shard,
                                  epoch = m.outcome.epoch] {
-    caf::anon_send(me, tell_node{name, outcome_noted{shard, epoch}});
+    caf::anon_send(me, outcome_booked{name, shard, epoch});
   };
-  auto claim = s.claims.find(m.shard);
-  if (claim != s.claims.end() && claim->second.epoch == m.outcome.epoch) {
-    s.self->send(claim->second.reply_to,
-                 attempt_ended{m.shard.index, std::move(m.outcome), std::move(noted)});
-    s.claims.erase(claim);
-    return;
-  }
   auto& places = node->second.places;
   auto place = places.find(m.shard);
-  if (place != places.end() && place->second.epoch == m.outcome.epoch) {
-    s.self->send(node->second.slots.at(place->second.slot),
-                 slot_ended{m.shard, std::move(m.outcome), std::move(noted)});
-    places.erase(place);
-  } else if (s.services->uptime.now() < s.claims_end) {
-    s.unclaimed[m.shard] = std::move(m.outcome);
-    noted();
-  } else {
-    noted();
-    s.self->send(s.coordinator, late_outcome{m.shard, std::move(m.outcome)});
-  }
+  if (place == places.end() || place->second.epoch != m.outcome.epoch)
+    return take_unclaimed(s, {m.shard, std::move(m.outcome), std::move(noted)});
+  s.self->send(node->second.slots.at(place->second.slot),
+               slot_ended{m.shard, std::move(m.outcome), std::move(noted)});
+  places.erase(place);
 }
 
 void hear(membership_state& s, const frame_arrived& m, const std::string&, node_leaving&) {
@@ -303,30 +327,41 @@ void hear(membership_state& s, const frame_arrived& m) {
 
 // ---- Whose fault ------------------------------------------------------------------------
 
-void judge(membership_state& s, const blame_matrix::verdicts& verdicts, const attempt_judged* of);
+void judge(membership_state& s, blame_matrix::verdicts verdicts,
+           std::optional<attempt_judged> of = {});
 
 /// A node in doubt encodes the golden clip; what it says decides.
 void order_self_test(membership_state& s, const std::string& node) {
   s.order(node, "self-test", {}, [&s, node](const result<std::string>& r) {
     auto failure = r ? std::string{} : r.error().message;
-    judge(s, s.blame.self_test(s.services->clock.now(), node, failure), nullptr);
+    judge(s, s.blame.self_test(s.services->clock.now(), node, failure));
   });
 }
 
-void judge(membership_state& s, const blame_matrix::verdicts& verdicts, const attempt_judged* of) {
-  const auto now = s.services->clock.now();
-  for (const auto& v : verdicts) {
-    if (const auto* q = std::get_if<quarantine_input>(&v); q && of)
-      s.self->send(of->reply_to, input_blamed{of->report.shard.index, q->report});
-    if (const auto* c = std::get_if<cordon_node>(&v)) {
-      s.apply(s.core->doubt(now, c->node, c->reason));
-      order_self_test(s, c->node);
-    }
-    if (const auto* r = std::get_if<readmit_node>(&v))
-      s.apply(s.core->trust(now, r->node));
-    if (const auto* k = std::get_if<keep_cordoned>(&v))
-      s.apply(s.core->doubt(now, k->node, k->reason));
-  }
+void act_on(membership_state& s, const quarantine_input& v,
+            const std::optional<attempt_judged>& of) {
+  if (of)
+    s.self->send(of->reply_to, input_blamed{of->report.shard.index, v.report});
+}
+void act_on(membership_state& s, const cordon_node& v, const std::optional<attempt_judged>&) {
+  s.apply(s.core->doubt(s.services->clock.now(), v.node, v.reason));
+  order_self_test(s, v.node);
+}
+void act_on(membership_state& s, const readmit_node& v, const std::optional<attempt_judged>&) {
+  s.apply(s.core->trust(s.services->clock.now(), v.node));
+}
+void act_on(membership_state& s, const keep_cordoned& v, const std::optional<attempt_judged>&) {
+  s.apply(s.core->doubt(s.services->clock.now(), v.node, v.reason));
+}
+
+/// Acted on when what led to them is in the books; at once when the store refuses
+/// that for now, since what they lead to waits for it anyway.
+void judge(membership_state& s, blame_matrix::verdicts verdicts,
+           std::optional<attempt_judged> of) {
+  s.apply({}, [&s, verdicts = std::move(verdicts), of = std::move(of)](const result<void>&) {
+    for (const auto& v : verdicts)
+      std::visit([&](const auto& what) { act_on(s, what, of); }, v);
+  });
 }
 
 // ---- Enrolling -----------------------------------------------------------------------
@@ -351,22 +386,6 @@ void enrol(membership_state& s, const enrolment_asked& m) {
 }
 
 // ---- Beginning -----------------------------------------------------------------------
-
-result<membership> load(const node_services& services) {
-  std::vector<node_record> nodes;
-  std::vector<join_token_record> tokens;
-  FM_CHECK(scan_records<node_record>(*services.store, family::nodes, "", "", [&](node_record n) {
-    nodes.push_back(std::move(n));
-    return true;
-  }));
-  auto prefix = keys::join_token("");
-  FM_CHECK(scan_records<join_token_record>(*services.store, family::meta, prefix, prefix_end(prefix),
-                                           [&](join_token_record t) {
-                                             tokens.push_back(std::move(t));
-                                             return true;
-                                           }));
-  return membership{std::move(nodes), std::move(tokens), {}};
-}
 
 result<void> open_sockets(membership_state& s) {
   auto me = caf::actor_cast<caf::actor>(s.self);
@@ -396,21 +415,27 @@ result<void> open_sockets(membership_state& s) {
 }
 
 result<void> begin(membership_state& s) {
-  FM_TRY(auto core, load(*s.services));
+  FM_TRY(auto core, load_membership(*s.services->store));
   s.core.emplace(std::move(core));
+  FM_TRY(s.blame, load_blame(*s.services->store, s.services->clock.now()));
   s.keys.set(s.core->admitted_keys());
   s.claims_end = s.services->uptime.now() + claims_last;
   return open_sockets(s);
 }
 
+/// The node that has the slot in its present life; nullptr when it has no such.
+membership_state::remote_node* node_of(membership_state& s, const worker_slot& slot) {
+  auto node = s.nodes.find(slot.node);
+  return node != s.nodes.end() && node->second.keys.contains(slot.key) ? &node->second : nullptr;
+}
+
 void give_up_claims(membership_state& s, timestamp now) {
   if (now < s.claims_end)
     return;
-  for (auto& [shard, outcome] : std::exchange(s.unclaimed, {}))
-    s.self->send(s.coordinator, late_outcome{shard, std::move(outcome)});
-  while (!s.claims.empty())
-    forget_claim(s, s.claims.begin()->first,
-                 fmt::format("node {} did not come back", s.claims.begin()->second.node));
+  for (auto& [key, early] : std::exchange(s.unclaimed, {}))
+    take_unclaimed(s, std::move(early));
+  for (const auto& [key, c] : std::exchange(s.claims, {}))
+    refuse(s, c, fmt::format("node {} did not come back", c.node));
 }
 
 void give_up_orders(membership_state& s, timestamp now) {
@@ -453,6 +478,9 @@ result<coordinator_life> begin_term(node_services& services) {
 }
 
 void membership_state::apply(membership::step step, std::function<void(result<void>)> then) {
+  auto learned = blame.take_changes();
+  step.record.input_blames = std::move(learned.input_blames);
+  step.record.node_blames = std::move(learned.node_blames);
   const bool empty = step.record.empty();
   auto token = steps.add({std::move(step.actions), std::move(then), step.record}, empty);
   if (empty)
@@ -471,7 +499,7 @@ void membership_state::write(std::uint64_t token, changes record) {
 /// wait until the store takes it (a full disk).
 void membership_state::write_again(std::uint64_t token) {
   if (auto* step = steps.find(token))
-    write(token, step->record = core->renewed(std::move(step->record)));
+    write(token, step->record = blame.renewed(core->renewed(std::move(step->record))));
 }
 
 void membership_state::say(const std::string& node, cluster_message word) {
@@ -517,8 +545,7 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
   return {
       [=](const frame_arrived& m) { hear(self->state, m); },
       [=](const connection_gone& m) {
-        auto& state = self->state;
-        state.hellos.erase(m.connection);
+        auto& state = self->state; // its hello may still be acted on
         state.apply(state.core->disconnected(services->clock.now(), m.connection));
       },
       [=](const enrolment_asked& m) { enrol(self->state, m); },
@@ -532,19 +559,26 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
         give_up_orders(state, now);
         self->delayed_send(self, tick_every, membership_tick{});
       },
-      [=](tell_node& m) { self->state.say(m.node, std::move(m.word)); },
+      [=](tell_node& m) {
+        if (node_of(self->state, m.slot) != nullptr)
+          self->state.say(m.slot.node, std::move(m.word));
+      },
       [=](const slot_used& m) {
         auto& state = self->state;
-        auto node = state.nodes.find(m.node);
-        if (node == state.nodes.end())
+        auto* node = node_of(state, m.slot);
+        if (node == nullptr)
           return;
-        node->second.busy += m.change;
-        state.apply(state.core->load(services->clock.now(), m.node, node->second.busy));
+        node->busy += m.change;
+        state.apply(state.core->load(services->clock.now(), m.slot.node, node->busy));
       },
+      [=](const outcome_booked& m) {
+        self->state.say(m.node, outcome_noted{m.shard, m.epoch});
+      },
+      [=](late_outcome& m) { take_unclaimed(self->state, std::move(m)); },
       [=](const claim_lease& m) { claim(self->state, m); },
       [=](const attempt_judged& m) {
         auto& state = self->state;
-        judge(state, state.blame.ended(services->clock.now(), m.report), &m);
+        judge(state, state.blame.ended(services->clock.now(), m.report), m);
       },
       [=](const membership_call& m) { (*m.call)(self->state); },
       [=](const coordinator_known& m) { self->state.coordinator = m.coordinator; },

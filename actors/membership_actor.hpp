@@ -74,6 +74,7 @@ struct membership_state {
   struct remote_node {
     connection_key connection = 0;
     std::vector<caf::actor> slots;
+    std::set<worker_key> keys; ///< of its slots: those of a former life are not heard
     struct place {
       std::uint32_t slot = 0;
       std::uint32_t epoch = 0;
@@ -84,9 +85,11 @@ struct membership_state {
     std::vector<held_attempt> held; ///< as last told
   };
   std::map<std::string, remote_node> nodes;                  ///< those that are here
-  std::map<connection_key, std::vector<held_attempt>> hellos; ///< until it came
-  std::map<shard_id, claim_lease> claims;                    ///< leases of a former life
-  std::map<shard_id, attempt_outcome> unclaimed; ///< outcomes that came before their claims
+  /// What a hello said was held, until it is acted on: its connection may be gone.
+  std::map<connection_key, std::vector<held_attempt>> hellos;
+  using attempt = std::pair<shard_id, std::uint32_t>; ///< and its epoch: some are hedged
+  std::map<attempt, claim_lease> claims;     ///< leases of a former life
+  std::map<attempt, late_outcome> unclaimed; ///< outcomes that came before their claims
   timestamp claims_end;
   worker_key last_key = remote_workers_first;
   struct asked {
@@ -98,6 +101,7 @@ struct membership_state {
   std::uint64_t last_order = 0;
 
   // Verbs, used by handlers and by the gateway's calls (on this actor only).
+  /// Writes what the core decided, and with it what BLAME has learned.
   void apply(membership::step step, std::function<void(result<void>)> then = {});
   void write(std::uint64_t token, changes record);
   void write_again(std::uint64_t token);

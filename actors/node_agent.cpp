@@ -56,8 +56,10 @@ void say_hello(node_agent_state& s) {
   s.sequence = 0;
   s.welcome = false;
   s.facts.scratch_bytes = s.services->scratch_bytes_free();
-  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held()});
+  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held(), s.leaving});
 }
+
+void act(node_agent_state& s, const std::vector<book_action>& actions);
 
 void beat(node_agent_state& s) {
   if (!s.welcome)
@@ -66,6 +68,7 @@ void beat(node_agent_state& s) {
   b.held = s.book->held();
   b.scratch_bytes = s.services->scratch_bytes_free();
   say(s, std::move(b));
+  act(s, s.book->beat());
 }
 
 // ---- The book's wishes -----------------------------------------------------------------
@@ -120,7 +123,7 @@ void hear(node_agent_state& s, const node_welcome& m) {
   spdlog::info("NODE AGENT: welcome in cluster {}, term {}", m.cluster, s.term);
   act(s, s.book->welcomed());
   if (s.leaving)
-    say(s, node_leaving{});
+    say(s, node_leaving{}); // may have been said before the term was known
 }
 
 [[noreturn]] void refused_for_good(const std::string& why) {
@@ -283,6 +286,7 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
       },
       [=](const link_down& m) {
         self->state.welcome = false;
+        self->state.data->lost();
         spdlog::warn("NODE AGENT: no connection to the coordinator: {}", m.why);
       },
       [=](const beat_tick&) {

@@ -50,6 +50,9 @@ std::string place_of(const plan_asset& asset) {
 }
 
 result<packet_index> read_index(const node_services& services, const std::string& sha256) {
+  if (auto whole = services.artifacts->verify(sha256); !whole)
+    return fail_field(errc::artifact_lost, sha256, "the index of the source is lost: {}",
+                      whole.error().message);
   std::ifstream in{services.artifacts->path_of(sha256), std::ios::binary};
   std::stringstream bytes;
   bytes << in.rdbuf();

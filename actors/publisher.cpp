@@ -148,6 +148,8 @@ result<std::vector<published_file>> publish(node_services& services,
       done[i] = describe(t, *there);
       continue;
     }
+    if (!services.artifacts->contains(t.file->sha256))
+      return fail_field(errc::artifact_lost, t.file->sha256, "the result {} is lost", t.file->name);
     auto path = services.artifacts->path_of(t.file->sha256);
     FM_CHECK(fail_door("bucket.stage"));
     FM_TRY(auto copy, b->stage(t.key, path, t.file->sha256));

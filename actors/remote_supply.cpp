@@ -8,8 +8,12 @@ namespace framemill {
 
 void data_place::set(data_client::options o) {
   std::lock_guard lock{mutex_};
+  *is_away_ = false;
+  o.is_away = [is_away = is_away_] { return is_away->load(); };
   current_ = std::move(o);
 }
+
+void data_place::lost() { *is_away_ = true; }
 
 result<data_client::options> data_place::current() const {
   std::lock_guard lock{mutex_};
@@ -51,6 +55,7 @@ public:
     opened_source out;
     out.file = file_handle{server->take_child_end()};
     out.failure = [server] { return server->failure(); };
+    out.is_waited_for = [server] { return server->is_waited_for(); };
     out.served_by = std::move(server);
     return out;
   }

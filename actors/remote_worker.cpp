@@ -14,7 +14,7 @@ constexpr microseconds tell_again_after{1'000'000};
 
 void tell(self_ptr self, cluster_message word) {
   auto& s = self->state;
-  self->send(s.membership, tell_node{s.slot.worker.node, std::move(word)});
+  self->send(s.membership, tell_node{s.slot.worker, std::move(word)});
 }
 
 /// Says what the node should know: to stop, or to begin.
@@ -40,10 +40,10 @@ void end(self_ptr self, attempt_outcome outcome, std::function<void()> noted = {
     outcome.failure = error{errc::lease_lost, job.vacated, {}};
   if (job.owner)
     self->send(job.owner, attempt_ended{job.shard.index, std::move(outcome), std::move(noted)});
-  else if (noted)
-    noted();
+  else if (noted) // its run may be on the way
+    self->send(s.membership, late_outcome{job.shard, std::move(outcome), std::move(noted)});
   self->send(s.scheduler, worker_idle{s.slot.worker.key, job.grant});
-  self->send(s.membership, slot_used{s.slot.worker.node, -1});
+  self->send(s.membership, slot_used{s.slot.worker, -1});
 }
 
 bool is_same(const remote_worker_state::work& job, const held_attempt& held) {
@@ -95,11 +95,11 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
     job.epoch = slot.held->epoch;
     job.told = services->uptime.now();
     s.job = std::move(job);
-    self->send(membership, slot_used{slot.worker.node, 1});
+    self->send(membership, slot_used{slot.worker, 1});
   }
   worker_joined joined{slot.worker, caf::actor_cast<caf::actor>(self), {}};
   if (slot.held)
-    joined.holds = slot.held->shard;
+    joined.holds = reservation{slot.held->shard, slot.memory_bytes};
   self->send(scheduler, std::move(joined));
   return {
       [=](assignment& a) {
@@ -119,7 +119,7 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
         job.order = std::move(a); // all but who asks
         job.order->slot = state.slot.index;
         state.job = std::move(job);
-        self->send(state.membership, slot_used{state.slot.worker.node, 1});
+        self->send(state.membership, slot_used{state.slot.worker, 1});
         give_order(self, services->uptime.now());
       },
       [=](const give_back& m) {

@@ -83,13 +83,20 @@ void know(scheduler_state& s, scheduler_node n, bool here) {
 void join(scheduler_state& s, const node_services& services, const worker_joined& m) {
   s.key_of[m.worker.address()] = m.slot.key;
   s.workers[m.slot.key] = m.worker;
-  // A node that nobody has told of is this machine.
-  if (!s.core.has_node(m.slot.node))
+  // Only keys of its own make a slot this machine's: a node of another may have been
+  // removed before its slot joined.
+  if (m.slot.key < remote_workers_first && !s.core.has_node(m.slot.node))
     know(s, this_machine(services, m.slot.node), true);
   if (!m.holds)
     return s.core.add_worker(m.slot);
   s.reserved[m.slot.key] = {0, {}};
-  s.core.add_worker(m.slot, reservation{*m.holds});
+  s.core.add_worker(m.slot, m.holds);
+}
+
+/// A build that is away is no reason for ever: its run encodes anew under another.
+std::vector<std::string> why_never(const scheduler_state& s, shard_offer o) {
+  o.fingerprint.clear();
+  return s.core.why_never(o);
 }
 
 } // namespace
@@ -131,7 +138,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
         if (self->state.watched.insert(m.reply_to.address()).second)
           self->monitor(m.reply_to); // once: each call would be told of
         if (m.first_time)
-          if (auto reasons = self->state.core.why_never(m.offer); !reasons.empty()) {
+          if (auto reasons = why_never(self->state, m.offer); !reasons.empty()) {
             self->send(m.reply_to, work_refused{m.offer.id.index, std::move(reasons)});
             return;
           }

@@ -18,6 +18,8 @@ struct opened_source {
   std::shared_ptr<void> served_by;
   /// Why reads through it failed, when they did.
   std::function<std::optional<error>()> failure = [] { return std::optional<error>{}; };
+  /// Has the child asked for bytes that it has not been given yet?
+  std::function<bool()> is_waited_for = [] { return false; };
 };
 
 /// Where a TASK WORKER's inputs come from and where its results go: the node's

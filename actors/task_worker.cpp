@@ -27,6 +27,16 @@ std::string directory_of(const std::string& root, const assignment& a) {
   return attempt_directory(root, a.shard, a.epoch);
 }
 
+/// What is gone, or not what it was, is made again by the shard that made it; the
+/// error's field names it.
+result<void> hand_over(supply& from, const handed_file& f, const std::string& target) {
+  auto handed = from.hand(f.sha256, target);
+  if (handed || (handed.error().code != errc::not_found && handed.error().code != errc::corrupt))
+    return handed;
+  return fail_field(errc::artifact_lost, f.sha256, "the input {} is lost: {}", f.name,
+                    handed.error().message);
+}
+
 /// A fresh scratch directory with `in/` (handed artifacts) and `out/`.
 result<void> prepare_scratch(supply& from, const assignment& a, const std::string& scratch) {
   if (fail_effect("scratch.full"))
@@ -39,7 +49,7 @@ result<void> prepare_scratch(supply& from, const assignment& a, const std::strin
   if (ec)
     return fail_errno(ec.value(), "create " + scratch);
   for (const auto& f : a.inputs)
-    FM_CHECK(from.hand(f.sha256, scratch + "/in/" + f.name));
+    FM_CHECK(hand_over(from, f, scratch + "/in/" + f.name));
   return {};
 }
 
@@ -72,6 +82,15 @@ result<void> deliver_results(supply& to, const assignment& a, const std::string&
   return {};
 }
 
+error stall_of(stall_clock::finding f) {
+  if (f == stall_clock::finding::hung)
+    return {errc::worker_hung, "no watermark moved within the limit; the child was killed", {}};
+  return {errc::timed_out,
+          "no watermark moved, and the machine gave the child too little CPU to say why; it was "
+          "killed",
+          {}};
+}
+
 /// What the way the child ended says about the attempt.
 std::optional<error> failure_of(const task_worker_state& s, const child_exit& how,
                                 std::int64_t memory_bytes) {
@@ -83,7 +102,7 @@ std::optional<error> failure_of(const task_worker_state& s, const child_exit& ho
   if (!how.violation.empty())
     return error{errc::worker_crashed, "the child broke the protocol: " + how.violation, {}};
   if (s.stalled)
-    return error{errc::worker_hung, "no watermark moved within the limit; the child was killed", {}};
+    return s.stalled;
   if (how.stopped)
     return error{errc::cancelled, "stopped by request", {}};
   auto told = s.has_result ? s.outcome.result.failure : std::nullopt;
@@ -174,9 +193,9 @@ void execute(self_ptr self, node_services* services, assignment a) {
   s.job->memory_bytes = std::min(s.job->memory_bytes, services->config.memory_bytes);
   s.outcome = {};
   s.outcome.epoch = s.job->epoch;
-  s.has_result = s.stalled = false;
+  s.has_result = false;
+  s.stalled.reset();
   s.log.clear();
-  s.last_move = services->uptime.now();
   s.scratch = directory_of(services->scratch_root, *s.job);
   if (auto r = prepare_scratch(*s.supply, *s.job, s.scratch); !r)
     return fail_before_start(self, services, r.error());
@@ -192,6 +211,7 @@ void execute(self_ptr self, node_services* services, assignment a) {
   spec.request = s.job->request;
   spec.memory_bytes_max = s.job->memory_bytes;
   s.child = services->children->spawn(std::move(spec), listener_for(self, ++s.serial));
+  s.liveness = stall_clock{services->config.stall_limit, services->uptime.now()};
   harm(*services->children, s.child);
   self->delayed_send(self, std::chrono::seconds{1}, check_liveness{s.serial});
 }
@@ -234,7 +254,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
           return;
         if (const auto* mark = std::get_if<watermark>(m.message.get())) {
           if (s.outcome.last_watermark != *mark)
-            s.last_move = services->uptime.now();
+            s.liveness.moved();
           s.outcome.last_watermark = *mark;
           if (services->uptime.now() - s.last_told < tell_every)
             return;
@@ -268,8 +288,10 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
         auto& s = self->state;
         if (m.child != s.serial || !s.job)
           return;
-        if (services->uptime.now() - s.last_move > services->config.stall_limit) {
-          s.stalled = true;
+        auto finding = s.liveness.look(services->uptime.now(), services->children->use_of(s.child),
+                                       s.source.is_waited_for());
+        if (finding != stall_clock::finding::moves) {
+          s.stalled = stall_of(finding);
           services->children->stop(s.child);
         }
         self->delayed_send(self, std::chrono::seconds{1}, m);

@@ -3,6 +3,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/services.hpp"
 #include "actors/supply.hpp"
+#include "cluster/stall_clock.hpp"
 
 #include <caf/event_based_actor.hpp>
 #include <caf/stateful_actor.hpp>
@@ -28,9 +29,9 @@ struct task_worker_state {
   std::uint64_t serial = 0;        ///< tells words of an earlier child
   attempt_outcome outcome;
   bool has_result = false;
-  bool stalled = false;
+  stall_clock liveness;
+  std::optional<error> stalled;    ///< why it was killed
   std::deque<std::string> log;
-  timestamp last_move;
   timestamp last_told; ///< to the WORKFLOW, of a watermark
 };
 

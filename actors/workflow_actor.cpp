@@ -101,9 +101,10 @@ void apply(const context& c, run_machine::step step, std::function<void()> noted
   if (!c.machine().finished())
     show(c, true); // an end is shown when it is durable
   auto me = caf::actor_cast<caf::actor>(c.self);
-  c.services->journal->commit(std::move(step.record), [me, token](result<void> r) {
+  auto written = [me, token](result<void> r) {
     caf::anon_send(me, committed{token, std::move(r)});
-  });
+  };
+  c.services->journal->commit(std::move(step.record), std::move(written), c.state().chain);
 }
 
 // ---- What a step wants done -------------------------------------------------------
@@ -170,7 +171,7 @@ void act_on(const context& c, const plan_run& a) {
     // A watermark's bucket may be away for a while, or the disk full.
     auto delay = retry_policy{}.next(plan.error().code, ++c.state().plan_attempts,
                                      c.machine().run().id.value);
-    if (delay)
+    if (delay && !is_lost_result(plan.error().code))
       return c.self->delayed_send(c.self, *delay, plan_again{a.trust_index});
     return apply(c, c.machine().plan_failed(c.now(), plan.error()));
   }
@@ -211,7 +212,7 @@ void retry_publishing(const context& c, std::uint32_t job, const error& e) {
   retry_policy policy;
   auto& attempts = c.state().publish_attempts[job];
   if (auto delay = policy.next(e.code, ++attempts, c.machine().run().id.value + job);
-      delay && e.code != errc::corrupt)
+      delay && !is_lost_result(e.code))
     c.self->delayed_send(c.self, *delay, publish_again{job});
   else
     apply(c, c.machine().publish_failed(c.now(), job, e));
@@ -370,10 +371,12 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
       },
       [=](attempt_ended& m) {
         self->state.leases.erase({m.shard, m.outcome.epoch});
+        // From afar, nobody has yet. Late ones too: an equal result may be on its way,
+        // so all are let go with the run.
+        for (const auto& f : m.outcome.result.files)
+          services->pins.pin(run, f.sha256);
         if (c.machine().is_live(m.shard, m.outcome.epoch)) {
           self->state.meter.ended(m.shard, m.outcome.epoch);
-          for (const auto& f : m.outcome.result.files) // from afar, nobody has yet
-            services->pins.pin(run, f.sha256);
           report(c, m.shard, m.outcome);
           count(*services, m.outcome);
         }

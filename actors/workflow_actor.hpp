@@ -32,6 +32,7 @@ struct workflow_state {
     std::function<void()> noted;          ///< tells who waits for it to be durable
   };
   step_queue<consequence> steps;
+  std::shared_ptr<commit_chain> chain = std::make_shared<commit_chain>(); ///< of this life's steps
   struct lease {
     std::string node;
     caf::actor handle;

@@ -53,6 +53,7 @@ public:
   }
   void stop(child_key key) override { real_.stop(key); }
   void signal(child_key key, int number) override { real_.signal(key, number); }
+  [[nodiscard]] cpu_use use_of(child_key key) const override { return real_.use_of(key); }
   void close() override { real_.close(); }
   [[nodiscard]] const sandbox_status& sandbox() const override { return real_.sandbox(); }
   [[nodiscard]] const result<std::string>& fingerprint() const override {

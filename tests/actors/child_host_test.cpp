@@ -292,3 +292,18 @@ TEST_CASE("kill_orphans: kills what works below the scratch root, and nothing el
   CHECK(orphan.wait(10s)->signal == SIGKILL);
   CHECK(stranger.is_running());
 }
+
+TEST_CASE("child_host: what a child takes of the CPUs is known while it lives") {
+  with_and_without_sandbox([](hosting& h) {
+    heard busy, idle;
+    auto worker = h.spawn("spin", busy);
+    auto sleeper = h.spawn("hang", idle);
+
+    CHECK(eventually([&] { return h.host.use_of(worker).ran >= 200ms; }));
+    CHECK(h.host.use_of(sleeper).ran < 200ms);
+    h.host.stop(worker);
+    (void)busy.wait_for_exit();
+    CHECK(eventually([&] { return h.host.use_of(worker).ran == 0ms; }));
+    h.host.close();
+  });
+}

@@ -262,3 +262,56 @@ TEST_CASE_FIXTURE(with_workflow, "coordinator: an ended run can be tried again")
   CHECK(run(*second).cause == run_cause::retry);
   CHECK(run(*second).workflow == run({first}).workflow);
 }
+
+namespace {
+
+late_outcome late(std::uint64_t run, attempt_outcome outcome, int& noted) {
+  return {{{run}, 0}, std::move(outcome), [&noted] { ++noted; }};
+}
+
+} // namespace
+
+TEST_CASE_FIXTURE(coordinating, "coordinator: a late outcome waits for its run to be there again") {
+  keep_waiting_runs(5, 1);
+  start();
+  tell(offered().at(5), worker_granted{0, 1, "node", "", watcher.handle, 1});
+  auto dead = watcher.only<assignment>();
+  kill(caf::actor_cast<caf::actor>(dead.reply_to));
+  int noted = 0;
+
+  for (int told = 0; told < 3; ++told) // again and again, until it is noted
+    tell(coordinator_handle, late(5, failure_of(1, errc::worker_crashed), noted));
+  CHECK(noted == 0);
+  advance(1s);
+
+  CHECK(noted == 1);
+  auto shard = *find<shard_record>(family::shards, keys::of(shard_id{{5}, 0}));
+  CHECK(shard.attempts.back().exit == "exit 1"); // it is in the books
+}
+
+TEST_CASE_FIXTURE(coordinating, "coordinator: a late result is kept while its run may want it") {
+  keep_waiting_runs(5, 1);
+  start();
+  (void)offered();
+  auto sha = *shared.artifacts->put("made twice");
+  int noted = 0;
+
+  tell(coordinator_handle, late(5, success(9, sha), noted));
+  CHECK(noted == 1);
+  CHECK(shared.artifacts->contains(sha)); // an equal one may be on its way
+  REQUIRE(cancel(5));
+  CHECK_FALSE(shared.artifacts->contains(sha));
+}
+
+TEST_CASE_FIXTURE(coordinating, "coordinator: what comes after a run has ended is let go") {
+  keep_waiting_runs(5, 1);
+  start();
+  (void)offered();
+  REQUIRE(cancel(5));
+  auto sha = *shared.artifacts->put("too late");
+  int noted = 0;
+
+  tell(coordinator_handle, late(5, success(1, sha), noted));
+  CHECK(noted == 1);
+  CHECK_FALSE(shared.artifacts->contains(sha));
+}

@@ -150,6 +150,12 @@ const std::map<std::string, void (*)()> ways{
      }},
     {"half a frame", [] { write_all(1, result_frame().substr(0, 9)); }},
     {"eat", eat},
+    {"spin",
+     [] {
+       ::alarm(60);
+       for (volatile std::uint64_t turns = 0;; turns = turns + 1) {
+       }
+     }},
     {"grandchild", leave_grandchild},
     {"descriptors", list_descriptors},
     {"source", read_source},

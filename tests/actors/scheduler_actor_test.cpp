@@ -14,11 +14,21 @@ struct scheduling : test_services, virtual_actors {
   void join(inbox& worker, worker_key key) {
     tell(scheduler, worker_joined{{key, "node"}, worker.handle});
   }
-  void offer(inbox& workflow, std::uint64_t run, std::uint32_t shard) {
+  void know(const std::string& name, std::int64_t memory_bytes = 0) {
+    scheduler_node n;
+    n.name = name;
+    n.memory_bytes = memory_bytes;
+    n.fingerprint = "new build";
+    tell(scheduler, node_known{std::move(n), true});
+  }
+  static shard_offer offer_of(std::uint64_t run, std::uint32_t shard) {
     shard_offer o;
     o.id = {{run}, shard};
     o.workflow = run;
-    tell(scheduler, offer_work{std::move(o), workflow.handle});
+    return o;
+  }
+  void offer(inbox& workflow, std::uint64_t run, std::uint32_t shard) {
+    tell(scheduler, offer_work{offer_of(run, shard), workflow.handle});
   }
   node_status status() {
     node_status out;
@@ -101,4 +111,47 @@ TEST_CASE_FIXTURE(scheduling, "scheduler_actor: an offer of one who is dead does
   kill(workflow.handle);
   offer(workflow, 1, 1);
   CHECK(status().shards_ready == 0);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a build that is away refuses no run for ever") {
+  know("remote");
+  auto o = offer_of(1, 4);
+  o.fingerprint = "old build";
+  tell(scheduler, offer_work{o, workflow.handle, true});
+  CHECK(workflow.take<work_refused>().empty()); // it encodes anew, or the build comes back
+  CHECK(status().shards_ready == 1);
+
+  o.id.index = 5;
+  o.device = "a card that no node has";
+  tell(scheduler, offer_work{o, workflow.handle, true});
+  CHECK(workflow.only<work_refused>().shard == 5);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: what a slot still holds reserves its memory") {
+  inbox held{system}, idle{system};
+  know("remote", 100);
+  tell(scheduler, worker_joined{{remote_workers_first + 1, "remote"},
+                                held.handle,
+                                reservation{{{1}, 1}, 60}});
+  tell(scheduler, worker_joined{{remote_workers_first + 2, "remote"}, idle.handle});
+  auto o = offer_of(2, 1);
+  o.memory_bytes = 60;
+  tell(scheduler, offer_work{o, other.handle});
+  CHECK(other.take<worker_granted>().empty());
+
+  tell(scheduler, worker_idle{remote_workers_first + 1, 0});
+  CHECK(other.take<worker_granted>().size() == 1);
+}
+
+TEST_CASE_FIXTURE(scheduling,
+                  "scheduler_actor: a slot whose node was removed is not this machine's") {
+  know("remote");
+  tell(scheduler, node_forgotten{"remote"});
+  tell(scheduler, worker_joined{{remote_workers_first + 1, "remote"}, worker.handle});
+  offer(workflow, 1, 4);
+  CHECK(workflow.take<worker_granted>().empty());
+
+  inbox own{system};
+  join(own, 9); // a key of its own: nobody has to tell of its node
+  CHECK(workflow.only<worker_granted>().worker == 9);
 }

@@ -118,6 +118,18 @@ TEST_CASE_FIXTURE(waiting_to_start,
   CHECK(shard(0).state == shard_state::ready);
 }
 
+TEST_CASE_FIXTURE(waiting_to_start,
+                  "workflow_actor: a step behind one that was refused is not written either") {
+  settle();
+  store->fail_next(1, {errc::no_space, "disk full", {}});
+  caf::anon_send(workflow, worker_granted{0, 1, "node", "", worker.handle, 101});
+  caf::anon_send(workflow, cancel_run{"enough", {}}); // heard before the refusal is
+  settle();
+  CHECK(end_of(workflow));
+  CHECK(run(the_run).state == run_state::probing);
+  CHECK(shard(0).state == shard_state::ready);
+}
+
 TEST_CASE_FIXTURE(waiting_to_start, "workflow_actor: cancel answers when it is durable") {
   settle();
   std::optional<result<void>> answer;
@@ -189,6 +201,25 @@ TEST_CASE_FIXTURE(with_lease, "workflow_actor: an attempt of an old epoch change
   tell(workflow, cancel_run{"enough", {}}); // its worker is still known
   settle();
   CHECK(worker.take<stop_attempt>().size() == 1);
+}
+
+TEST_CASE_FIXTURE(with_lease, "workflow_actor: the files of a late result go with the run") {
+  auto sha = artifact("made twice");
+  tell(workflow, attempt_ended{0, success(0, sha)}); // as the live attempt may make them
+  settle();
+  CHECK(shared.pins.is_pinned(sha));
+  tell(workflow, cancel_run{"enough", {}});
+  settle();
+  CHECK_FALSE(shared.artifacts->contains(sha));
+}
+
+TEST_CASE_FIXTURE(with_lease,
+                  "workflow_actor: an outcome is noted when it is in the books, not before") {
+  int noted = 0;
+  tell(workflow, attempt_ended{0, failure_of(1, errc::worker_crashed), [&] { ++noted; }});
+  CHECK(noted == 0);
+  settle();
+  CHECK(noted == 1);
 }
 
 TEST_CASE_FIXTURE(with_lease, "workflow_actor: what a worker died with is tried again") {

@@ -1,0 +1,90 @@
+#include "actors/remote_worker.hpp"
+#include "tests/cluster/run_plans.hpp"
+#include "tests/support/actor_fixture.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace framemill;
+using namespace framemill::test;
+
+namespace {
+
+constexpr shard_id the_shard{{7}, 3};
+
+/// A REMOTE WORKER among inboxes.
+struct remote : test_services, virtual_actors {
+  remote() : test_services(durability::at_once) { drain(); }
+
+  void start(std::optional<held_attempt> held = {}, std::int64_t memory_bytes = 0) {
+    remote_slot slot{{remote_workers_first + 5, "w1"}, 2, std::move(held), memory_bytes};
+    worker = system.spawn(remote_worker, &shared, std::move(slot), scheduler.handle,
+                          membership.handle);
+    drain();
+  }
+  void assign(grant_number grant = 1) {
+    assignment a;
+    a.shard = the_shard;
+    a.epoch = 4;
+    a.reply_to = workflow.handle;
+    a.grant = grant;
+    tell(worker, std::move(a));
+  }
+
+  inbox scheduler{system}, membership{system}, workflow{system};
+  caf::actor worker;
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(remote, "remote_worker: every word carries the key of its slot") {
+  start();
+  assign();
+
+  auto told = membership.only<tell_node>();
+  CHECK(told.slot.node == "w1");
+  CHECK(told.slot.key == remote_workers_first + 5);
+  CHECK(std::get<assign_attempt>(told.word).slot == 2);
+  CHECK(membership.only<slot_used>().slot.key == remote_workers_first + 5);
+}
+
+TEST_CASE_FIXTURE(remote, "remote_worker: what it holds reserves what its shard does") {
+  start(held_attempt{the_shard, 4, 2, false, {}}, 1000);
+
+  auto joined = scheduler.only<worker_joined>();
+  REQUIRE(joined.holds);
+  CHECK(joined.holds->shard == the_shard);
+  CHECK(joined.holds->memory_bytes == 1000);
+}
+
+TEST_CASE_FIXTURE(remote, "remote_worker: the outcome of what nobody owns is not noted, but kept") {
+  start();
+  assign(6);
+  tell(worker, give_back{6}); // its run begins again
+  membership.forget();
+  bool noted = false;
+
+  tell(worker, slot_ended{the_shard, success(4), [&] { noted = true; }});
+
+  CHECK_FALSE(noted);
+  auto kept = membership.only<late_outcome>();
+  CHECK(kept.shard == the_shard);
+  CHECK(kept.outcome.epoch == 4);
+  REQUIRE(kept.noted);
+  kept.noted();
+  CHECK(noted);
+}
+
+TEST_CASE_FIXTURE(remote, "remote_worker: an outcome goes to the run that owns it, with its note") {
+  start();
+  assign();
+  bool noted = false;
+
+  tell(worker, slot_ended{the_shard, success(4), [&] { noted = true; }});
+
+  auto ended = workflow.only<attempt_ended>();
+  CHECK(ended.shard == 3);
+  CHECK_FALSE(noted);
+  ended.noted();
+  CHECK(noted);
+  CHECK(scheduler.only<worker_idle>().grant == 1);
+}
