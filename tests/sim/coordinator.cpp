@@ -143,7 +143,7 @@ void run_keeper::spawn_run(run_id run) {
   live_[run] = who;
   watch(*who, [this, who] { on_run_down(who); });
   if (auto late = late_.extract(run); !late.empty())
-    for (auto& m : late.mapped())
+    for (auto& [attempt, m] : late.mapped())
       give_late(who, std::move(m));
 }
 
@@ -185,7 +185,7 @@ void run_keeper::late(late_outcome m) {
   if (entry != live_.end()) {
     give_late(entry->second, std::move(m));
   } else if (run && *run && !is_terminal((*run)->state)) {
-    late_[m.shard.run].push_back(std::move(m));
+    late_[m.shard.run].insert_or_assign({m.shard.index, m.outcome.epoch}, std::move(m));
   } else {
     m.noted();
     for (const auto& f : m.outcome.result.files)
@@ -318,18 +318,13 @@ coordinator::coordinator(stage s) : stage_(s), door_(s, process_) {
 }
 
 void store_door::commit(write_batch batch, done_fn done) {
-  auto chain = std::exchange(chain_, nullptr);
-  if (chain && *chain)
-    return done(fail(errc::conflict, "what it builds on was refused"));
   auto seen = std::make_shared<write_batch>(batch);
   stage_.disks.store.commit(std::move(batch),
-                            [this, seen, chain, done = std::move(done)](result<void> r) {
+                            [this, seen, done = std::move(done)](result<void> r) {
                               if (r)
                                 stage_.facts.became_durable(*seen);
                               else // a run begins again, or what was decided waits
                                 stage_.facts.coordinator_disturbed(1s);
-                              if (chain)
-                                *chain |= !r;
                               done(std::move(r));
                             });
   sync_later();

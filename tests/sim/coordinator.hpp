@@ -53,15 +53,10 @@ public:
   }
   void forget_sync() { is_syncing_ = false; }
 
-  /// Whose the next batch is: after one of a writer that failed, no later one of
-  /// it is written, since it builds on it.
-  void chain(std::shared_ptr<bool> is_broken) { chain_ = std::move(is_broken); }
-
 private:
   void sync_later();
   stage stage_;
   process& process_;
-  std::shared_ptr<bool> chain_;
   bool is_syncing_ = false;
 };
 
@@ -234,7 +229,9 @@ private:
   struct consequence {
     std::vector<membership_action> of_core;
     std::function<void(result<void>)> then;
+    changes record; ///< written again if the store refused it
   };
+  using attempt = std::pair<shard_id, std::uint32_t>; ///< and its epoch
   struct remote_node {
     connection_key connection = 0;
     std::vector<remote_worker_shell*> slots;
@@ -256,7 +253,7 @@ private:
   void on_gone(connection_key c) override;
 
   void tick();
-  void write(changes record, std::uint64_t token);
+  void write(std::uint64_t token, changes record);
   void flush();
   void put(connection_key to, std::uint64_t sequence, cluster_message word);
   void say(const std::string& node, cluster_message word);
@@ -264,13 +261,16 @@ private:
   void welcome(const std::string& name, connection_key c);
   void tell_scheduler(const std::string& name);
   void forget_if_removed(const std::string& name);
-  void forget_claim(const shard_id& shard, const std::string& why);
+  void answer(const claim_lease& claim, late_outcome m);
+  void refuse(const claim_lease& m, const std::string& why);
+  void answer_claims_of(const std::string& node, const std::vector<held_attempt>& held);
+  void order_self_test(const std::string& node);
   void give_up_claims();
   void give_up_orders();
   void order(const std::string& node, std::string what,
              std::function<void(result<std::string>)> done);
-  void judge(const blame_matrix::verdicts& verdicts, const attempt_report* of,
-             workflow_shell* reply_to);
+  void judge(blame_matrix::verdicts verdicts, std::optional<attempt_report> of = {},
+             workflow_shell* reply_to = nullptr);
   void follow(result<membership::step> step);
 
   void act_on(const node_came& a);
@@ -298,8 +298,8 @@ private:
   step_queue<consequence> steps_;
   std::map<std::string, remote_node> nodes_;
   std::map<connection_key, std::vector<held_attempt>> hellos_;
-  std::map<shard_id, claim_lease> claims_;
-  std::map<shard_id, late_outcome> unclaimed_;
+  std::map<attempt, claim_lease> claims_;
+  std::map<attempt, late_outcome> unclaimed_;
   timestamp claims_end_;
   worker_key last_key_ = worker_key{1} << 32;
   std::map<std::uint64_t, asked> orders_;
@@ -376,7 +376,7 @@ private:
   std::set<remote_worker_shell*> watched_;
   std::map<std::uint32_t, int> publish_attempts_;
   timestamp build_missed_;
-  std::shared_ptr<bool> chain_ = std::make_shared<bool>(false);
+  std::shared_ptr<commit_chain> chain_ = std::make_shared<commit_chain>();
   bool was_refused_ = false;
 };
 
@@ -408,7 +408,8 @@ private:
   std::map<run_id, workflow_shell*> live_;
   std::map<run_id, int> restarts_;
   std::set<std::string> being_booked_;
-  std::map<run_id, std::vector<late_outcome>> late_; ///< until their runs are there
+  using attempt = std::pair<std::uint32_t, std::uint32_t>; ///< shard, epoch
+  std::map<run_id, std::map<attempt, late_outcome>> late_; ///< until their runs are there
 };
 
 // ---- PUBLISHER: actors/publisher.cpp ----------------------------------------------------

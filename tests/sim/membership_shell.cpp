@@ -1,3 +1,4 @@
+#include "actors/cluster_books.hpp"
 #include "cluster/attempt_book.hpp"
 #include "core/codec.hpp"
 #include "storage/records.hpp"
@@ -12,32 +13,26 @@ constexpr microseconds write_again_after{1'000'000};
 constexpr microseconds claims_last{5'000'000};
 constexpr microseconds order_patience{60'000'000};
 
-membership load(const services& s) {
-  std::vector<node_record> nodes;
-  std::vector<join_token_record> tokens;
-  auto prefix = keys::join_token("");
-  auto r = scan_records<node_record>(s.store, family::nodes, "", "", [&](node_record n) {
-    nodes.push_back(std::move(n));
-    return true;
-  });
-  if (r)
-    r = scan_records<join_token_record>(s.store, family::meta, prefix, prefix_end(prefix),
-                                        [&](join_token_record t) {
-                                          tokens.push_back(std::move(t));
-                                          return true;
-                                        });
+/// Reading the books cannot fail here.
+template <class T>
+T read(const services& s, result<T> r) {
   if (!r)
     s.on.w.violate("{}", r.error().message);
+  return std::move(*r);
+}
+
+membership::options some_options(const world& w) {
   membership::options o;
-  if (s.on.w.breaks == rule::grace)
+  if (w.breaks == rule::grace)
     o.grace = 0ms;
-  return {std::move(nodes), std::move(tokens), o};
+  return o;
 }
 
 } // namespace
 
 membership_shell::membership_shell(services& s) : actor(s.on.w, s.self), services_(s) {
-  core_.emplace(load(s));
+  core_.emplace(read(s, load_membership(s.store, some_options(s.on.w))));
+  blame_ = read(s, load_blame(s.store, s.clock()));
   auto keys = core_->admitted_keys();
   keys_ = {keys.begin(), keys.end()};
   claims_end_ = s.clock() + claims_last;
@@ -111,51 +106,80 @@ void membership_shell::tell_scheduler(const std::string& name) {
 }
 
 void membership_shell::forget_if_removed(const std::string& name) {
-  if (core_->find(name) == nullptr)
+  if (core_->find(name) == nullptr) {
+    blame_.forget(name);
     services_.scheduler->post([to = services_.scheduler, name] { to->forget_node(name); });
+  }
   tell_scheduler(name);
 }
 
 // ---- Leases of a former life ---------------------------------------------------------
 
-void membership_shell::forget_claim(const shard_id& shard, const std::string& why) {
-  auto claim = claims_.extract(shard);
-  if (!claim.empty())
-    claim.mapped().reply_to->post([m = claim.mapped(), why] {
-      m.reply_to->lease_missing(m.shard.index, m.epoch, why);
-    });
+void membership_shell::answer(const claim_lease& claim, late_outcome m) {
+  claim.reply_to->post([to = claim.reply_to, m = std::move(m)]() mutable {
+    to->attempt_ended(m.shard.index, std::move(m.outcome), std::move(m.noted));
+  });
+}
+
+void membership_shell::refuse(const claim_lease& m, const std::string& why) {
+  m.reply_to->post([m, why] { m.reply_to->lease_missing(m.shard.index, m.epoch, why); });
 }
 
 void membership_shell::claim(const claim_lease& m) {
-  if (auto early = unclaimed_.extract(m.shard);
-      !early.empty() && early.mapped().outcome.epoch == m.epoch) {
-    m.reply_to->post([m, e = std::move(early.mapped())]() mutable {
-      m.reply_to->attempt_ended(m.shard.index, std::move(e.outcome), std::move(e.noted));
-    });
+  if (auto early = unclaimed_.extract({m.shard, m.epoch}); !early.empty())
+    return answer(m, std::move(early.mapped()));
+  auto node = nodes_.find(m.node);
+  if (node == nodes_.end()) { // it may still come
+    claims_[{m.shard, m.epoch}] = m;
     return;
   }
-  claims_[m.shard] = m;
-  auto node = nodes_.find(m.node);
-  if (node == nodes_.end())
-    return;
   auto place = node->second.places.find(m.shard);
   if (place == node->second.places.end() || place->second.epoch != m.epoch)
-    return forget_claim(m.shard, fmt::format("node {} does not hold it", m.node));
+    return refuse(m, fmt::format("node {} does not hold it", m.node));
   auto* slot = node->second.slots.at(place->second.slot);
   slot->post([slot, owner = m.reply_to] { slot->claimed(owner); });
   m.reply_to->post([m, slot] { m.reply_to->lease_found(m.shard.index, m.epoch, slot); });
-  claims_.erase(m.shard);
+}
+
+/// Nobody waits for it, yet: its run claims it, will claim it, or refuses it.
+void membership_shell::unclaimed(late_outcome m) {
+  attempt key{m.shard, m.outcome.epoch};
+  if (auto claim = claims_.extract(key); !claim.empty())
+    return answer(claim.mapped(), std::move(m));
+  if (services_.clock() < claims_end_) {
+    unclaimed_.insert_or_assign(key, std::move(m));
+    return;
+  }
+  services_.keeper->post([to = services_.keeper, m = std::move(m)]() mutable {
+    to->late(std::move(m));
+  });
+}
+
+void membership_shell::answer_claims_of(const std::string& node,
+                                        const std::vector<held_attempt>& held) {
+  std::vector<claim_lease> waiting;
+  for (const auto& [key, c] : claims_) {
+    auto will_tell = std::any_of(held.begin(), held.end(), [&](const auto& h) {
+      return h.ended && h.shard == c.shard && h.epoch == c.epoch;
+    });
+    if (c.node == node && !will_tell)
+      waiting.push_back(c);
+  }
+  for (const auto& c : waiting) {
+    claims_.erase({c.shard, c.epoch});
+    claim(c);
+  }
 }
 
 // ---- What the core wants done ----------------------------------------------------------
 
 void membership_shell::act_on(const node_came& a) {
+  auto hello = hellos_.extract(a.connection);
   const auto* record = core_->find(a.name);
   if (record == nullptr) // removed while its coming was written; that is acted on next
     return;
   welcome(a.name, a.connection);
   auto& node = nodes_.at(a.name);
-  auto hello = hellos_.extract(a.connection);
   auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
   const auto now = services_.clock();
   tell_scheduler(a.name);
@@ -173,25 +197,16 @@ void membership_shell::act_on(const node_came& a) {
     remote_slot slot{{++last_key_, a.name}, i, {}, 0};
     if (auto h = in_slot.find(i); h != in_slot.end()) {
       slot.held = h->second;
-      auto shard = find_record<shard_record>(services_.store, family::shards,
-                                             keys::of(h->second.shard));
-      slot.memory_bytes = shard && *shard ? (*shard)->memory_bytes : 0;
+      slot.memory_bytes = read(services_, memory_of(services_.store, h->second.shard));
       node.places[h->second.shard] = {i, h->second.epoch};
     }
     node.keys.insert(slot.worker.key);
     node.slots.push_back(services_.spawn<remote_worker_shell>(slot));
   }
-  std::vector<claim_lease> waiting;
-  for (const auto& [shard, c] : claims_) {
-    auto will_tell = std::any_of(held.begin(), held.end(), [&, id = shard](const auto& h) {
-      return h.ended && h.shard == id && h.epoch == claims_.at(id).epoch;
-    });
-    if (c.node == a.name && !will_tell)
-      waiting.push_back(c);
-  }
-  for (const auto& c : waiting)
-    claim(c);
+  answer_claims_of(a.name, held);
   world_.note("MEMBERSHIP: {} is here", a.name);
+  if (record->in_doubt && blame_.in_doubt(a.name))
+    order_self_test(a.name);
 }
 
 void membership_shell::act_on(const node_returned& a) {
@@ -238,26 +253,31 @@ void membership_shell::flush() {
 }
 
 void membership_shell::apply(membership::step step, std::function<void(result<void>)> then) {
+  auto learned = blame_.take_changes();
+  step.record.input_blames = std::move(learned.input_blames);
+  step.record.node_blames = std::move(learned.node_blames);
   const bool empty = step.record.empty();
-  auto token = steps_.add({std::move(step.actions), std::move(then)}, empty);
+  auto token = steps_.add({std::move(step.actions), std::move(then), step.record}, empty);
   if (empty)
     return flush();
-  write(std::move(step.record), token);
+  write(token, std::move(step.record));
 }
 
 /// What the store refuses is asked of it again: the core is ahead, and must not
 /// stay so.
-void membership_shell::write(changes record, std::uint64_t token) {
-  auto kept = std::make_shared<changes>(record);
-  services_.books->commit(std::move(record), [this, kept, token](result<void> written) {
-    post([this, kept, token, written] {
+void membership_shell::write(std::uint64_t token, changes record) {
+  services_.books->commit(std::move(record), [this, token](result<void> written) {
+    post([this, token, written] {
       if (written) {
         steps_.written(token);
         return flush();
       }
       world_.note("MEMBERSHIP: {}", written.error().message);
-      post_after(write_again_after, [this, kept, token] {
-        write(core_->renewed(std::move(*kept)), token);
+      if (auto* step = steps_.find(token); step && step->then)
+        std::exchange(step->then, {})(written);
+      post_after(write_again_after, [this, token] {
+        if (auto* step = steps_.find(token))
+          write(token, step->record = blame_.renewed(core_->renewed(std::move(step->record))));
       });
     });
   });
@@ -289,7 +309,8 @@ void membership_shell::hear(connection_key c, const std::string& frame) {
 void membership_shell::hear(connection_key c, const std::string&, node_hello& hello) {
   hellos_[c] = hello.held;
   apply(core_->hello(services_.clock(), c, services_.on.net.key_of(c), hello.name, hello.boot,
-                     std::move(hello.facts)));
+                     std::move(hello.facts),
+                     hello.leaving ? node_wish::leave : node_wish::work));
 }
 
 void membership_shell::hear(connection_key, const std::string& name, node_beat& beat) {
@@ -312,47 +333,15 @@ void membership_shell::hear(connection_key, const std::string& name, node_outcom
   };
   if (world_.breaks == rule::noted)
     noted();
-  auto claim = claims_.find(m.shard);
-  if (claim != claims_.end() && claim->second.epoch == m.outcome.epoch) {
-    auto* to = claim->second.reply_to;
-    to->post([to, index = m.shard.index, o = std::move(m.outcome),
-              n = std::move(noted)]() mutable {
-      to->attempt_ended(index, std::move(o), std::move(n));
-    });
-    claims_.erase(claim);
-    return;
-  }
   auto& places = node->second.places;
   auto place = places.find(m.shard);
-  if (place != places.end() && place->second.epoch == m.outcome.epoch) {
-    auto* slot = node->second.slots.at(place->second.slot);
-    slot->post([slot, shard = m.shard, o = std::move(m.outcome),
-                n = std::move(noted)]() mutable {
-      slot->ended(shard, std::move(o), std::move(n));
-    });
-    places.erase(place);
-  } else {
-    unclaimed({m.shard, std::move(m.outcome), std::move(noted)});
-  }
-}
-
-/// Nobody waits for it, yet: its run may still claim it, or refuses it.
-void membership_shell::unclaimed(late_outcome m) {
-  auto claim = claims_.find(m.shard);
-  if (claim != claims_.end() && claim->second.epoch == m.outcome.epoch) {
-    auto* to = claim->second.reply_to;
-    claims_.erase(claim);
-    return to->post([to, m = std::move(m)]() mutable {
-      to->attempt_ended(m.shard.index, std::move(m.outcome), std::move(m.noted));
-    });
-  }
-  if (services_.clock() < claims_end_) {
-    unclaimed_.insert_or_assign(m.shard, std::move(m));
-    return;
-  }
-  services_.keeper->post([to = services_.keeper, m = std::move(m)]() mutable {
-    to->late(std::move(m));
+  if (place == places.end() || place->second.epoch != m.outcome.epoch)
+    return unclaimed({m.shard, std::move(m.outcome), std::move(noted)});
+  auto* slot = node->second.slots.at(place->second.slot);
+  slot->post([slot, shard = m.shard, o = std::move(m.outcome), n = std::move(noted)]() mutable {
+    slot->ended(shard, std::move(o), std::move(n));
   });
+  places.erase(place);
 }
 
 void membership_shell::hear(connection_key c, const std::string&, node_leaving&) {
@@ -372,31 +361,39 @@ void membership_shell::hear(connection_key, const std::string&, node_report& m) 
 // ---- Whose fault ------------------------------------------------------------------------
 
 void membership_shell::judged(const attempt_report& r, workflow_shell* reply_to) {
-  judge(blame_.ended(services_.clock(), r), &r, reply_to);
+  judge(blame_.ended(services_.clock(), r), r, reply_to);
 }
 
-void membership_shell::judge(const blame_matrix::verdicts& verdicts, const attempt_report* of,
+void membership_shell::order_self_test(const std::string& node) {
+  order(node, "self-test", [this, node](const result<std::string>& r) {
+    auto failure = r ? std::string{} : r.error().message;
+    judge(blame_.self_test(services_.clock(), node, failure));
+  });
+}
+
+/// Acted on when what led to them is in the books.
+void membership_shell::judge(blame_matrix::verdicts verdicts, std::optional<attempt_report> of,
                              workflow_shell* reply_to) {
-  const auto now = services_.clock();
-  for (const auto& v : verdicts) {
-    if (const auto* q = std::get_if<quarantine_input>(&v); q && of)
-      reply_to->post([reply_to, shard = of->shard.index, report = q->report] {
-        reply_to->input_blamed(shard, report);
-      });
-    if (const auto* c = std::get_if<cordon_node>(&v)) {
-      apply(core_->doubt(now, c->node, c->reason));
-      order(c->node, "self-test", [this, node = c->node](const result<std::string>& r) {
-        auto failure = r ? std::string{} : r.error().message;
-        judge(blame_.self_test(services_.clock(), node, failure), nullptr, nullptr);
-      });
+  apply({}, [this, verdicts = std::move(verdicts), of = std::move(of),
+             reply_to](const result<void>&) {
+    const auto now = services_.clock();
+    for (const auto& v : verdicts) {
+      if (const auto* q = std::get_if<quarantine_input>(&v); q && of)
+        reply_to->post([reply_to, shard = of->shard.index, report = q->report] {
+          reply_to->input_blamed(shard, report);
+        });
+      if (const auto* c = std::get_if<cordon_node>(&v)) {
+        apply(core_->doubt(now, c->node, c->reason));
+        order_self_test(c->node);
+      }
+      if (const auto* r = std::get_if<readmit_node>(&v)) {
+        services_.on.facts.woken(r->node);
+        apply(core_->trust(now, r->node));
+      }
+      if (const auto* k = std::get_if<keep_cordoned>(&v))
+        apply(core_->doubt(now, k->node, k->reason));
     }
-    if (const auto* r = std::get_if<readmit_node>(&v)) {
-      services_.on.facts.woken(r->node);
-      apply(core_->trust(now, r->node));
-    }
-    if (const auto* k = std::get_if<keep_cordoned>(&v))
-      apply(core_->doubt(now, k->node, k->reason));
-  }
+  });
 }
 
 void membership_shell::order(const std::string& node, std::string what,
@@ -423,11 +420,10 @@ void membership_shell::tick() {
 void membership_shell::give_up_claims() {
   if (services_.clock() < claims_end_)
     return;
-  for (auto& [shard, early] : std::exchange(unclaimed_, {}))
+  for (auto& [key, early] : std::exchange(unclaimed_, {}))
     unclaimed(std::move(early));
-  while (!claims_.empty())
-    forget_claim(claims_.begin()->first,
-                 fmt::format("node {} did not come back", claims_.begin()->second.node));
+  for (const auto& [key, c] : std::exchange(claims_, {}))
+    refuse(c, fmt::format("node {} did not come back", c.node));
 }
 
 void membership_shell::give_up_orders() {
@@ -459,8 +455,10 @@ void membership_shell::follow(result<membership::step> step) {
 void membership_shell::set_mode(const std::string& node, node_mode mode,
                                 std::optional<microseconds> deadline) {
   const auto now = services_.clock();
-  if (mode == node_mode::active)
+  if (mode == node_mode::active) {
     services_.on.facts.woken(node);
+    blame_.forget(node);
+  }
   follow(core_->set_mode(now, node, mode, "an operator's word",
                          deadline ? std::optional{now + *deadline} : std::nullopt));
 }

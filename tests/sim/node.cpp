@@ -8,7 +8,6 @@ namespace framemill::sim {
 namespace {
 
 constexpr microseconds silence_max{3'000'000};
-constexpr std::uint64_t tell_again_beats = 8;
 constexpr int deliveries_max = 40;
 constexpr microseconds delivery_rests{250'000};
 
@@ -108,14 +107,14 @@ void node::say(cluster_message word) {
 void node::say_hello() {
   sequence_ = 0;
   is_welcome_ = false;
-  say(node_hello{name_, boot_, facts, book_->held()});
+  say(node_hello{name_, boot_, facts, book_->held(), is_leaving_});
 }
 
 void node::beat() {
-  if (is_welcome_)
+  if (is_welcome_) {
     say(node_beat{book_->held(), facts.scratch_bytes});
-  if (is_welcome_ && ++beats_ % tell_again_beats == 0)
-    act(book_->welcomed()); // who was told of them may have died with them
+    act(book_->beat());
+  }
   if (is_leaving_ && book_->empty())
     return end_life();
   if (clock() - heard_ > silence_max) {
@@ -239,7 +238,7 @@ void node::fetch(std::uint32_t index) {
   auto& s = slots_[index];
   const auto& order = *s.job;
   if (!stage_.net.reaches(name_) && (order.source || !order.inputs.empty())) {
-    if (stage_.w.dice.one_in(40))
+    if (is_welcome_ && stage_.w.dice.one_in(40)) // else the coordinator is awaited
       return finish(index, failure_named(errc::unavailable));
     return later(delivery_rests, index, &node::fetch);
   }
@@ -250,7 +249,7 @@ void node::fetch(std::uint32_t index) {
     const auto* run = stage_.facts.find(order.shard.run);
     if (lease && !lease->finished && !is_terminal(run->run.state))
       stage_.w.violate("{} was handed artifact {}, which is not there", name_, f.sha256);
-    return finish(index, failure_named(errc::not_found));
+    return finish(index, failure_named(errc::artifact_lost));
   }
   if (order.source
       && stage_.disks.inputs.at(order.source->key).object.generation
@@ -347,7 +346,7 @@ void node::deliver(std::uint32_t index, std::vector<result_file> files, int trie
                    }
                    if (tries >= deliveries_max)
                      return finish(index, failure_named(errc::unavailable));
-                   deliver(index, files, tries + 1);
+                   deliver(index, files, is_welcome_ ? tries + 1 : tries);
                  });
 }
 

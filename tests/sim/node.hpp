@@ -96,7 +96,7 @@ private:
   std::string boot_;
   std::optional<attempt_book> book_;
   std::vector<slot> slots_;
-  std::uint64_t term_ = 0, sequence_ = 0, beats_ = 0;
+  std::uint64_t term_ = 0, sequence_ = 0;
   bool is_welcome_ = false, is_leaving_ = false, is_outcast_ = false;
   timestamp heard_;
 };

@@ -58,8 +58,7 @@ void workflow_shell::apply(run_machine::step step, noted_fn noted) {
   auto is_written = step.record.empty();
   auto token = steps_.add({std::move(step.actions), std::move(noted)}, empty);
   if (!is_written) {
-    services_.store.chain(chain_);
-    services_.books->commit(std::move(step.record), [this, token](result<void> r) {
+    auto written = [this, token](result<void> r) {
       post([this, token, r] {
         if (!r) { // the books do not have it, so it did not happen
           was_refused_ = true;
@@ -69,7 +68,8 @@ void workflow_shell::apply(run_machine::step step, noted_fn noted) {
         steps_.written(token);
         flush();
       });
-    });
+    };
+    services_.books->commit(std::move(step.record), std::move(written), chain_);
   }
   if (empty)
     flush();
@@ -116,7 +116,10 @@ void workflow_shell::watch_worker(remote_worker_shell* w) {
 void workflow_shell::act_on(const start_shard& a) {
   if (!machine_->is_live(a.shard, a.epoch))
     return act_on(decline_worker{a.worker});
-  auto lease = granted_.extract(a.worker).mapped();
+  auto entry = granted_.extract(a.worker);
+  if (entry.empty())
+    world_.violate("worker {} was granted twice to run {}", a.worker & 0xffff, run_.value);
+  auto lease = std::move(entry.mapped());
   watch_worker(lease.handle);
   lease.handle->post([to = lease.handle,
                       a = assignment{order_of(machine_->run(), machine_->shards(), a.shard, a.epoch),
@@ -272,7 +275,7 @@ void workflow_shell::publish_done(std::uint32_t job,
 
 void workflow_shell::retry_publishing(std::uint32_t job, const error& e) {
   auto delay = retry_policy{}.next(e.code, ++publish_attempts_[job], run_.value + job);
-  if (!delay || e.code == errc::corrupt)
+  if (!delay || is_lost_result(e.code))
     return apply(machine_->publish_failed(services_.clock(), job, e));
   post_after(*delay, [this, job] {
     if (machine_->jobs()[job].state == job_state::publishing)
