@@ -80,10 +80,15 @@ shard_explanation explain_shard(const run_books& books, const shard_record& shar
     out.why = why_blocked(books, shard);
   } else if (auto place = queue.explain(shard.id, now)) {
     out.why = place->why;
+    out.needs = std::move(place->needs);
     out.queue_position = static_cast<std::int64_t>(place->position);
     out.expected_start = place->expected_start.value_or(timestamp{});
-    for (auto& n : place->nodes)
-      out.nodes.push_back({n.node, n.why_not.empty(), fmt::format("{}", fmt::join(n.why_not, "; "))});
+    for (auto& n : place->nodes) {
+      auto takes_it = n.why_not.empty();
+      if (n.preferred)
+        n.why_not.insert(n.why_not.begin(), "preferred");
+      out.nodes.push_back({n.node, takes_it, fmt::format("{}", fmt::join(n.why_not, "; "))});
+    }
   } else if (!shard.attempts.empty() && shard.attempts.back().failure) {
     out.why = "failed: " + shard.attempts.back().failure->message;
   } else {
@@ -658,6 +663,9 @@ private:
     out.sandbox = std::move(facts.sandbox);
     out.warnings = std::move(facts.warnings);
     out.started = services_.started;
+    out.cpu = std::move(facts.cpu);
+    out.device_sessions = std::move(facts.device_sessions);
+    out.scratch_floor_bytes = facts.scratch_floor_bytes;
     return out;
   }
 

@@ -524,9 +524,12 @@ private:
 };
 
 sandboxed_child_host::sandboxed_child_host(options o)
-    : fingerprint_(fail(errc::unavailable, "not asked")) {
-  auto plain = run_and_read({o.program, "--fingerprint"});
-  fingerprint_ = plain;
+    : fingerprint_(run_and_read({o.program, "--fingerprint"})) {
+  if (auto line = fingerprint_ ? fingerprint_->find('\n') : std::string::npos;
+      line != std::string::npos) {
+    cpu_ = fingerprint_->substr(line + 1);
+    fingerprint_->resize(line);
+  }
   auto inside = o.sandbox
                     ? run_and_read(command(o.program, "", true, {"--fingerprint"}))
                     : result<std::string>{fail(errc::unsupported, "switched off")};

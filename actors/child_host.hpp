@@ -61,8 +61,11 @@ public:
   virtual void close() = 0;
 
   [[nodiscard]] virtual const sandbox_status& sandbox() const = 0;
-  /// The program's one-line fingerprint, or why it does not run.
+  /// What decides on the bytes that the program makes, in one line; or why it
+  /// does not run.
   [[nodiscard]] virtual const result<std::string>& fingerprint() const = 0;
+  /// Features that it uses of this CPU; "" = it does not say.
+  [[nodiscard]] virtual std::string cpu() const { return {}; }
 };
 
 /// framemill-media, shut in. One thread spawns all of them (so that they die
@@ -86,11 +89,13 @@ public:
   void close() override;
   [[nodiscard]] const sandbox_status& sandbox() const override { return sandbox_; }
   [[nodiscard]] const result<std::string>& fingerprint() const override { return fingerprint_; }
+  [[nodiscard]] std::string cpu() const override { return cpu_; }
 
 private:
   class loop;
   sandbox_status sandbox_;
   result<std::string> fingerprint_;
+  std::string cpu_;
   std::unique_ptr<loop> loop_;
 };
 

@@ -1,5 +1,6 @@
 #include "actors/cluster_books.hpp"
 
+#include "cluster/shard_work.hpp"
 #include "storage/records.hpp"
 
 namespace framemill {
@@ -16,9 +17,10 @@ result<blame_matrix> load_blame(const state_store& store, timestamp now) {
   return blame_matrix{now, std::move(inputs), std::move(nodes), {}};
 }
 
-result<std::int64_t> memory_of(const state_store& store, shard_id shard) {
-  FM_TRY(auto record, find_record<shard_record>(store, family::shards, keys::of(shard)));
-  return record ? record->memory_bytes : 0;
+result<reservation> booked_reservation(const state_store& store, shard_id id) {
+  FM_TRY(auto run, find_record<run_record>(store, family::runs, keys::of(id.run)));
+  FM_TRY(auto shard, find_record<shard_record>(store, family::shards, keys::of(id)));
+  return run && shard ? reservation_of(*run, *shard) : reservation{id};
 }
 
 } // namespace framemill

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "cluster/blame.hpp"
+#include "cluster/fleet.hpp"
 #include "cluster/membership.hpp"
 #include "storage/state_store.hpp"
 
@@ -12,7 +13,8 @@ namespace framemill {
                                                  membership::options o = {});
 /// But for what is old by `now`.
 [[nodiscard]] result<blame_matrix> load_blame(const state_store& store, timestamp now);
-/// What the shard reserves where it runs; 0 for one that is not in the books.
-[[nodiscard]] result<std::int64_t> memory_of(const state_store& store, shard_id shard);
+/// What the shard reserves where it runs; of one that is not in the books only that
+/// it is there.
+[[nodiscard]] result<reservation> booked_reservation(const state_store& store, shard_id shard);
 
 } // namespace framemill

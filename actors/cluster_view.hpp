@@ -129,6 +129,7 @@ struct shard_explanation {
   std::int64_t queue_position = 0; ///< from 1; 0 = not queued
   timestamp expected_start;        ///< 0 = unknown
   std::vector<node_verdict> nodes; ///< of a queued one: every node
+  std::string needs;               ///< of a queued one: "2 cores, 120 MiB, label zone=a"
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Shard", s.shard);
@@ -139,6 +140,7 @@ struct shard_explanation {
     v("QueuePosition", s.queue_position);
     v("ExpectedStart", s.expected_start);
     v("Nodes", s.nodes);
+    v("Needs", s.needs);
   }
 };
 

@@ -95,6 +95,9 @@ struct node_status {
   std::string sandbox;         ///< "bubblewrap + seccomp", or what is missing and why
   std::vector<std::string> warnings;
   timestamp started;
+  std::string cpu;             ///< features that codecs and filters use
+  std::map<std::string, std::int64_t> device_sessions;
+  std::int64_t scratch_floor_bytes = 0; ///< that stay free
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -111,6 +114,9 @@ struct node_status {
     v("Sandbox", s.sandbox);
     v("Warnings", s.warnings);
     v("Started", s.started);
+    v("Cpu", s.cpu);
+    v("DeviceSessions", s.device_sessions);
+    v("ScratchFloorBytes", s.scratch_floor_bytes);
   }
 };
 

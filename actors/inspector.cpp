@@ -35,6 +35,7 @@ caf::behavior inspector(caf::event_based_actor* self, node_services* services, r
   offer.id = {id, 0};
   offer.priority = 10; // somebody waits for the answer
   offer.first = true;
+  offer.scratch_bytes = limits::probe_scratch_bytes;
   offer.since = services->clock.now();
   self->send(scheduler, offer_work{offer, me});
   self->delayed_send(self, limits::answer_time_max, inspection_overdue{});

@@ -53,6 +53,14 @@ struct node_known {
   scheduler_node node;
   bool here = false; ///< connected; an enrolled node that is away may come back
 };
+/// MEMBERSHIP → SCHEDULER: how full its disk is, when that has changed much.
+/// What is lost is made up for by the next.
+struct scratch_seen {
+  std::string node;
+  std::int64_t left_bytes = 0; ///< above its floor
+};
+/// SCHEDULER → itself, every second while shards wait.
+struct look_at_scratch {};
 /// MEMBERSHIP → SCHEDULER: it is removed.
 struct node_forgotten {
   std::string name;
@@ -95,7 +103,7 @@ struct worker_granted {
 /// SCHEDULER → WORKFLOW: no node that is known could ever take that offer.
 struct work_refused {
   std::uint32_t shard = 0;
-  std::vector<std::string> reasons; ///< a sentence for each kind of obstacle
+  std::vector<std::string> reasons; ///< of each node; of many, of each kind of obstacle
 };
 /// TASK WORKER → WORKFLOW, up to 10 a second. Losing some is harmless.
 struct attempt_moved {
@@ -398,6 +406,8 @@ FM_LOCAL_MESSAGE(look_around_tick)
 FM_LOCAL_MESSAGE(scheduler_call)
 FM_LOCAL_MESSAGE(node_known)
 FM_LOCAL_MESSAGE(node_forgotten)
+FM_LOCAL_MESSAGE(scratch_seen)
+FM_LOCAL_MESSAGE(look_at_scratch)
 FM_LOCAL_MESSAGE(lease_found)
 FM_LOCAL_MESSAGE(lease_missing)
 FM_LOCAL_MESSAGE(slot_seen)

@@ -74,19 +74,28 @@ void tell_scheduler(membership_state& s, const std::string& name) {
   const auto* record = s.core->find(name);
   if (record == nullptr)
     return;
-  const auto& facts = record->facts;
-  scheduler_node n;
-  n.name = name;
-  n.memory_bytes = facts.memory_bytes;
-  n.scratch_bytes = facts.scratch_bytes;
+  auto n = offered_by(name, record->facts);
   n.labels = record->labels;
-  n.fingerprint = facts.fingerprint;
-  n.devices = facts.devices;
-  for (const auto& b : facts.buckets)
-    n.buckets.push_back(b.name);
   n.takes_work = s.core->takes_work(name);
   n.why_not = s.core->why_no_work(name);
-  s.self->send(s.scheduler, node_known{std::move(n), s.nodes.contains(name)});
+  auto here = s.nodes.find(name);
+  if (here != s.nodes.end() && here->second.scratch_left)
+    n.scratch_left = here->second.scratch_left; // newer than its facts
+  s.self->send(s.scheduler, node_known{std::move(n), here != s.nodes.end()});
+}
+
+/// Beats are many: what is no news is not passed on.
+void pass_on_scratch(membership_state& s, const std::string& name, std::int64_t free_bytes) {
+  const auto* record = s.core->find(name);
+  if (record == nullptr || record->facts.scratch_total_bytes <= 0 || free_bytes < 0)
+    return; // it is being removed, or does not know its disk
+  const auto& facts = record->facts;
+  auto& told = s.nodes.at(name).scratch_left;
+  const auto left = free_bytes - facts.scratch_floor_bytes;
+  if (!is_scratch_news(told.value_or(facts.scratch_bytes - facts.scratch_floor_bytes), left))
+    return;
+  told = left;
+  s.self->send(s.scheduler, scratch_seen{name, left});
 }
 
 // ---- Leases of a former life ---------------------------------------------------------
@@ -153,11 +162,11 @@ void order_self_test(membership_state& s, const std::string& node);
 
 /// What is held there since a former life reserves what its shard does.
 void adopt(const membership_state& s, remote_slot& slot, const held_attempt& held) {
-  auto memory = memory_of(*s.services->store, held.shard);
-  if (!memory)
-    spdlog::error("MEMBERSHIP: {}", memory.error().message);
+  auto booked = booked_reservation(*s.services->store, held.shard);
+  if (!booked)
+    spdlog::error("MEMBERSHIP: {}", booked.error().message);
   slot.held = held;
-  slot.memory_bytes = memory.value_or(0);
+  slot.holds = booked ? std::move(*booked) : reservation{held.shard};
 }
 
 /// The slots of a new life. What it holds of a former one of ours is kept while
@@ -183,7 +192,7 @@ void act_on(membership_state& s, const node_came& a) {
       s.say(a.name, stop_held{h.shard, h.epoch});
   }
   for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(facts.slots); ++i) {
-    remote_slot slot{{++s.last_key, a.name}, i, {}, 0};
+    remote_slot slot{{++s.last_key, a.name}, i, {}, {}};
     node.keys.insert(slot.worker.key);
     if (auto h = in_slot.find(i); h != in_slot.end()) {
       adopt(s, slot, h->second);
@@ -265,6 +274,7 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   auto node = s.nodes.find(name);
   if (node == s.nodes.end())
     return;
+  pass_on_scratch(s, name, beat.scratch_bytes);
   node->second.held = beat.held;
   auto held = by_slot(std::move(beat.held), node->second.slots.size());
   for (std::size_t i = 0; i < held.size(); ++i)

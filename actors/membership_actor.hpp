@@ -83,6 +83,7 @@ struct membership_state {
     std::uint64_t sequence = 0;
     int busy = 0;
     std::vector<held_attempt> held; ///< as last told
+    std::optional<std::int64_t> scratch_left; ///< as the SCHEDULER was last told
   };
   std::map<std::string, remote_node> nodes;                  ///< those that are here
   /// What a hello said was held, until it is acted on: its connection may be gone.

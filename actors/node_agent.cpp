@@ -55,7 +55,7 @@ void say_hello(node_agent_state& s) {
   s.hearing.clear();
   s.sequence = 0;
   s.welcome = false;
-  s.facts.scratch_bytes = s.services->scratch_bytes_free();
+  s.facts.scratch_bytes = s.services->scratch_space().free;
   say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held(), s.leaving});
 }
 
@@ -66,7 +66,7 @@ void beat(node_agent_state& s) {
     return;
   node_beat b;
   b.held = s.book->held();
-  b.scratch_bytes = s.services->scratch_bytes_free();
+  b.scratch_bytes = s.services->scratch_space().free;
   say(s, std::move(b));
   act(s, s.book->beat());
 }

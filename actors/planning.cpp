@@ -78,6 +78,7 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
   }
   auto options = services.config.planning;
   options.slots = std::max(services.slots_here.load(), 1);
+  options.cores = std::max(services.cores_here.load(), 1);
   options.trust_index = trust_index;
   if (index_sha256.empty())
     return make_plan(run, nullptr, *templates, assets, options);

@@ -97,10 +97,8 @@ caf::behavior remote_worker(self_ptr self, node_services* services, remote_slot 
     s.job = std::move(job);
     self->send(membership, slot_used{slot.worker, 1});
   }
-  worker_joined joined{slot.worker, caf::actor_cast<caf::actor>(self), {}};
-  if (slot.held)
-    joined.holds = reservation{slot.held->shard, slot.memory_bytes};
-  self->send(scheduler, std::move(joined));
+  self->send(scheduler,
+             worker_joined{slot.worker, caf::actor_cast<caf::actor>(self), slot.holds});
   return {
       [=](assignment& a) {
         auto& state = self->state;

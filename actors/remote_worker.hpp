@@ -15,7 +15,7 @@ struct remote_slot {
   worker_slot worker;      ///< as the SCHEDULER knows it
   std::uint32_t index = 0; ///< of the node
   std::optional<held_attempt> held; ///< since a former life of the coordinator
-  std::int64_t memory_bytes = 0;    ///< of what is held
+  std::optional<reservation> holds; ///< what that takes, by the books
 };
 
 /// REMOTE WORKER: one slot of another node, as WORKFLOW and SCHEDULER see a

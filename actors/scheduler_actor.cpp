@@ -1,6 +1,7 @@
 #include "actors/scheduler_actor.hpp"
 
 #include "actors/manners.hpp"
+#include "core/limits.hpp"
 
 #include <caf/all.hpp>
 
@@ -9,17 +10,33 @@ namespace framemill {
 namespace {
 
 using self_ptr = caf::stateful_actor<scheduler_state>*;
+constexpr std::chrono::seconds look_at_scratch_every{1};
 
-void show_builds(const scheduler_state& s, node_services& services) {
+/// For those who plan and wait: what there is.
+void show_nodes(const scheduler_state& s, node_services& services) {
   std::set<std::string, std::less<>> builds;
   for (const auto& [node, build] : s.fingerprints)
     builds.insert(build);
   services.builds.set(std::move(builds));
+  services.cores_here = static_cast<int>(
+      std::min<std::int64_t>(s.core.cores_of_widest(), limits::node_cores_max));
+}
+
+/// This machine has no beats to tell of its disk.
+void see_own_scratch(self_ptr self, const node_services& services) {
+  auto& s = self->state;
+  const auto now = services.uptime.now();
+  if (now - s.scratch_looked < look_at_scratch_every)
+    return;
+  s.scratch_looked = now;
+  if (auto disk = services.scratch_space(); disk.total > 0)
+    s.core.set_scratch_left(services.config.name, disk.free - disk.floor);
 }
 
 /// Hands out what can be handed out now.
 void grant(self_ptr self, node_services* services) {
   auto& s = self->state;
+  see_own_scratch(self, *services);
   services->slots_here = static_cast<int>(s.core.workers());
   for (auto& g : s.core.decide(services->clock.now())) {
     auto offered = s.waiting.extract(g.shard);
@@ -30,6 +47,8 @@ void grant(self_ptr self, node_services* services) {
                                                 s.fingerprints[g.node], s.workers.at(g.worker),
                                                 s.last_grant});
   }
+  if (s.core.ready() > 0 && !std::exchange(s.is_looking, true))
+    self->delayed_send(self, look_at_scratch_every, look_at_scratch{});
 }
 
 /// A WORKFLOW died: its offers are void. Workers it was granted are asked: one
@@ -62,11 +81,7 @@ bool lose_worker(self_ptr self, const caf::actor_addr& who) {
 }
 
 scheduler_node this_machine(const node_services& services, const std::string& name) {
-  scheduler_node n;
-  n.name = name;
-  n.memory_bytes = services.config.memory_bytes;
-  if (services.children)
-    n.fingerprint = services.children->fingerprint().value_or("");
+  auto n = offered_by(name, services.facts());
   for (const auto& [bucket, directory] : services.config.buckets)
     n.buckets.push_back(bucket);
   return n;
@@ -112,18 +127,26 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
       [=](worker_joined& m) {
         self->monitor(m.worker);
         join(self->state, *services, m);
-        show_builds(self->state, *services);
+        show_nodes(self->state, *services);
         grant(self, services);
       },
       [=](node_known& m) {
         know(self->state, std::move(m.node), m.here);
-        show_builds(self->state, *services);
+        show_nodes(self->state, *services);
+        grant(self, services);
+      },
+      [=](const scratch_seen& m) {
+        self->state.core.set_scratch_left(m.node, m.left_bytes);
+        grant(self, services);
+      },
+      [=](const look_at_scratch&) {
+        self->state.is_looking = false;
         grant(self, services);
       },
       [=](const node_forgotten& m) {
         self->state.core.remove_node(m.name);
         self->state.fingerprints.erase(m.name);
-        show_builds(self->state, *services);
+        show_nodes(self->state, *services);
       },
       [=](const worker_idle& m) {
         auto& reserved = self->state.reserved;

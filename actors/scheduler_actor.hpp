@@ -28,6 +28,8 @@ struct scheduler_state {
   };
   std::map<worker_key, reservation> reserved; ///< until the worker is idle again
   grant_number last_grant = 0;
+  timestamp scratch_looked; ///< of this machine, last
+  bool is_looking = false;  ///< `look_at_scratch` is on its way
 };
 
 [[nodiscard]] caf::behavior scheduler_actor(caf::stateful_actor<scheduler_state>* self,

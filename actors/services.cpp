@@ -1,9 +1,10 @@
 #include "actors/services.hpp"
 
+#include "core/limits.hpp"
+
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
-#include <thread>
 
 namespace framemill {
 
@@ -31,6 +32,22 @@ result<void> validate(const node_config& c) {
     return fail_field(errc::missing_argument, "data_dir", "data_dir must be set");
   if (c.slots < 0 || c.slots > 1024)
     return fail_field(errc::invalid_argument, "slots", "slots must be 0 to 1024, not {}", c.slots);
+  if (c.cores < 0 || c.cores > limits::node_cores_max)
+    return fail_field(errc::invalid_argument, "cores", "cores must be 0 to {}, not {}",
+                      limits::node_cores_max, c.cores);
+  if (c.scratch_floor_bytes.value_or(0) < 0)
+    return fail_field(errc::invalid_argument, "scratch_floor_mib",
+                      "scratch_floor_mib must not be negative");
+  for (const auto& [name, sessions] : c.devices) {
+    if (!is_plain_name(name))
+      return fail_field(errc::invalid_argument, "device",
+                        "device name `{}` must be 1 to {} letters, digits, '-', '_' or '.'", name,
+                        limits::node_name_chars_max);
+    if (sessions < 1 || sessions > limits::device_sessions_max)
+      return fail_field(errc::invalid_argument, "device",
+                        "device `{}` must have 1 to {} sessions, not {}", name,
+                        limits::device_sessions_max, sessions);
+  }
   if (c.memory_bytes < 0)
     return fail_field(errc::invalid_argument, "memory_bytes", "memory_bytes must not be negative");
   if (c.scan_interval.count() < 100)
@@ -104,20 +121,36 @@ void node_services::release_artifacts(run_id run) {
       spdlog::warn("run {}: {}", run.value, r.error().message);
 }
 
-std::int64_t node_services::scratch_bytes_free() const {
+disk_space node_services::scratch_space() const {
+  constexpr std::int64_t floor_bytes_max = 1 << 30;
   std::error_code ec;
-  return static_cast<std::int64_t>(std::filesystem::space(scratch_root, ec).available);
+  auto space = std::filesystem::space(scratch_root, ec); // −1 where it does not know
+  disk_space out;
+  out.total = static_cast<std::int64_t>(space.capacity);
+  out.free = static_cast<std::int64_t>(space.available);
+  out.floor = config.scratch_floor_bytes.value_or(
+      std::min(std::max<std::int64_t>(out.total, 0) / 50, floor_bytes_max));
+  return out;
 }
 
 node_facts node_services::facts() const {
   node_facts f;
   f.version = FRAMEMILL_VERSION;
-  f.cores = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+  f.cores = config.cores;
   f.slots = config.slots;
   f.memory_bytes = config.memory_bytes;
-  f.scratch_bytes = scratch_bytes_free();
+  auto scratch = scratch_space();
+  f.scratch_bytes = scratch.free;
+  f.scratch_total_bytes = std::max<std::int64_t>(scratch.total, 0);
+  f.scratch_floor_bytes = scratch.floor;
+  f.device_sessions = config.devices;
+  for (const auto& [device, sessions] : config.devices)
+    f.devices.push_back(device);
+  if (!children)
+    return f; // it has no worker
   const auto& build = children->fingerprint();
   f.fingerprint = build.value_or("");
+  f.cpu = children->cpu();
   if (!build)
     f.warnings.push_back("framemill-media does not run: " + build.error().message);
   f.sandbox = children->sandbox().summary;

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -42,7 +43,12 @@ struct node_config {
   std::string media_program;         ///< framemill-media, absolute
   std::map<std::string, std::string> buckets; ///< name → directory
   int slots = 0;                     ///< 0 = one per core
+  int cores = 0;                     ///< for children together; 0 = the machine's, or
+                                     ///< one per slot if those are more
   std::int64_t memory_bytes = 0;     ///< for children together; 0 = 3/4 of the machine's
+  std::optional<std::int64_t> scratch_floor_bytes; ///< that stay free; default: 2 % of
+                                                   ///< the disk, at most 1 GiB
+  std::map<std::string, std::int64_t> devices; ///< and how many may use each at once
   std::chrono::milliseconds scan_interval{10000};
   std::chrono::milliseconds settle_quiet{2000}; ///< without a close hint
   std::chrono::milliseconds stall_limit{60000}; ///< a watermark must move within
@@ -91,6 +97,13 @@ private:
   std::set<std::string, std::less<>> here_;
 };
 
+/// The file system below the scratch directory, in bytes; −1 = it does not say.
+struct disk_space {
+  std::int64_t total = -1;
+  std::int64_t free = -1;
+  std::int64_t floor = 0; ///< that stay free
+};
+
 /// Monotone counts for /metrics. Thread-safe.
 struct node_counters {
   std::atomic<std::uint64_t> runs_created{0}, runs_succeeded{0}, runs_failed{0},
@@ -122,6 +135,7 @@ struct node_services {
   node_counters counters;
   fingerprint_board builds;
   std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
+  std::atomic<int> cores_here{0}; ///< of the widest of them
   node_clock clock;     ///< for what is recorded and told
   steady_clock uptime;  ///< for how long something lasts
   std::string scratch_root;
@@ -131,8 +145,7 @@ struct node_services {
   /// The run has ended: removes the artifacts that nobody else needs. What
   /// cannot be removed is collected at the next start.
   void release_artifacts(run_id run);
-  /// Of the scratch directory's file system; −1 = it does not say.
-  [[nodiscard]] std::int64_t scratch_bytes_free() const;
+  [[nodiscard]] disk_space scratch_space() const;
   /// What this machine has and can do, but for what it costs time to find out
   /// (the self-test, proofs of mounts).
   [[nodiscard]] node_facts facts() const;

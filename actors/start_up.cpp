@@ -29,12 +29,16 @@ std::int64_t default_memory_bytes() {
   return static_cast<std::int64_t>(info.totalram) * info.mem_unit / 4 * 3;
 }
 
-/// Name, slots, memory and an absolute data directory.
+/// Name, slots, cores, memory and an absolute data directory. Who asks for more
+/// slots than there are cores gets what he asks for.
 void fill_defaults(node_config& c) {
   if (c.name.empty())
     c.name = host_name();
+  const auto cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   if (c.slots == 0)
-    c.slots = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    c.slots = c.cores > 0 ? c.cores : cores;
+  if (c.cores == 0)
+    c.cores = std::max(cores, c.slots);
   if (c.memory_bytes == 0)
     c.memory_bytes = default_memory_bytes();
   c.data_dir = fs::absolute(c.data_dir).lexically_normal().string();

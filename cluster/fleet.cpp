@@ -1,6 +1,7 @@
 #include "cluster/fleet.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <tuple>
 
@@ -10,12 +11,25 @@ namespace {
 
 constexpr auto unlimited = std::numeric_limits<std::int64_t>::max();
 
-std::int64_t amount(std::int64_t bytes) {
-  return bytes == 0 ? unlimited : bytes;
+std::int64_t amount(std::int64_t given) {
+  return given == 0 ? unlimited : given;
 }
 
-std::int64_t left(std::int64_t bytes, std::int64_t reserved) {
-  return bytes == 0 ? unlimited : bytes - reserved;
+std::int64_t left(std::int64_t amount, std::int64_t reserved) {
+  return amount == unlimited ? unlimited : amount - reserved;
+}
+
+std::int64_t value_of(const std::map<std::string, std::int64_t>& all, const std::string& key) {
+  auto entry = all.find(key);
+  return entry == all.end() ? 0 : entry->second;
+}
+
+void add(fleet_node& n, const reservation& r, std::int64_t sign) {
+  n.reserved.memory_bytes += sign * r.size.memory_bytes;
+  n.reserved.scratch_bytes += sign * r.size.scratch_bytes;
+  n.reserved.cores += sign * r.size.cores;
+  if (r.size.sessions > 0)
+    n.sessions_reserved[r.device] += sign * r.size.sessions;
 }
 
 template <class T>
@@ -24,23 +38,67 @@ bool contains(const std::vector<T>& all, const T& one) {
 }
 
 fleet_node::spot member_spot(fleet_node& n) {
-  return {n.total().memory_bytes, 0, &n};
+  return {amount(n.facts.memory_bytes), 0, &n};
 }
 
 } // namespace
+
+scheduler_node offered_by(std::string name, const node_facts& facts) {
+  scheduler_node n;
+  n.name = std::move(name);
+  n.told = !facts.version.empty();
+  n.cores = facts.cores;
+  n.memory_bytes = facts.memory_bytes;
+  n.scratch_bytes = facts.scratch_bytes;
+  if (facts.scratch_total_bytes > 0) {
+    n.scratch_bytes =
+        std::max<std::int64_t>(facts.scratch_total_bytes - facts.scratch_floor_bytes, 1);
+    n.scratch_left = facts.scratch_bytes - facts.scratch_floor_bytes;
+  }
+  n.fingerprint = facts.fingerprint;
+  for (const auto& device : facts.devices) {
+    auto sessions = facts.device_sessions.find(device);
+    n.devices[device] = sessions == facts.device_sessions.end() ? 1 : sessions->second;
+  }
+  for (const auto& b : facts.buckets)
+    n.buckets.push_back(b.name);
+  return n;
+}
+
+bool is_scratch_news(std::int64_t told, std::int64_t now) {
+  constexpr std::int64_t much = 64 << 20;
+  return (told > 0) != (now > 0) || std::abs(told - now) > std::max(much, told / 16);
+}
+
+bool room::holds(const room& r) const {
+  return memory_bytes >= r.memory_bytes && cores >= r.cores && sessions >= r.sessions
+         && (r.scratch_bytes == 0 || scratch_bytes >= r.scratch_bytes);
+}
 
 bool fleet_node::spot::operator<(const spot& o) const {
   return std::tie(o.memory_bytes, busy, node->facts.name)
          < std::tie(memory_bytes, o.busy, o.node->facts.name);
 }
 
-room fleet_node::total() const {
-  return {amount(facts.memory_bytes), amount(facts.scratch_bytes)};
+bool fleet_node::is_at_scratch_floor() const {
+  return facts.scratch_left && *facts.scratch_left <= 0;
 }
 
-room fleet_node::free() const {
-  return {left(facts.memory_bytes, reserved.memory_bytes),
-          left(facts.scratch_bytes, reserved.scratch_bytes)};
+room fleet_node::total(const std::string& device) const {
+  return {amount(facts.memory_bytes), amount(facts.scratch_bytes), amount(facts.cores),
+          device.empty() ? unlimited : value_of(facts.devices, device)};
+}
+
+room fleet_node::free(const std::string& device) const {
+  auto out = total(device);
+  out.memory_bytes = left(out.memory_bytes, reserved.memory_bytes);
+  // What runs has written some of what it reserved: counted twice, so that what
+  // is left is never too much.
+  out.scratch_bytes = left(std::min(out.scratch_bytes, facts.scratch_left.value_or(unlimited)),
+                           reserved.scratch_bytes);
+  out.cores = left(out.cores, reserved.cores);
+  out.sessions = left(out.sessions, value_of(sessions_reserved, device));
+  return out;
 }
 
 bool fleet_node::is_in(const node_group& g) const {
@@ -51,7 +109,7 @@ bool node_group::has_room(const room& r, const std::vector<std::string>& but) co
   for (const auto& m : members) {
     if (m.memory_bytes < r.memory_bytes)
       return false; // those that follow have less
-    if (m.node->total().holds(r) && !contains(but, m.node->facts.name))
+    if (m.node->total(must.device).holds(r) && !contains(but, m.node->facts.name))
       return true;
   }
   return false;
@@ -66,7 +124,7 @@ std::vector<hindrance> lacking(const scheduler_node& n, const requirement& must)
   std::vector<hindrance> out;
   if (!must.fingerprint.empty() && n.fingerprint != must.fingerprint)
     out.push_back(hindrance::other_fingerprint);
-  if (!must.device.empty() && !contains(n.devices, must.device))
+  if (!must.device.empty() && !n.devices.contains(must.device))
     out.push_back(hindrance::no_device);
   if (!must.bucket.empty() && !contains(n.buckets, must.bucket))
     out.push_back(hindrance::no_mount);
@@ -83,8 +141,15 @@ void fleet::set_node(scheduler_node facts) {
   auto& n = nodes_[facts.name];
   leave_groups(n);
   n.facts = std::move(facts);
-  n.told = true;
+  n.told = n.facts.told;
   enter_groups(n);
+}
+
+fleet_node* fleet::set_scratch_left(const std::string& name, std::int64_t bytes) {
+  auto* n = find(name);
+  if (n)
+    n->facts.scratch_left = bytes;
+  return n;
 }
 
 void fleet::remove_node(const std::string& name) {
@@ -115,11 +180,7 @@ void fleet::add_slot(const worker_slot& w, const std::optional<reservation>& use
   enter_groups(n);
   if (!use)
     return;
-  n.idle.erase(w.key);
-  n.reserved.memory_bytes += use->memory_bytes;
-  n.reserved.scratch_bytes += use->scratch_bytes;
-  busy_[w.key] = *use;
-  refile(n);
+  occupy(n, w.key, *use);
 }
 
 std::string fleet::remove_slot(worker_key w) {
@@ -140,12 +201,15 @@ std::string fleet::remove_slot(worker_key w) {
 
 worker_key fleet::reserve(fleet_node& n, const reservation& r) {
   auto w = *n.idle.begin();
-  n.idle.erase(n.idle.begin());
-  n.reserved.memory_bytes += r.memory_bytes;
-  n.reserved.scratch_bytes += r.scratch_bytes;
+  occupy(n, w, r);
+  return w;
+}
+
+void fleet::occupy(fleet_node& n, worker_key w, const reservation& r) {
+  n.idle.erase(w);
+  add(n, r, 1);
   busy_[w] = r;
   refile(n);
-  return w;
 }
 
 fleet_node* fleet::release(worker_key w) {
@@ -153,8 +217,7 @@ fleet_node* fleet::release(worker_key w) {
   if (use.empty())
     return nullptr;
   auto& n = *slots_.at(w);
-  n.reserved.memory_bytes -= use.mapped().memory_bytes;
-  n.reserved.scratch_bytes -= use.mapped().scratch_bytes;
+  add(n, use.mapped(), -1);
   n.idle.insert(w);
   refile(n);
   return &n;
@@ -217,15 +280,17 @@ void fleet::leave_groups(fleet_node& n) {
   n.offered.reset();
 }
 
-/// Its place in each group's `idle` follows what is free there now.
+/// Its place in each group's `idle` follows what is free there now. An idle slot
+/// without a core is of no use to anybody.
 void fleet::refile(fleet_node& n) {
   if (n.offered)
     for (auto* g : n.groups)
       g->idle.erase(*n.offered);
   n.offered.reset();
-  if (n.idle.empty() || n.kept_free)
+  auto free = n.free({});
+  if (n.idle.empty() || n.kept_free || free.cores < 1)
     return;
-  n.offered = {n.free().memory_bytes, n.busy(), &n};
+  n.offered = {free.memory_bytes, n.busy(), &n};
   for (auto* g : n.groups)
     g->idle.insert(*n.offered);
 }

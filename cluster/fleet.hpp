@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/id.hpp"
+#include "core/node.hpp"
 #include "core/time.hpp"
 
 #include <compare>
@@ -24,22 +25,41 @@ struct worker_slot {
 /// A node as the SCHEDULER knows it.
 struct scheduler_node {
   std::string name;
-  std::int64_t memory_bytes = 0;  ///< for all that runs there together; 0 = unlimited
-  std::int64_t scratch_bytes = 0; ///< likewise
+  std::int64_t cores = 0;         ///< for all that runs there together; 0 = unlimited
+  std::int64_t memory_bytes = 0;  ///< likewise
+  std::int64_t scratch_bytes = 0; ///< likewise, when nothing else fills the disk
+  std::optional<std::int64_t> scratch_left; ///< of it, as the disk is filled now; 0 and
+                                            ///< below: it is down to its floor
   std::map<std::string, std::string> labels;
   std::string fingerprint;
-  std::vector<std::string> devices;
+  std::map<std::string, std::int64_t> devices; ///< and their sessions at once
   std::vector<std::string> buckets; ///< names of those it has mounted
+  bool told = true;                 ///< false: it has never said what it has
   bool takes_work = true;
   std::string why_not;              ///< when it takes none: "draining"
+};
+
+/// By what it tells itself; labels and whether it takes work are not in it.
+[[nodiscard]] scheduler_node offered_by(std::string name, const node_facts& facts);
+/// Of free bytes that stay so: is the change worth telling?
+[[nodiscard]] bool is_scratch_news(std::int64_t told, std::int64_t now);
+
+/// What a shard takes of a node, or what is there for it.
+struct room {
+  std::int64_t memory_bytes = 0;
+  std::int64_t scratch_bytes = 0;
+  std::int64_t cores = 0;    ///< threads that work at once
+  std::int64_t sessions = 0; ///< of the device that the shard must have
+  /// What writes nothing needs no scratch, however full the disk is.
+  [[nodiscard]] bool holds(const room& r) const;
 };
 
 /// What a slot is reserved for.
 struct reservation {
   shard_id shard;
-  std::int64_t memory_bytes = 0;
-  std::int64_t scratch_bytes = 0;
-  double cost = 0;  ///< predicted CPU seconds
+  room size;
+  std::string device; ///< that `size.sessions` are of
+  double cost = 0;    ///< predicted CPU seconds
   timestamp since;
 };
 
@@ -52,14 +72,6 @@ struct requirement {
   auto operator<=>(const requirement&) const = default;
 };
 
-struct room {
-  std::int64_t memory_bytes = 0;
-  std::int64_t scratch_bytes = 0;
-  [[nodiscard]] bool holds(const room& r) const {
-    return memory_bytes >= r.memory_bytes && scratch_bytes >= r.scratch_bytes;
-  }
-};
-
 /// Why work does not begin at a node. The first ones keep it from there for
 /// good, the later ones for now.
 enum class hindrance : std::uint8_t {
@@ -69,12 +81,16 @@ enum class hindrance : std::uint8_t {
   no_label,
   too_little_memory,  ///< in all
   too_little_scratch, ///< in all
+  too_few_cores,      ///< in all
   takes_no_work,
   failed_there,
   no_slots,
   slots_busy,
   memory_reserved,
   scratch_reserved,
+  scratch_floor, ///< its disk is too full
+  cores_busy,
+  device_busy,
   not_alone,   ///< no node is large enough: it gets a whole one
   kept_free,   ///< for a shard that was passed by too often
 };
@@ -93,16 +109,20 @@ struct fleet_node {
 
   scheduler_node facts;
   std::set<worker_key> slots, idle;
-  room reserved;
-  bool told = false;                  ///< false: only its slots have come
+  room reserved;                      ///< but for sessions
+  std::map<std::string, std::int64_t> sessions_reserved; ///< by device
+  bool told = false;                  ///< false: only its slots have come, or not even they
   bool kept_free = false;
   std::vector<node_group*> groups;    ///< it meets their requirements
   std::optional<spot> offered;        ///< in their `idle`
 
   [[nodiscard]] std::size_t busy() const { return slots.size() - idle.size(); }
   [[nodiscard]] bool is_in(const node_group& g) const;
-  [[nodiscard]] room total() const;
-  [[nodiscard]] room free() const; ///< negative when more was tried than there is
+  [[nodiscard]] bool is_at_scratch_floor() const;
+  /// For shards that must have the device ("" = none).
+  [[nodiscard]] room total(const std::string& device) const;
+  [[nodiscard]] room free(const std::string& device) const; ///< negative when more was
+                                                            ///< tried than there is
 };
 
 /// The nodes that meet a requirement, take work and have slots.
@@ -132,6 +152,8 @@ public:
 
   /// Adds a node, or says anew what it has; its slots and reservations stay.
   void set_node(scheduler_node n);
+  /// `scratch_left` of a node. Null when it is unknown.
+  fleet_node* set_scratch_left(const std::string& name, std::int64_t bytes);
   void remove_node(const std::string& name);
   /// A slot, already at work if `use` says so. A node that nobody has told of
   /// takes no work yet. One that joins again has lost what it had.
@@ -160,6 +182,7 @@ private:
   static constexpr std::size_t groups_kept_max = 64;
 
   static void enter(fleet_node& n, node_group& g);
+  void occupy(fleet_node& n, worker_key w, const reservation& r);
   void enter_groups(fleet_node& n);
   void leave_groups(fleet_node& n);
   void refile(fleet_node& n);

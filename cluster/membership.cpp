@@ -14,17 +14,6 @@ constexpr std::size_t boot_chars_max = 128;
 constexpr std::size_t replaced_boots_max = 8;
 constexpr std::size_t sha256_hex_chars = 64;
 
-bool is_alphanumeric(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= limits::node_name_chars_max
-         && is_alphanumeric(text.front()) && std::all_of(text.begin(), text.end(), [](char c) {
-              return is_alphanumeric(c) || c == '-' || c == '_' || c == '.';
-            });
-}
-
 event_record node_event(timestamp now, const node_record& n, std::string type,
                         std::string state, std::string message) {
   event_record e;
@@ -66,25 +55,10 @@ std::string with_reason(std::string sentence, const std::string& reason) {
   return reason.empty() ? sentence : fmt::format("{}: {}", sentence, reason);
 }
 
-result<void> check_labels(const std::map<std::string, std::string>& labels) {
-  if (labels.size() > limits::node_labels_max)
-    return fail(errc::too_large, "a node has at most {} labels", limits::node_labels_max);
-  for (const auto& [key, value] : labels) {
-    if (!is_name(key))
-      return fail(errc::invalid_argument,
-                  "a label's name is 1 to {} of letters, digits, `-`, `_`, `.`",
-                  limits::node_name_chars_max);
-    if (value.size() > limits::label_value_bytes_max)
-      return fail(errc::too_large, "label {} is longer than {} bytes", key,
-                  limits::label_value_bytes_max);
-  }
-  return {};
-}
-
 } // namespace
 
 result<void> check_node_name(std::string_view name) {
-  if (is_name(name))
+  if (is_plain_name(name))
     return {};
   return fail(errc::invalid_argument,
               "a node's name is 1 to {} of letters, digits, `-`, `_`, `.`, and begins with a "

@@ -67,6 +67,7 @@ shard_record probe_shard(const run_record& run) {
   shard_record s;
   s.id = {run.id, 0};
   s.role = shard_role::probe;
+  s.scratch_bytes = limits::probe_scratch_bytes;
   s.request = probe_request(run.object);
   s.cost = 0.1;
   return s;
@@ -115,6 +116,7 @@ void note(attempt_record& attempt, const attempt_outcome& outcome) {
   attempt.last_watermark = outcome.last_watermark;
   attempt.cpu_seconds = outcome.result.cpu_seconds;
   attempt.peak_rss_bytes = outcome.result.peak_rss_bytes;
+  attempt.cpu = outcome.result.cpu;
 }
 
 std::map<std::string, std::string> hashes_of(const std::vector<result_file>& files) {
@@ -545,12 +547,14 @@ void run_machine::note_late(writer& w, std::uint32_t index, const attempt_outcom
 }
 
 /// Equal requests are encoded to equal bytes wherever the encoder's build is
-/// equal: that is what lets any attempt stand in for any other. `files` are
-/// `attempt`'s. (What a join makes follows from its inputs, which have hashes.)
+/// equal: that is what lets any attempt stand in for any other. (Of other CPUs
+/// x264 makes equal streams; sound, and pictures that take the slower filters, may
+/// differ in a last bit, which says nothing of a node.) `files` are `attempt`'s. (What a join makes follows from its inputs, which have hashes.)
 void run_machine::compare(writer& w, const shard_record& shard, const attempt_record& maker,
                           const attempt_record& attempt,
                           const std::vector<result_file>& files) {
-  if (!encodes(shard.role) || maker.fingerprint != attempt.fingerprint)
+  if (!encodes(shard.role) || maker.fingerprint != attempt.fingerprint
+      || maker.cpu != attempt.cpu)
     return;
   auto mine = hashes_of(shard.files), others = hashes_of(files);
   for (const auto& [name, sha256] : mine) {

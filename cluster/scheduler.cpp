@@ -38,6 +38,12 @@ std::vector<std::string> sorted(std::vector<std::string> names) {
 
 } // namespace
 
+room size_of(const shard_offer& o) {
+  auto amount = [](std::int64_t given) { return std::max<std::int64_t>(given, 0); };
+  return {amount(o.memory_bytes), amount(o.scratch_bytes), std::max<std::int64_t>(o.cores, 1),
+          o.device.empty() ? 0 : amount(o.sessions)};
+}
+
 // ---- Nodes and workers -----------------------------------------------------------------
 
 void scheduler::set_node(scheduler_node n) {
@@ -52,6 +58,13 @@ void scheduler::remove_node(const std::string& name) {
     drop_claim(*entry->second);
   fleet_.remove_node(name);
   note_change();
+}
+
+void scheduler::set_scratch_left(const std::string& node, std::int64_t bytes) {
+  auto* n = fleet_.find(node);
+  auto had = n ? n->facts.scratch_left : std::nullopt;
+  if (n && (n = fleet_.set_scratch_left(node, bytes)) && had && bytes > *had)
+    note_room(*n);
 }
 
 void scheduler::add_worker(const worker_slot& w, const std::optional<reservation>& use) {
@@ -81,6 +94,14 @@ std::size_t scheduler::idle_workers() const {
   return sum;
 }
 
+std::int64_t scheduler::cores_of_widest() const {
+  std::int64_t most = 0;
+  for (const auto& [name, n] : fleet_.nodes())
+    if (!n.slots.empty())
+      most = std::max(most, n.total({}).cores);
+  return most;
+}
+
 bool scheduler::has_idle_elsewhere(const std::vector<std::string>& nodes) const {
   const auto& idle = fleet_.everybody().idle;
   return std::any_of(idle.begin(), idle.end(), [&](const auto& spot) {
@@ -100,7 +121,10 @@ bool scheduler::by_place::operator()(offers::iterator a, offers::iterator b) con
 /// `w` has its size and what it avoids.
 scheduler::line& scheduler::line_of(const shard_offer& o, const waiting& w) {
   needs need{&fleet_.join({o.fingerprint, o.device, {}, o.labels}),
-             quarter_octave_of(w.size.memory_bytes), octave_of(w.size.scratch_bytes),
+             quarter_octave_of(w.size.memory_bytes),
+             octave_of(w.size.scratch_bytes),
+             w.size.cores,
+             w.size.sessions,
              avoid_lane_of(w.avoid)};
   auto [entry, is_new] = queues_.try_emplace(need);
   auto& q = entry->second;
@@ -116,19 +140,29 @@ scheduler::line& scheduler::line_of(const shard_offer& o, const waiting& w) {
   return l;
 }
 
+/// Required are the labels of both, where the node must be liked.
+void scheduler::join_better(waiting& w, const shard_offer& o) {
+  auto liked = o.labels;
+  liked.insert(o.preferred_labels.begin(), o.preferred_labels.end());
+  if (!o.preferred_labels.empty())
+    w.liked = &fleet_.join({o.fingerprint, o.device, {}, liked});
+  if (!o.bucket.empty())
+    w.near = &fleet_.join({o.fingerprint, o.device, o.bucket, o.labels});
+  if (w.liked && w.near)
+    w.liked_near = &fleet_.join({o.fingerprint, o.device, o.bucket, std::move(liked)});
+}
+
 void scheduler::offer(shard_offer o) {
   withdraw(o.id);
   join_in(o.workflow);
   waiting w;
   w.band = o.since.us / options_.ageing_step.count() - o.priority;
   w.since_us = o.since.us;
-  w.size = {std::max<std::int64_t>(o.memory_bytes, 0),
-            std::max<std::int64_t>(o.scratch_bytes, 0)};
+  w.size = size_of(o);
   w.cost = o.cost > 0 ? o.cost : 0;
   w.charge = w.cost / (o.weight > 0 ? o.weight : 1);
   w.after_serial = !o.first;
-  if (!o.bucket.empty())
-    w.better = &fleet_.join({o.fingerprint, o.device, o.bucket, o.labels});
+  join_better(w, o);
   w.near_node = std::move(o.near_node);
   w.avoid = sorted(std::move(o.avoid_nodes));
   w.in = &line_of(o, w);
@@ -160,8 +194,9 @@ void scheduler::remove(offers::iterator at) {
   else
     l.places.erase(at);
   leave(l.workflow);
-  if (at->second.better)
-    fleet_.leave(*at->second.better);
+  for (auto* better : {at->second.liked_near, at->second.liked, at->second.near})
+    if (better)
+      fleet_.leave(*better);
   offers_.erase(at);
   if (l.places.empty())
     drop(l);
@@ -260,6 +295,10 @@ void scheduler::charge(std::uint64_t workflow, double cost) {
 
 // ---- Where a shard may go ----------------------------------------------------------------
 
+const std::string& scheduler::device_of(const waiting& w) {
+  return w.in->of->need.able->must.device;
+}
+
 scheduler::terms scheduler::terms_of(const waiting& w) {
   const auto& able = *w.in->of->need.able;
   if (able.has_room(w.size, w.avoid))
@@ -274,7 +313,14 @@ bool scheduler::may_use(const waiting& w, const fleet_node& n, terms t) {
 }
 
 bool scheduler::fits(const waiting& w, const fleet_node& n, terms t) {
-  return t.alone ? n.busy() == 0 : n.free().holds(w.size);
+  if (!t.alone)
+    return n.free(device_of(w)).holds(w.size);
+  return n.busy() == 0 && (w.size.scratch_bytes == 0 || !n.is_at_scratch_floor());
+}
+
+/// If nothing ran there.
+bool scheduler::could_fit(const waiting& w, const fleet_node& n, terms t) {
+  return may_use(w, n, t) && (t.alone || n.total(device_of(w)).holds(w.size));
 }
 
 fleet_node* scheduler::first_fit(const node_group& g, const waiting& w, terms t) {
@@ -302,8 +348,9 @@ fleet_node* scheduler::pick_node(const queue& q) {
     return q.claim;
   if (auto* n = near_fit(w, t))
     return n;
-  if (auto* n = w.better ? first_fit(*w.better, w, t) : nullptr)
-    return n;
+  for (const auto* better : {w.liked_near, w.liked, w.near})
+    if (auto* n = better ? first_fit(*better, w, t) : nullptr)
+      return n;
   return first_fit(*q.need.able, w, t);
 }
 
@@ -342,10 +389,10 @@ bool scheduler::has_news() const {
 bool scheduler::is_worth_a_look(const queue& q) const {
   if (!q.is_stuck || all_changed_)
     return true;
-  const auto& size = first_of(q)->second.size;
+  const auto& w = first_of(q)->second;
   return std::any_of(roomier_.begin(), roomier_.end(), [&](const auto* n) {
     auto is_open = n == q.claim || (n->offered && n->is_in(*q.need.able));
-    return is_open && (n->busy() == 0 || n->free().holds(size));
+    return is_open && (n->busy() == 0 || n->free(device_of(w)).holds(w.size));
   });
 }
 
@@ -354,8 +401,7 @@ bool scheduler::is_worth_a_look(const queue& q) const {
 shard_grant scheduler::reserve(queue& q, fleet_node& n, timestamp now) {
   auto at = first_of(q);
   const auto& w = at->second;
-  auto worker = fleet_.reserve(
-      n, {at->first, w.size.memory_bytes, w.size.scratch_bytes, w.cost, now});
+  auto worker = fleet_.reserve(n, {at->first, w.size, device_of(w), w.cost, now});
   shard_grant g{at->first, worker, n.facts.name};
   drop_claim(q);
   q.passes = 0;
@@ -400,14 +446,20 @@ std::vector<shard_grant> scheduler::decide(timestamp now) {
   return grants;
 }
 
+/// A node that is wanted whole is rarely free of itself where nodes are few.
+int scheduler::passes_max(const queue& q) const {
+  auto nodes = std::min<std::size_t>(q.need.able->members.size(), 1000);
+  return std::min(options_.passes_max, options_.passes_per_node * static_cast<int>(nodes));
+}
+
 /// Someone was granted `n`; the first that was passed by and could have used it
 /// lacked only the room.
 void scheduler::count_pass(const std::vector<queue*>& passed, const fleet_node& n) {
   for (auto* q : passed) {
     const auto& w = first_of(*q)->second;
-    if (q->claim || !n.is_in(*q->need.able) || !may_use(w, n, terms_of(w)))
+    if (q->claim || !n.is_in(*q->need.able) || !could_fit(w, n, terms_of(w)))
       continue;
-    if (++q->passes >= options_.passes_max)
+    if (++q->passes >= passes_max(*q))
       claim(*q);
     return;
   }
@@ -420,9 +472,8 @@ void scheduler::claim(queue& q) {
   std::optional<fleet_node::spot> best;
   for (const auto& member : q.need.able->members) {
     auto& n = *member.node;
-    fleet_node::spot spot{n.free().memory_bytes, n.busy(), &n};
-    if (!n.kept_free && may_use(w, n, t) && (t.alone || n.total().holds(w.size))
-        && (!best || spot < *best))
+    fleet_node::spot spot{n.free({}).memory_bytes, n.busy(), &n};
+    if (!n.kept_free && could_fit(w, n, t) && (!best || spot < *best))
       best = spot;
   }
   if (!best)

@@ -22,17 +22,24 @@ struct shard_offer {
   timestamp since;               ///< of the run: older ones go first
   bool first = false;            ///< serial work (audio, probe): before its siblings
   double cost = 1;               ///< predicted CPU seconds
+  // What it takes of its node as long as it runs.
   std::int64_t memory_bytes = 0;
   std::int64_t scratch_bytes = 0;
+  std::int64_t cores = 1;        ///< threads that work at once; at least 1
+  std::int64_t sessions = 0;     ///< of `device`
   // What a node must have.
   std::string fingerprint;       ///< "" = any
   std::string device;            ///< "" = none
   std::map<std::string, std::string> labels;
-  // What is better, but never leaves a slot idle.
-  std::string bucket;            ///< a node that has it mounted
+  // What is better, but never leaves a slot idle; the first is worth most.
   std::string near_node;         ///< the node where the inputs are
+  std::map<std::string, std::string> preferred_labels; ///< a node that has them all
+  std::string bucket;            ///< a node that has it mounted
   std::vector<std::string> avoid_nodes; ///< failed there; only if no other can take it
 };
+
+/// What it takes of its node.
+[[nodiscard]] room size_of(const shard_offer& o);
 
 /// A decision: this shard goes to that worker.
 struct shard_grant {
@@ -45,6 +52,7 @@ struct shard_grant {
 struct node_objections {
   std::string node;
   std::vector<std::string> why_not; ///< empty: it could begin there
+  bool preferred = false;           ///< by its labels
 };
 
 /// An answer looks at no more shards than these: nobody works meanwhile.
@@ -55,6 +63,7 @@ struct queue_explanation {
   std::size_t position = 0;
   std::size_t waiting = 0;  ///< shards in the queue, this one included
   std::string why;          ///< as `why_waiting`
+  std::string needs;        ///< "2 cores, 120 MiB, one session of gpu0, label zone=a"
   std::vector<node_objections> nodes; ///< by name
   /// If what runs and what is ahead takes as long as predicted, a CPU second a
   /// second. Nothing: no node can take it now, or it is too far back to tell.
@@ -66,18 +75,18 @@ struct queue_explanation {
 /// `ageing_step` waited, so that nothing starves), then serial work, then the
 /// workflow that has had least CPU for its weight so far (fair share), then the
 /// oldest run. A shard goes to the node with the most free memory among those
-/// that have what it needs, or to one that is nearer to its data.
+/// that have what it needs, or to one that is nearer to its data or preferred.
 ///
 /// A shard that cannot go is passed by (back-fill), but not for ever: after
-/// `passes_max` grants at nodes that lacked only the memory or scratch for it,
-/// a node is kept free for it until there is room. A shard that is larger than
-/// any node gets a whole one.
+/// `passes_max` grants (fewer where few nodes could take it) at nodes that lacked
+/// only the room for it, a node is kept free for it until there is room. A shard
+/// that is larger than any node gets a whole one.
 ///
 ///   offer → queue (like needs) → line (one workflow) → place (band, since)
 ///
 /// All that wait age alike, so that ageing changes nobody's place: an offer's
-/// place is found once, when it comes. Offers with like needs (the same nodes,
-/// memory to a quarter of an octave, scratch to an octave) stand in one queue;
+/// place is found once, when it comes. Offers with like needs (the same nodes and
+/// cores, memory to a quarter of an octave, scratch to an octave) stand in one queue;
 /// when its first cannot go, none of it goes. A decision goes through the queues
 /// from the best one on, until what became free is taken; one that could not go
 /// is *stuck*, and is only asked about the nodes that have more room since. So
@@ -90,6 +99,7 @@ public:
   struct options {
     microseconds ageing_step{60'000'000};
     int passes_max = 100;
+    int passes_per_node = 8; ///< that could take it; what is less counts
   };
   explicit scheduler(options o) : options_(o) {}
   scheduler(scheduler&&) = default; // its parts point at each other: no copies
@@ -99,6 +109,8 @@ public:
   void set_node(scheduler_node n);
   /// Its workers are gone with it.
   void remove_node(const std::string& name);
+  /// How full its disk is now (`scheduler_node::scratch_left`).
+  void set_scratch_left(const std::string& node, std::int64_t bytes);
   /// `use`: it is at work already (a coordinator that begins again adopts it).
   /// Until `set_node` has told of its node, it gets no work.
   void add_worker(const worker_slot& w, const std::optional<reservation>& use = {});
@@ -120,7 +132,9 @@ public:
   [[nodiscard]] std::size_t workers() const { return fleet_.slots(); }
   /// Idle slots that would take work.
   [[nodiscard]] std::size_t idle_workers() const;
-  /// Is there one on none of `nodes`?
+  /// The most that a node with slots offers.
+  [[nodiscard]] std::int64_t cores_of_widest() const;
+  /// Is there an idle slot on none of `nodes`?
   [[nodiscard]] bool has_idle_elsewhere(const std::vector<std::string>& nodes) const;
 
   // Questions about one shard; they look at all nodes, `explain` at what is ahead.
@@ -130,7 +144,7 @@ public:
   [[nodiscard]] std::optional<queue_explanation> explain(shard_id id, timestamp now) const;
   /// The reasons when no node that is known could ever take it, even with all
   /// of it free; {} when one could, or none is known. A node that takes no work
-  /// now may later.
+  /// now may later. Too few cores are no reason: it is only slower, alone there.
   [[nodiscard]] std::vector<std::string> why_never(const shard_offer& o) const;
 
   /// Queues that `decide` has looked at so far: what deciding costs, counted.
@@ -148,7 +162,8 @@ private:
     double cost = 0;
     double charge = 0; ///< to the workflow's share: cost by weight
     bool after_serial = false;
-    node_group* better = nullptr; ///< nodes near its data; may be null
+    // Better ones of the able nodes; may be null.
+    node_group *liked_near = nullptr, *liked = nullptr, *near = nullptr;
     std::string near_node;
     std::vector<std::string> avoid; ///< sorted
   };
@@ -178,6 +193,7 @@ private:
   struct needs {
     node_group* able = nullptr; ///< nodes that may take it
     int memory_level = 0, scratch_level = 0;
+    std::int64_t cores = 1, sessions = 0;
     std::uint32_t avoid_lane = 0;
     auto operator<=>(const needs&) const = default;
   };
@@ -197,6 +213,7 @@ private:
   };
 
   // Places and ranks.
+  void join_better(waiting& w, const shard_offer& o);
   [[nodiscard]] line& line_of(const shard_offer& o, const waiting& w);
   [[nodiscard]] static offers::iterator first_of(const queue& q);
   [[nodiscard]] static rank rank_of(const line& l);
@@ -211,9 +228,11 @@ private:
   void charge(std::uint64_t workflow, double cost);
   void leave(std::uint64_t workflow);
   // Nodes.
+  [[nodiscard]] static const std::string& device_of(const waiting& w);
   [[nodiscard]] static terms terms_of(const waiting& w);
   [[nodiscard]] static bool may_use(const waiting& w, const fleet_node& n, terms t);
   [[nodiscard]] static bool fits(const waiting& w, const fleet_node& n, terms t);
+  [[nodiscard]] static bool could_fit(const waiting& w, const fleet_node& n, terms t);
   [[nodiscard]] static fleet_node* first_fit(const node_group& g, const waiting& w, terms t);
   [[nodiscard]] fleet_node* near_fit(const waiting& w, terms t);
   [[nodiscard]] fleet_node* pick_node(const queue& q);
@@ -225,6 +244,7 @@ private:
   [[nodiscard]] bool has_news() const;
   [[nodiscard]] bool is_worth_a_look(const queue& q) const;
   // Those that are passed by.
+  [[nodiscard]] int passes_max(const queue& q) const;
   void count_pass(const std::vector<queue*>& passed, const fleet_node& n);
   void claim(queue& q);
   void drop_claim(queue& q);

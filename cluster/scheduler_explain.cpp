@@ -32,6 +32,26 @@ std::string label_missing(const fleet_node* n, const requirement& must) {
   return {};
 }
 
+std::string cores_text(std::int64_t cores) {
+  return fmt::format("{} core{}", cores, cores == 1 ? "" : "s");
+}
+
+/// What a shard asks of its node, for people.
+std::string needs_text(const wanted& w) {
+  std::vector<std::string> out{cores_text(w.size.cores)};
+  if (w.size.memory_bytes > 0)
+    out.push_back(mib(w.size.memory_bytes));
+  if (w.size.scratch_bytes > 0)
+    out.push_back(mib(w.size.scratch_bytes) + " of scratch");
+  if (!w.must.device.empty())
+    out.push_back((w.size.sessions > 0 ? "one session of " : "device ") + w.must.device);
+  for (const auto& [key, value] : w.must.labels)
+    out.push_back(fmt::format("label {}={}", key, value));
+  if (!w.must.fingerprint.empty())
+    out.push_back("the encoder build of its run");
+  return fmt::format("{}", fmt::join(out, ", "));
+}
+
 /// Of one node.
 std::string sentence(hindrance h, const fleet_node& n, const wanted& w) {
   switch (h) {
@@ -45,6 +65,8 @@ std::string sentence(hindrance h, const fleet_node& n, const wanted& w) {
     case hindrance::too_little_scratch:
       return fmt::format("needs {} of scratch, it has {}", mib(w.size.scratch_bytes),
                          mib(n.facts.scratch_bytes));
+    case hindrance::too_few_cores:
+      return fmt::format("needs {}, it has {}", cores_text(w.size.cores), n.facts.cores);
     case hindrance::takes_no_work:
       return "takes no work" + (n.facts.why_not.empty() ? "" : ": " + n.facts.why_not);
     case hindrance::failed_there: return "failed there before";
@@ -54,14 +76,28 @@ std::string sentence(hindrance h, const fleet_node& n, const wanted& w) {
                                  : fmt::format("all {} slots are busy", n.slots.size());
     case hindrance::memory_reserved:
       return fmt::format("needs {}, {} free", mib(w.size.memory_bytes),
-                         mib(n.free().memory_bytes));
+                         mib(n.free({}).memory_bytes));
     case hindrance::scratch_reserved:
       return fmt::format("needs {} of scratch, {} free", mib(w.size.scratch_bytes),
-                         mib(n.free().scratch_bytes));
+                         mib(n.free({}).scratch_bytes));
+    case hindrance::scratch_floor: return "its disk is too full for any work";
+    case hindrance::cores_busy:
+      return fmt::format("needs {}, {} free", cores_text(w.size.cores),
+                         std::max<std::int64_t>(n.free({}).cores, 0));
+    case hindrance::device_busy:
+      return fmt::format("all sessions of device {} are in use", w.must.device);
     case hindrance::not_alone: return "larger than any node: waits until nothing runs there";
     case hindrance::kept_free: return "kept free for a shard that was passed by";
   }
   return {};
+}
+
+std::vector<std::string> sentences(const std::vector<hindrance>& all, const fleet_node& n,
+                                   const wanted& w) {
+  std::vector<std::string> out;
+  for (auto h : all)
+    out.push_back(sentence(h, n, w));
+  return out;
 }
 
 /// Of several nodes, whose figures differ.
@@ -72,12 +108,17 @@ std::string common_sentence(hindrance h, const wanted& w) {
       return fmt::format("needs {}, they have less", mib(w.size.memory_bytes));
     case hindrance::too_little_scratch:
       return fmt::format("needs {} of scratch, they have less", mib(w.size.scratch_bytes));
+    case hindrance::too_few_cores:
+      return fmt::format("needs {}, they have fewer", cores_text(w.size.cores));
     case hindrance::takes_no_work: return "take no work";
     case hindrance::slots_busy: return "all slots are busy";
     case hindrance::memory_reserved:
       return fmt::format("needs {}, less is free", mib(w.size.memory_bytes));
     case hindrance::scratch_reserved:
       return fmt::format("needs {} of scratch, less is free", mib(w.size.scratch_bytes));
+    case hindrance::scratch_floor: return "their disks are too full for any work";
+    case hindrance::cores_busy:
+      return fmt::format("needs {}, fewer are free", cores_text(w.size.cores));
     default: return sentence(h, {}, w);
   }
 }
@@ -126,6 +167,26 @@ double part_inside(const node_group& g, const node_group& other) {
 
 } // namespace
 
+namespace {
+
+/// What is too little at a node, in all or now.
+void add_shortages(std::vector<hindrance>& out, const room& size, const room& total,
+                   const room& free, bool at_scratch_floor) {
+  auto judge = [&](std::int64_t room::*what, hindrance for_good, hindrance for_now) {
+    if (free.*what < size.*what)
+      out.push_back(total.*what < size.*what ? for_good : for_now);
+  };
+  judge(&room::memory_bytes, hindrance::too_little_memory, hindrance::memory_reserved);
+  if (size.scratch_bytes > 0)
+    judge(&room::scratch_bytes, hindrance::too_little_scratch,
+          at_scratch_floor ? hindrance::scratch_floor : hindrance::scratch_reserved);
+  judge(&room::cores, hindrance::too_few_cores, hindrance::cores_busy);
+  if (total.sessions >= size.sessions && free.sessions < size.sessions)
+    out.push_back(hindrance::device_busy);
+}
+
+} // namespace
+
 /// Empty: by `pick_node`, the shard may begin there if it is the first of its
 /// queue.
 std::vector<hindrance> scheduler::hindrances(const waiting& w, const fleet_node& n) {
@@ -138,17 +199,11 @@ std::vector<hindrance> scheduler::hindrances(const waiting& w, const fleet_node&
     out.push_back(hindrance::no_slots);
   else if (n.idle.empty())
     out.push_back(hindrance::slots_busy);
-  if (t.alone && !fits(w, n, t))
-    out.push_back(hindrance::not_alone);
-  if (!t.alone) {
-    auto total = n.total(), free = n.free();
-    if (free.memory_bytes < w.size.memory_bytes)
-      out.push_back(total.memory_bytes < w.size.memory_bytes ? hindrance::too_little_memory
-                                                              : hindrance::memory_reserved);
-    if (free.scratch_bytes < w.size.scratch_bytes)
-      out.push_back(total.scratch_bytes < w.size.scratch_bytes ? hindrance::too_little_scratch
-                                                               : hindrance::scratch_reserved);
-  }
+  if (!t.alone)
+    add_shortages(out, w.size, n.total(device_of(w)), n.free(device_of(w)),
+                  n.is_at_scratch_floor());
+  else if (!fits(w, n, t))
+    out.push_back(n.busy() > 0 ? hindrance::not_alone : hindrance::scratch_floor);
   if (n.kept_free && q.claim != &n)
     out.push_back(hindrance::kept_free);
   return out;
@@ -173,21 +228,24 @@ std::string scheduler::why_waiting(shard_id id) const {
 }
 
 std::vector<std::string> scheduler::why_never(const shard_offer& o) const {
+  constexpr std::size_t nodes_named_max = 8;
   requirement must{o.fingerprint, o.device, {}, o.labels};
-  room size{o.memory_bytes, o.scratch_bytes};
+  const room size{o.memory_bytes, o.scratch_bytes, 0, o.sessions};
+  std::vector<std::string> of_each;
   by_hindrance by;
   for (const auto& [name, n] : fleet_.nodes()) {
     auto why_not = lacking(n.facts, must);
     std::erase(why_not, hindrance::takes_no_work);
-    if (n.total().memory_bytes < size.memory_bytes)
-      why_not.push_back(hindrance::too_little_memory);
-    if (n.total().scratch_bytes < size.scratch_bytes)
-      why_not.push_back(hindrance::too_little_scratch);
+    auto total = n.total(o.device);
+    add_shortages(why_not, size, total, total, false);
     if (why_not.empty() || !n.told)
       return {};
     by[why_not.front()].push_back(&n);
+    if (of_each.size() < nodes_named_max)
+      of_each.push_back(fmt::format("{}: {}", name,
+                                    fmt::join(sentences(why_not, n, {must, size}), ", ")));
   }
-  return summary(by, {must, size});
+  return of_each.size() == fleet_.nodes().size() ? of_each : summary(by, {must, size});
 }
 
 /// What goes before it if there were one slot that could take all: as `decide`
@@ -260,10 +318,11 @@ std::optional<queue_explanation> scheduler::explain(shard_id id, timestamp now) 
   out.position = ahead.size() + 1;
   out.waiting = offers_.size();
   out.why = why_waiting(id);
+  const wanted need{w.in->of->need.able->must, w.size};
+  out.needs = needs_text(need);
   for (const auto& [name, n] : fleet_.nodes()) {
-    auto& verdict = out.nodes.emplace_back(node_objections{name, {}});
-    for (auto h : hindrances(w, n))
-      verdict.why_not.push_back(sentence(h, n, {w.in->of->need.able->must, w.size}));
+    auto is_preferred = w.liked && n.is_in(*w.liked);
+    out.nodes.push_back({name, sentences(hindrances(w, n), n, need), is_preferred});
   }
   if (ahead.size() < explain_ahead_max)
     out.expected_start = expected_start(w, ahead, now);

@@ -20,6 +20,9 @@ inline constexpr std::size_t watermarks_max = 10;           ///< per activity, M
 inline constexpr int priority_min = -10;
 inline constexpr int priority_max = 10;
 
+inline constexpr double workflow_weight_min = 0.01;
+inline constexpr double workflow_weight_max = 100;
+
 // Messages
 inline constexpr std::size_t message_items_max = 1u << 20;
 inline constexpr std::size_t message_bytes_max = 64u << 20;
@@ -46,10 +49,13 @@ inline constexpr std::size_t attempt_log_lines_max = 200;
 
 inline constexpr auto answer_time_max = 30s; ///< of a question about media
 inline constexpr std::int64_t probe_memory_bytes_max = 2LL << 30; ///< resident
+inline constexpr std::int64_t probe_scratch_bytes = 1 << 20; ///< for most indexes
 
 // Nodes
 inline constexpr std::size_t node_name_chars_max = 63;
 inline constexpr int node_slots_max = 1024;
+inline constexpr int node_cores_max = 4096;
+inline constexpr std::int64_t device_sessions_max = 1024;
 inline constexpr std::size_t node_facts_bytes_max = 256u << 10; ///< encoded
 inline constexpr std::size_t node_labels_max = 64;
 inline constexpr std::size_t label_value_bytes_max = 255;

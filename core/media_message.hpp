@@ -339,6 +339,7 @@ struct decode_step {
   std::int32_t rotation = 0; ///< clockwise degrees: 0 90 180 270
   std::vector<video_output> videos;
   std::vector<picture_output> pictures;
+  std::int32_t threads = 1; ///< of the decoder
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Stream", s.stream);
@@ -352,6 +353,7 @@ struct decode_step {
     v("Rotation", s.rotation);
     v("Videos", s.videos);
     v("Pictures", s.pictures);
+    v("Threads", s.threads);
   }
   bool operator==(const decode_step&) const = default;
 };
@@ -632,10 +634,11 @@ struct media_result {
   std::vector<result_file> files; ///< those of `keep`, sorted by name
   std::optional<media_info> probe; ///< of the source, when a probe_step ran
   std::vector<std::string> warnings; ///< policies applied, damage skipped
-  std::string fingerprint; ///< libav* and encoder builds, CPU flags that matter
+  std::string fingerprint; ///< libav* and encoder builds and settings: what decides on bytes
   double cpu_seconds = 0;
   std::int64_t peak_rss_bytes = 0;
   std::int64_t frames_decoded = 0;
+  std::string cpu;         ///< features that codecs and filters use there
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Failure", s.failure);
@@ -646,6 +649,7 @@ struct media_result {
     v("CpuSeconds", s.cpu_seconds);
     v("PeakRssBytes", s.peak_rss_bytes);
     v("FramesDecoded", s.frames_decoded);
+    v("Cpu", s.cpu);
   }
   bool operator==(const media_result&) const = default;
 };

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "core/error.hpp"
 #include "core/fields.hpp"
 #include "core/time.hpp"
 
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace framemill {
@@ -26,7 +28,7 @@ struct mounted_bucket {
 /// What a machine has and can do, as it tells itself each time it connects.
 struct node_facts {
   std::string version;            ///< of framemilld
-  std::int64_t cores = 0;
+  std::int64_t cores = 0;         ///< that it offers
   std::int32_t slots = 0;         ///< children at once
   std::int64_t memory_bytes = 0;  ///< for children together
   std::int64_t scratch_bytes = 0; ///< free below its scratch directory
@@ -37,6 +39,11 @@ struct node_facts {
   std::string sandbox;
   std::vector<std::string> warnings;
   std::string self_test;          ///< "" = passed; else what failed
+  std::string cpu;                ///< features that codecs and filters use
+  /// Sessions of each of `devices` at once; 1 of those that are not here.
+  std::map<std::string, std::int64_t> device_sessions;
+  std::int64_t scratch_total_bytes = 0; ///< of the file system; 0 = not told
+  std::int64_t scratch_floor_bytes = 0; ///< that stay free of it
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Version", s.version);
@@ -51,9 +58,19 @@ struct node_facts {
     v("Sandbox", s.sandbox);
     v("Warnings", s.warnings);
     v("SelfTest", s.self_test);
+    v("Cpu", s.cpu);
+    v("DeviceSessions", s.device_sessions);
+    v("ScratchTotalBytes", s.scratch_total_bytes);
+    v("ScratchFloorBytes", s.scratch_floor_bytes);
   }
   bool operator==(const node_facts&) const = default;
 };
+
+/// 1 to 63 of letters, digits, `-`, `_`, `.`; the first is a letter or a digit:
+/// how nodes, labels and devices are named.
+[[nodiscard]] bool is_plain_name(std::string_view text);
+/// Their number, names, and the length of their values.
+[[nodiscard]] result<void> check_labels(const std::map<std::string, std::string>& labels);
 
 /// What is wanted of a node.
 enum class node_mode : std::uint8_t {

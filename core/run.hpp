@@ -67,6 +67,7 @@ struct attempt_record {
   std::int64_t peak_rss_bytes = 0;
   std::string fingerprint; ///< of the node's libav* and encoders
   bool hedge = false;      ///< begun while an older attempt was still at it
+  std::string cpu;         ///< features of the node's CPU, as it told in the end
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Epoch", s.epoch);
@@ -81,6 +82,7 @@ struct attempt_record {
     v("PeakRssBytes", s.peak_rss_bytes);
     v("Fingerprint", s.fingerprint);
     v("Hedge", s.hedge);
+    v("Cpu", s.cpu);
   }
   bool operator==(const attempt_record&) const = default;
 };
@@ -115,6 +117,8 @@ struct shard_record {
   std::vector<result_file> files;   ///< when done; sha256 names the artifact
   std::vector<std::string> warnings;
   std::uint32_t made_by = 0; ///< epoch of the attempt that made `files`; 0 = not known
+  std::int32_t cores = 1;    ///< that its child keeps busy
+  std::int64_t scratch_bytes = 0; ///< predicted
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
@@ -131,6 +135,8 @@ struct shard_record {
     v("Files", s.files);
     v("Warnings", s.warnings);
     v("MadeBy", s.made_by);
+    v("Cores", s.cores);
+    v("ScratchBytes", s.scratch_bytes);
   }
   bool operator==(const shard_record&) const = default;
 };

@@ -1,6 +1,7 @@
 #include "core/workflow.hpp"
 
 #include "core/limits.hpp"
+#include "core/node.hpp"
 #include "core/object_path.hpp"
 #include "core/utf8.hpp"
 
@@ -600,6 +601,30 @@ result<void> check_activities(const std::vector<activity>& activities,
   return check_clashes(activities, templates, common);
 }
 
+result<void> check_wanted_labels(std::string_view field,
+                                 const std::map<std::string, std::string>& labels) {
+  auto r = check_labels(labels);
+  return r ? r : invalid(std::string{field}, r.error().message);
+}
+
+result<void> check_scheduling(const run_scheduling& s) {
+  FM_CHECK(check_wanted_labels("RequiredLabels", s.required_labels));
+  FM_CHECK(check_wanted_labels("PreferredLabels", s.preferred_labels));
+  for (const auto& [key, value] : s.preferred_labels)
+    if (auto required = s.required_labels.find(key); required != s.required_labels.end())
+      return fail_field(errc::invalid_argument, "PreferredLabels",
+                        "{}={} is preferred where {}={} is required", key, value, key,
+                        required->second);
+  if (!s.device.empty() && !is_plain_name(s.device))
+    return fail_field(errc::invalid_argument, "Device",
+                      "a device's name is 1 to {} of letters, digits, `-`, `_`, `.`",
+                      limits::node_name_chars_max);
+  if (!(s.weight >= limits::workflow_weight_min && s.weight <= limits::workflow_weight_max))
+    return fail_field(errc::invalid_argument, "Weight", "Weight must be within {} to {}",
+                      limits::workflow_weight_min, limits::workflow_weight_max);
+  return {};
+}
+
 std::string_view bucket_of(const workflow_spec& spec) {
   const auto& s = spec.output_storage;
   return s && s->cos && !s->cos->bucket.empty() ? s->cos->bucket : spec.trigger.bucket;
@@ -691,6 +716,7 @@ result<void> validate_call(const workflow_spec& spec, const template_source& tem
   if (spec.priority < limits::priority_min || spec.priority > limits::priority_max)
     return fail_field(errc::invalid_argument, "Priority", "Priority must be within {} to {}",
                       limits::priority_min, limits::priority_max);
+  FM_CHECK(within("Scheduling", check_scheduling(spec.scheduling)));
   if (spec.notify)
     FM_CHECK(within("TaskNotifyConfig", check_notify(*spec.notify)));
   return check_activities(spec.activities, templates, {bucket_of(spec), spec.output_dir});

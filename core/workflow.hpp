@@ -2,6 +2,7 @@
 
 #include "core/template.hpp"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -331,6 +332,25 @@ struct notify_config {
   bool operator==(const notify_config&) const = default;
 };
 
+/// Which nodes a workflow's runs may use, and what share of them. MPS has none
+/// of it.
+struct run_scheduling {
+  std::map<std::string, std::string> required_labels;  ///< a node must have them all
+  std::map<std::string, std::string> preferred_labels; ///< nodes that have them all go
+                                                       ///< first, but none is left idle
+  std::string device; ///< a node must have it; who works on pictures holds one session
+  double weight = 1;  ///< twice the weight, twice the share
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("RequiredLabels", s.required_labels);
+    v("PreferredLabels", s.preferred_labels);
+    v("Device", s.device);
+    v("Weight", s.weight);
+  }
+  bool operator==(const run_scheduling&) const = default;
+};
+
 /// What a user gives to create or replace a workflow.
 struct workflow_spec {
   std::string name;
@@ -340,6 +360,7 @@ struct workflow_spec {
   std::vector<activity> activities;
   std::optional<notify_config> notify;
   std::int32_t priority = 0; ///< −10..10, higher first
+  run_scheduling scheduling;
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -350,6 +371,7 @@ struct workflow_spec {
     v("Activities", s.activities);
     v("TaskNotifyConfig", s.notify);
     v("Priority", s.priority);
+    v("Scheduling", s.scheduling);
   }
   bool operator==(const workflow_spec&) const = default;
 };

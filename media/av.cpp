@@ -2,13 +2,6 @@
 
 #include <fmt/format.h>
 
-extern "C" {
-#include <libavutil/cpu.h>
-}
-
-#include <cstring>
-#include <mutex>
-
 namespace framemill::av {
 namespace {
 
@@ -32,61 +25,6 @@ void on_log(void* context, int level, const char* format, va_list arguments) {
     line.remove_suffix(1);
   if (!line.empty())
     log_line(line);
-}
-
-std::string version(unsigned v) {
-  return fmt::format("{}.{}.{}", v >> 16, v >> 8 & 0xff, v & 0xff);
-}
-
-std::string cpu_features() {
-  const auto flags = av_get_cpu_flags();
-  std::string out;
-  auto add = [&](int flag, const char* name) {
-    if (flags & flag)
-      out += out.empty() ? name : std::string{"+"} + name;
-  };
-  add(AV_CPU_FLAG_SSE2, "sse2");
-  add(AV_CPU_FLAG_SSSE3, "ssse3");
-  add(AV_CPU_FLAG_SSE42, "sse4.2");
-  add(AV_CPU_FLAG_AVX, "avx");
-  add(AV_CPU_FLAG_AVX2, "avx2");
-  add(AV_CPU_FLAG_AVX512, "avx512");
-  add(AV_CPU_FLAG_NEON, "neon");
-  return out.empty() ? "generic" : out;
-}
-
-/// The x264 build writes itself into its user data: "x264 - core 164 r3095".
-std::string x264_build() {
-  auto codec = avcodec_find_encoder_by_name("libx264");
-  auto context = codec ? make_codec(codec) : result<codec_ptr>{fail(errc::unsupported, "")};
-  if (!context)
-    return "none";
-  auto& c = **context;
-  c.width = c.height = 16;
-  c.pix_fmt = AV_PIX_FMT_YUV420P;
-  c.time_base = {1, 25};
-  c.thread_count = 1;
-  auto frame = make_frame();
-  auto packet = make_packet();
-  if (!frame || !packet || avcodec_open2(&c, codec, nullptr) < 0)
-    return "unknown";
-  (*frame)->width = (*frame)->height = 16;
-  (*frame)->format = c.pix_fmt;
-  if (av_frame_get_buffer(frame->get(), 0) < 0)
-    return "unknown";
-  std::memset((*frame)->buf[0]->data, 0, (*frame)->buf[0]->size);
-  (*frame)->pts = 0;
-  avcodec_send_frame(&c, frame->get());
-  avcodec_send_frame(&c, nullptr);
-  if (avcodec_receive_packet(&c, packet->get()) < 0)
-    return "unknown";
-  std::string_view bytes{reinterpret_cast<char*>((*packet)->data),
-                         static_cast<std::size_t>((*packet)->size)};
-  auto at = bytes.find("x264 - core ");
-  if (at == bytes.npos)
-    return "unknown";
-  auto text = bytes.substr(at + 12, 40);
-  return std::string{text.substr(0, text.find(" - "))};
 }
 
 } // namespace
@@ -235,12 +173,6 @@ result<std::pair<graph_ptr, AVFilterContext*>> graph_builder::finish(const char*
   FM_CHECK(check(avfilter_graph_config(graph_.get(), nullptr), "the filter graph does not fit",
                  errc::input_damaged));
   return std::pair{std::move(graph_), node};
-}
-
-std::string fingerprint() {
-  return fmt::format("libavcodec {} libavformat {} libavfilter {} x264 {} cpu {}",
-                     version(avcodec_version()), version(avformat_version()),
-                     version(avfilter_version()), x264_build(), cpu_features());
 }
 
 void log_to(void (*line)(std::string_view)) {

@@ -11,10 +11,12 @@ extern "C" {
 #include <libavformat/avformat.h>
 #include <libavutil/avstring.h>
 #include <libavutil/channel_layout.h>
+#include <libavutil/cpu.h>
 #include <libavutil/display.h>
 #include <libavutil/imgutils.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
+#include <libswresample/swresample.h>
 #include <libswscale/swscale.h>
 }
 
@@ -122,8 +124,6 @@ private:
   unsigned last_pad_ = 0;
 };
 
-/// Versions of libav* and x264, and the CPU features encoders choose by.
-[[nodiscard]] std::string fingerprint();
 /// Sends libav's log lines of level warning and worse to `line`; one consumer
 /// per process.
 void log_to(void (*line)(std::string_view text));

@@ -4,6 +4,7 @@
 #include "core/limits.hpp"
 #include "media/av.hpp"
 #include "media/executor.hpp"
+#include "media/fingerprint.hpp"
 #include "media/sandbox.hpp"
 
 #include <fcntl.h>
@@ -154,6 +155,7 @@ result<void> child::reproduce(const std::string& directory) {
   return {};
 }
 
-std::string child::fingerprint() { return av::fingerprint(); }
+std::string child::fingerprint() { return framemill::fingerprint(); }
+std::string child::cpu() { return cpu_features(); }
 
 } // namespace framemill

@@ -24,6 +24,7 @@ public:
   /// Runs `directory`/request.msgpack on `directory`/source in this terminal.
   [[nodiscard]] static result<void> reproduce(const std::string& directory);
   [[nodiscard]] static std::string fingerprint();
+  [[nodiscard]] static std::string cpu();
 
 private:
   options options_;

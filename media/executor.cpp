@@ -2,6 +2,7 @@
 
 #include "media/av.hpp"
 #include "media/digest.hpp"
+#include "media/fingerprint.hpp"
 #include "media/tasks/tasks.hpp"
 
 #include <dirent.h>
@@ -94,7 +95,8 @@ void account(media_result& out, work& w) {
   out.peak_rss_bytes = std::int64_t{u.ru_maxrss} * 1024;
   out.frames_decoded = w.progress().now().frames_decoded;
   out.warnings = w.warnings();
-  out.fingerprint = av::fingerprint();
+  out.fingerprint = fingerprint();
+  out.cpu = cpu_features();
 }
 
 result<void> attempt(const media_request& request, work& w, media_result& out) {

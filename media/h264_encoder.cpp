@@ -51,8 +51,7 @@ result<h264_encoder> h264_encoder::open(const h264_settings& s, const format& f)
     c.max_b_frames = s.bframes;
   av::options o{{"preset", s.preset},
                 {"forced-idr", "1"},
-                {"x264-params", fmt::format("stitchable=1:cpu-independent=1:scenecut={}",
-                                            s.scenecut ? 40 : 0)}};
+                {"x264-params", fmt::format("{}:scenecut={}", byte_settings, s.scenecut ? 40 : 0)}};
   if (!s.profile.empty())
     o.set("profile", s.profile);
   if (!s.level.empty())

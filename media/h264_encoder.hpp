@@ -2,6 +2,8 @@
 
 #include "media/packet_file.hpp"
 
+#include <string_view>
+
 namespace framemill {
 
 enum class frame_role : std::uint8_t { plain, key };
@@ -11,6 +13,10 @@ enum class frame_role : std::uint8_t { plain, key };
 /// that do not depend on the rate (performance notes R7).
 class h264_encoder {
 public:
+  /// x264's, of all outputs: parts of other encoders can be put together, and no
+  /// CPU makes other bytes.
+  static constexpr std::string_view byte_settings = "stitchable=1:cpu-independent=1";
+
   struct format {
     int width = 0, height = 0;
     AVRational time_base{1, 25}, frame_rate{25, 1};

@@ -110,6 +110,7 @@ result<workflow_spec> to_spec(workflow_definition d) {
     spec.activities = to_activities(std::move(*d.media));
   spec.notify = std::move(d.notify);
   spec.priority = d.priority;
+  spec.scheduling = std::move(d.scheduling);
   return spec;
 }
 
@@ -127,6 +128,7 @@ json to_workflow_info(const workflow_record& record) {
           {"AiRecognitionTask", nullptr},
           {"TaskNotifyConfig", to_json_value(spec.notify)},
           {"TaskPriority", spec.priority},
+          {"Scheduling", to_json_value(spec.scheduling)},
           {"CreateTime", to_iso8601(record.created)},
           {"UpdateTime", to_iso8601(record.updated)}};
 }

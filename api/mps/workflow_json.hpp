@@ -52,6 +52,7 @@ struct workflow_definition {
   std::optional<media_process_task> media;
   std::optional<notify_config> notify;
   std::int32_t priority = 0;
+  run_scheduling scheduling; ///< not of MPS
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -65,6 +66,7 @@ struct workflow_definition {
     v.unsupported("AiRecognitionTask");
     v("TaskNotifyConfig", s.notify);
     v("TaskPriority", s.priority);
+    v("Scheduling", s.scheduling);
   }
 };
 

@@ -14,6 +14,8 @@ constexpr double scale_pixel = 6e-10;    ///< of the source, each output
 constexpr double audio_second = 0.02;
 constexpr double copied_byte = 3e-9;
 constexpr std::int64_t child_bytes = 96 << 20;
+constexpr std::int64_t child_files_bytes = 1 << 20; ///< index, witnesses, overlay images
+constexpr std::int64_t image_packing = 8;           ///< raw to JPEG or WebP
 constexpr std::int64_t decoder_frames = 24, encoder_frames = 72;
 
 double preset_factor(const std::string& preset) {
@@ -41,7 +43,31 @@ double rate_of(const source_facts& s) {
 /// Adds up one step after the other.
 struct estimator {
   const source_facts& source;
-  prediction sum{shard_start, child_bytes, 0};
+  const file_sizes& handed; ///< by other shards
+  file_sizes made;
+  prediction sum{shard_start, child_bytes, child_files_bytes};
+
+  void write(const std::string& name, std::int64_t bytes) {
+    made[name] += bytes;
+    sum.scratch_bytes += bytes;
+  }
+
+  /// Bytes of a file that is read; another shard's is brought to scratch.
+  std::int64_t read(const std::string& name) {
+    if (auto own = made.find(name); own != made.end())
+      return own->second;
+    auto other = handed.find(name);
+    auto bytes = other == handed.end() ? 0 : other->second;
+    sum.scratch_bytes += bytes;
+    return bytes;
+  }
+
+  std::int64_t read(const std::vector<std::string>& names) {
+    std::int64_t bytes = 0;
+    for (const auto& name : names)
+      bytes += read(name);
+    return bytes;
+  }
 
   double pixels() const {
     return static_cast<double>(source.video->width) * source.video->height;
@@ -63,7 +89,7 @@ struct estimator {
                        frames * pixels() * scale_pixel;
     sum.memory_bytes += encoder_frames * frame_bytes(v.geometry.width, v.geometry.height, 8);
     auto bits = v.encoder.kbps > 0 ? v.encoder.kbps * 1000.0 / rate_of(source) : area * 0.12;
-    sum.scratch_bytes += static_cast<std::int64_t>(frames * bits / 8);
+    write(v.name, static_cast<std::int64_t>(frames * bits / 8));
   }
 
   void take(const picture_output& p) {
@@ -71,8 +97,8 @@ struct estimator {
     auto count = static_cast<double>(p.picks.size());
     sum.cpu_seconds += count * (pixels() * scale_pixel + static_cast<double>(bytes) * 2e-8);
     sum.memory_bytes += 4 * bytes;
-    sum.scratch_bytes +=
-        static_cast<std::int64_t>(p.picks.size()) * bytes / (p.format == "raw" ? 1 : 8);
+    write(p.name, static_cast<std::int64_t>(p.picks.size()) * bytes
+                      / (p.format == "raw" ? 1 : image_packing));
   }
 
   void operator()(const probe_step&) {}
@@ -92,22 +118,26 @@ struct estimator {
     for (const auto& a : s.outputs) {
       auto seconds = a.end > a.begin ? a.end - a.begin : source.clock.duration;
       sum.cpu_seconds += audio_second * seconds;
-      sum.scratch_bytes +=
-          static_cast<std::int64_t>(seconds * 125 * (a.kbps > 0 ? a.kbps : 128));
+      write(a.name, static_cast<std::int64_t>(seconds * 125 * (a.kbps > 0 ? a.kbps : 128)));
     }
   }
-  void operator()(const assemble_step&) { sum.cpu_seconds += 0.1; }
-  void operator()(const remux_step&) {
+  void operator()(const assemble_step& s) {
+    sum.cpu_seconds += 0.1;
+    write(s.name, read(s.videos) + read(s.audio));
+  }
+  void operator()(const remux_step& s) {
     sum.cpu_seconds += static_cast<double>(source.media->size) * copied_byte;
-    sum.scratch_bytes += source.media->size;
+    write(s.name, source.media->size + read(s.video_file) + read(s.audio_file));
   }
   void operator()(const sprite_step& s) {
     sum.cpu_seconds += 0.005 * static_cast<double>(s.times.size());
     sum.memory_bytes += 64 << 20;
+    write(s.name, read(s.pictures) / image_packing);
   }
-  void operator()(const animation_step&) {
+  void operator()(const animation_step& s) {
     sum.cpu_seconds += 0.5;
     sum.memory_bytes += 128 << 20;
+    write(s.name, read(s.pictures) / image_packing);
   }
 };
 
@@ -124,15 +154,17 @@ double predict_video(const std::vector<shared_video>& videos, const source_facts
     all.end = std::max(all.end, v.what.output.grid.end);
   }
   all.start.pts = all.begin;
-  estimator e{source, {}};
+  const file_sizes none;
+  estimator e{source, none, {}, {}};
   e(all);
   return e.sum.cpu_seconds;
 }
 
-prediction predict(const shard_record& shard, const source_facts& source) {
-  estimator e{source};
+prediction predict(const shard_record& shard, const source_facts& source, file_sizes& made) {
+  estimator e{source, made, {}};
   for (const auto& step : shard.request.steps)
     std::visit(e, step);
+  made.merge(e.made);
   return e.sum;
 }
 

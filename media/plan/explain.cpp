@@ -66,8 +66,11 @@ struct step_text {
 
 void explain_shards(const physical_plan& plan, sink out) {
   for (const auto& s : plan.shards) {
-    fmt::format_to(out, "\nshard {} · {} · needs [{}] · {:.1f} CPU s · {} MiB\n", s.id.index,
-                   to_string(s.role), fmt::join(s.needs, ","), s.cost, s.memory_bytes >> 20);
+    fmt::format_to(out,
+                   "\nshard {} · {} · needs [{}] · {:.1f} CPU s on {} core{} · {} MiB, {} MiB of "
+                   "scratch\n",
+                   s.id.index, to_string(s.role), fmt::join(s.needs, ","), s.cost, s.cores,
+                   s.cores == 1 ? "" : "s", s.memory_bytes >> 20, s.scratch_bytes >> 20);
     for (const auto& step : s.request.steps)
       fmt::format_to(out, "    {}\n", std::visit(step_text{}, step));
   }

@@ -1,7 +1,5 @@
 #include "media/plan/layout.hpp"
 
-#include "media/plan/cost.hpp"
-
 #include <algorithm>
 #include <set>
 
@@ -11,6 +9,12 @@ namespace {
 /// A child beyond this has run away: predictions are far below it.
 constexpr std::int64_t memory_bytes_least = std::int64_t{1} << 30;
 constexpr std::int64_t memory_headroom = 3;
+
+/// What costs less is done by one thread: several sources at once make more of a
+/// machine than several threads on one.
+constexpr double wide_cpu_seconds_min = 8;
+/// Of one encoder: more than the decoder and the filters can feed is idle.
+constexpr int encoder_threads_max = 4, decoder_threads_max = 2;
 
 std::string snapshot_file(const picture_output& p, std::int64_t ordinal) {
   return fmt::format("{}.{}", p.name, ordinal);
@@ -67,6 +71,31 @@ std::set<std::string> images_of(const media_request& request) {
         add_overlay_images(p.overlays, out);
     }
   return out;
+}
+
+/// Gives its encoders and decoders several threads.
+void widen(media_request& request, int threads) {
+  for (auto& step : request.steps)
+    if (auto* d = std::get_if<decode_step>(&step)) {
+      d->threads = std::min(threads, decoder_threads_max);
+      for (auto& v : d->videos)
+        v.encoder.threads = std::min(threads, encoder_threads_max);
+    }
+}
+
+/// Threads that work at once in the step that has most. One alone works in the
+/// thread that hands it its frames.
+int threads_of(const media_request& request) {
+  auto beside = [](int threads) { return threads > 1 ? threads : 0; };
+  int most = 1;
+  for (const auto& step : request.steps)
+    if (const auto* d = std::get_if<decode_step>(&step)) {
+      auto sum = beside(d->threads);
+      for (const auto& v : d->videos)
+        sum += beside(v.encoder.threads);
+      most = std::max(most, sum);
+    }
+  return most;
 }
 
 bool reads_index(const media_request& request) {
@@ -187,7 +216,6 @@ decode_wish shard_layout::wish_of(std::uint32_t shard, std::size_t piece) const 
     v.name = fmt::format("v{}.s{}", i, shard);
     v.first = range.first;
     v.last = range.last;
-    v.encoder.threads = cut_.ticks.empty() ? std::max(options_.slots, 1) : 1;
     wish.videos.push_back(std::move(v));
   }
   wish.pictures = pictures_of(shard, piece);
@@ -311,7 +339,7 @@ void shard_layout::place_pictures(std::vector<job_draft>& drafts) const {
 }
 
 /// What only the finished list of steps tells.
-void shard_layout::seal(shard_record& shard) const {
+void shard_layout::seal(shard_record& shard) {
   auto& request = shard.request;
   request.source_name = source_.run->object.key;
   if (std::any_of(request.steps.begin(), request.steps.end(), reads_source))
@@ -327,9 +355,13 @@ void shard_layout::seal(shard_record& shard) const {
     shard.assets.push_back({image, assets_.at(image)});
   shard.state = shard.needs.empty() || shard.needs.back() == 0 ? shard_state::ready
                                                                : shard_state::blocked;
-  auto p = predict(shard, source_);
+  auto p = predict(shard, source_, file_sizes_);
   shard.cost = p.cpu_seconds;
   shard.memory_bytes = p.memory_bytes;
+  shard.scratch_bytes = p.scratch_bytes;
+  if (shard.role == shard_role::whole && p.cpu_seconds >= wide_cpu_seconds_min)
+    widen(request, std::min(options_.slots, options_.cores));
+  shard.cores = std::min(threads_of(request), std::max(options_.cores, 1));
   request.memory_bytes_max = std::max(memory_bytes_least, memory_headroom * p.memory_bytes);
 }
 

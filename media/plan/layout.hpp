@@ -1,5 +1,6 @@
 #pragma once
 
+#include "media/plan/cost.hpp"
 #include "media/plan/decode.hpp"
 
 namespace framemill {
@@ -24,7 +25,7 @@ private:
   void lay_pieces(std::vector<job_draft>& drafts);
   void place_pictures(std::vector<job_draft>& drafts) const;
   void keep_artifacts(shard_record& shard);
-  void seal(shard_record& shard) const;
+  void seal(shard_record& shard);
   decode_wish wish_of(std::uint32_t shard, std::size_t piece) const;
   std::vector<picture_output> pictures_of(std::uint32_t shard, std::size_t piece) const;
   void note_files(const decode_step& step, std::uint32_t shard);
@@ -41,6 +42,7 @@ private:
   std::vector<std::vector<frame_range>> ranges_;                ///< by rendition, then piece
   std::vector<std::vector<std::string>> video_files_;           ///< by rendition, in order
   std::map<std::uint32_t, std::vector<std::string>> raw_files_; ///< by job, in order
+  file_sizes file_sizes_;                                       ///< predicted
   std::map<std::string, std::uint32_t> maker_;                  ///< of each file, the shard
   std::vector<shard_record> shards_;
 };

@@ -1,6 +1,5 @@
 #include "media/plan/plan.hpp"
 
-#include "media/plan/cost.hpp"
 #include "media/plan/cut.hpp"
 #include "media/plan/draft.hpp"
 #include "media/plan/layout.hpp"
@@ -98,7 +97,7 @@ result<physical_plan> make_plan(const run_record& run, const packet_index* index
   plan.stages = stages_of(plan.shards, source, work, cut);
   for (const auto& s : plan.shards) {
     plan.cost += s.cost;
-    plan.scratch_bytes += predict(s, source).scratch_bytes;
+    plan.scratch_bytes += s.scratch_bytes;
   }
   for (auto& d : drafts)
     plan.jobs.push_back(to_record(std::move(d), run));

@@ -11,6 +11,7 @@ namespace framemill {
 /// What the planner may count on.
 struct plan_options {
   int slots = 2;                ///< shards that can run at once
+  int cores = 2;                ///< of the widest node
   double shard_seconds_min = 8; ///< of source time
   double shard_seconds_max = 60;
   double shard_source_seconds_min = 20; ///< shorter sources are not cut

@@ -65,16 +65,8 @@ private:
     FM_TRY(decoder_, video_decoder::open(std::move(s), step_.stream,
                                          step_.key_frames_only ? decode_extent::key_frames
                                                                : decode_extent::all_frames,
-                                         threads()));
+                                         std::max(step_.threads, 1)));
     return {};
-  }
-
-  /// A shard shares the machine with others and has one, as its encoders.
-  int threads() const {
-    int out = step_.videos.empty() ? 2 : 1;
-    for (const auto& v : step_.videos)
-      out = std::max(out, std::min(v.encoder.threads, 2));
-    return out;
   }
 
   // ---- getting to the start (performance notes R3, R4) -----------------------------

@@ -68,8 +68,8 @@ struct members : test_services, virtual_actors {
     e.body = std::move(word);
     tell(membership, frame_arrived{c, key_of(node), encode(e)});
   }
-  void come(connection_key c, std::vector<held_attempt> held = {}, const std::string& boot = "b",
-            const std::string& node = "n1") {
+  void come(connection_key c, std::vector<held_attempt> held = {},
+            const std::string& boot = "b", const std::string& node = "n1") {
     node_facts facts;
     facts.slots = 1;
     facts.memory_bytes = 1000;
@@ -116,8 +116,9 @@ struct slow_members : members {
 
 } // namespace
 
-TEST_CASE_FIXTURE(slow_members,
-                  "membership_actor: a node removed while its hello is written is not welcomed") {
+TEST_CASE_FIXTURE(
+    slow_members,
+    "membership_actor: a node removed while its hello is written is not welcomed") {
   start();
   come(1);
   ask([](membership_state& m) { m.apply(*m.core->remove({1}, "n1")); });
@@ -143,6 +144,8 @@ TEST_CASE_FIXTURE(slow_members,
 
 TEST_CASE_FIXTURE(members, "membership_actor: what is held reserves the memory of its shard") {
   changes c;
+  c.runs.emplace_back();
+  c.runs.back().id = the_shard.run;
   c.shards.emplace_back();
   c.shards.back().id = the_shard;
   c.shards.back().memory_bytes = 700;
@@ -153,7 +156,7 @@ TEST_CASE_FIXTURE(members, "membership_actor: what is held reserves the memory o
   auto slots = joined();
   REQUIRE(slots.size() == 1);
   REQUIRE(slots[0].holds);
-  CHECK(slots[0].holds->memory_bytes == 700);
+  CHECK(slots[0].holds->size.memory_bytes == 700);
 }
 
 TEST_CASE_FIXTURE(members, "membership_actor: a slot of a former life has nothing to say") {
@@ -174,7 +177,8 @@ TEST_CASE_FIXTURE(members, "membership_actor: a slot of a former life has nothin
   ask([](membership_state& m) { CHECK(m.nodes.at("n1").busy == 1); });
 }
 
-TEST_CASE_FIXTURE(members, "membership_actor: an outcome before its claim waits, and is not noted") {
+TEST_CASE_FIXTURE(members,
+                  "membership_actor: an outcome before its claim waits, and is not noted") {
   start();
   come(1);
   hear(1, node_outcome{the_shard, success(3)});
@@ -190,7 +194,8 @@ TEST_CASE_FIXTURE(members, "membership_actor: an outcome before its claim waits,
   CHECK(said_to<outcome_noted>(1).size() == 1);
 }
 
-TEST_CASE_FIXTURE(members, "membership_actor: an outcome that nobody claims goes on with its note") {
+TEST_CASE_FIXTURE(members,
+                  "membership_actor: an outcome that nobody claims goes on with its note") {
   start();
   come(1);
   hear(1, node_outcome{the_shard, success(3)});
@@ -239,7 +244,8 @@ TEST_CASE_FIXTURE(members, "membership_actor: blame outlives a restart") {
   CHECK(run.only<input_blamed>().report.find("on n1") != std::string::npos);
 }
 
-TEST_CASE_FIXTURE(slow_members, "membership_actor: no verdict is told before its reasons are written") {
+TEST_CASE_FIXTURE(slow_members,
+                  "membership_actor: no verdict is told before its reasons are written") {
   start();
   tell(membership, judged("n1", run));
   tell(membership, judged("n2", run));

@@ -15,8 +15,8 @@ constexpr shard_id the_shard{{7}, 3};
 struct remote : test_services, virtual_actors {
   remote() : test_services(durability::at_once) { drain(); }
 
-  void start(std::optional<held_attempt> held = {}, std::int64_t memory_bytes = 0) {
-    remote_slot slot{{remote_workers_first + 5, "w1"}, 2, std::move(held), memory_bytes};
+  void start(std::optional<held_attempt> held = {}, std::optional<reservation> holds = {}) {
+    remote_slot slot{{remote_workers_first + 5, "w1"}, 2, std::move(held), std::move(holds)};
     worker = system.spawn(remote_worker, &shared, std::move(slot), scheduler.handle,
                           membership.handle);
     drain();
@@ -48,15 +48,17 @@ TEST_CASE_FIXTURE(remote, "remote_worker: every word carries the key of its slot
 }
 
 TEST_CASE_FIXTURE(remote, "remote_worker: what it holds reserves what its shard does") {
-  start(held_attempt{the_shard, 4, 2, false, {}}, 1000);
+  start(held_attempt{the_shard, 4, 2, false, {}},
+        reservation{the_shard, {.memory_bytes = 1000}});
 
   auto joined = scheduler.only<worker_joined>();
   REQUIRE(joined.holds);
   CHECK(joined.holds->shard == the_shard);
-  CHECK(joined.holds->memory_bytes == 1000);
+  CHECK(joined.holds->size.memory_bytes == 1000);
 }
 
-TEST_CASE_FIXTURE(remote, "remote_worker: the outcome of what nobody owns is not noted, but kept") {
+TEST_CASE_FIXTURE(remote,
+                  "remote_worker: the outcome of what nobody owns is not noted, but kept") {
   start();
   assign(6);
   tell(worker, give_back{6}); // its run begins again
@@ -74,7 +76,8 @@ TEST_CASE_FIXTURE(remote, "remote_worker: the outcome of what nobody owns is not
   CHECK(noted);
 }
 
-TEST_CASE_FIXTURE(remote, "remote_worker: an outcome goes to the run that owns it, with its note") {
+TEST_CASE_FIXTURE(remote,
+                  "remote_worker: an outcome goes to the run that owns it, with its note") {
   start();
   assign();
   bool noted = false;

@@ -132,7 +132,7 @@ TEST_CASE_FIXTURE(scheduling, "scheduler_actor: what a slot still holds reserves
   know("remote", 100);
   tell(scheduler, worker_joined{{remote_workers_first + 1, "remote"},
                                 held.handle,
-                                reservation{{{1}, 1}, 60}});
+                                reservation{{{1}, 1}, {.memory_bytes = 60}}});
   tell(scheduler, worker_joined{{remote_workers_first + 2, "remote"}, idle.handle});
   auto o = offer_of(2, 1);
   o.memory_bytes = 60;

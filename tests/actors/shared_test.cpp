@@ -77,6 +77,12 @@ TEST_CASE("node_config: what cannot work is refused by name") {
   CHECK(field([](auto& c) { c.data_dir.clear(); }) == "data_dir");
   CHECK(field([](auto& c) { c.slots = -1; }) == "slots");
   CHECK(field([](auto& c) { c.slots = 1025; }) == "slots");
+  CHECK(field([](auto& c) { c.cores = -1; }) == "cores");
+  CHECK(field([](auto& c) { c.cores = 4097; }) == "cores");
+  CHECK(field([](auto& c) { c.scratch_floor_bytes = -1; }) == "scratch_floor_mib");
+  CHECK(field([](auto& c) { c.devices["gpu0"] = 3; }).empty());
+  CHECK(field([](auto& c) { c.devices["gpu0"] = 0; }) == "device");
+  CHECK(field([](auto& c) { c.devices["gpu 0"] = 1; }) == "device");
   CHECK(field([](auto& c) { c.memory_bytes = -1; }) == "memory_bytes");
   CHECK(field([](auto& c) { c.scan_interval = std::chrono::milliseconds{99}; })
         == "scan_interval");

@@ -49,6 +49,24 @@ TEST_CASE("CreateWorkflow: a new workflow is disabled, and described as it was g
   CHECK(info["CreateTime"] == to_iso8601(test_start));
 }
 
+TEST_CASE("CreateWorkflow: what its runs ask of nodes is kept, and described") {
+  api_fixture f;
+  auto parameters = workflow_parameters("a");
+  CHECK(info_of(f, f.call("CreateWorkflow", parameters)["WorkflowId"])["Scheduling"]
+        == json::parse(R"({"RequiredLabels": {}, "PreferredLabels": {}, "Device": "",
+                           "Weight": 1.0})"));
+  parameters["WorkflowName"] = "b";
+  parameters["Scheduling"] = {{"RequiredLabels", {{"zone", "a"}}},
+                              {"PreferredLabels", {{"disk", "ssd"}}},
+                              {"Device", "gpu0"},
+                              {"Weight", 2.5}};
+
+  auto created = f.call("CreateWorkflow", parameters);
+
+  REQUIRE(code_of(created) == "");
+  CHECK(info_of(f, created["WorkflowId"])["Scheduling"] == parameters["Scheduling"]);
+}
+
 TEST_CASE("CreateWorkflow: what was described can be sent back") {
   api_fixture f;
   auto id = f.call("CreateWorkflow", workflow_parameters("a"))["WorkflowId"];
@@ -85,6 +103,14 @@ TEST_CASE("CreateWorkflow: each fault has its code and names its field") {
       {with(good, "/Trigger/CosFileUploadTrigger/Dir", "/in"), "InvalidParameterValue",
        "Trigger.CosFileUploadTrigger.Dir"},
       {with(good, "/TaskPriority", 11), "InvalidParameterValue", "TaskPriority"},
+      {with(good, "/Scheduling/Weight", 0), "InvalidParameterValue", "Scheduling.Weight"},
+      {with(good, "/Scheduling/Weight", "much"), "InvalidParameter", "Scheduling.Weight"},
+      {with(good, "/Scheduling/Zone", "a"), "UnknownParameter", "Scheduling.Zone"},
+      {with(good, "/Scheduling/Device", "gpu 0"), "InvalidParameterValue", "Scheduling.Device"},
+      {with(good, "/Scheduling/RequiredLabels", json{{"a b", "x"}}), "InvalidParameterValue",
+       "Scheduling.RequiredLabels"},
+      {with(good, "/Scheduling/RequiredLabels", "zone=a"), "InvalidParameter",
+       "Scheduling.RequiredLabels"},
       {with(good, "/MediaProcessTask", nullptr), "InvalidParameterValue", "MediaProcessTask"},
       {with(good, "/MediaProcessTask/TranscodeTaskSet/0/Definition", 999),
        "InvalidParameterValue", "MediaProcessTask.TranscodeTaskSet.0.Definition"},

@@ -460,6 +460,256 @@ TEST_CASE("scheduler: memory and scratch are reserved at each node") {
   CHECK(b.granted() == runs{5});
 }
 
+TEST_CASE("scheduler: shards keep no more cores busy than their node offers") {
+  bench b{0};
+  auto n = node_of("a");
+  n.cores = 2;
+  b.node(n, 3);
+  for (std::uint64_t run = 1; run <= 2; ++run)
+    b.core.offer(bench::offer(run));
+  CHECK(b.granted() == runs{1, 2}); // a thread each, side by side
+  auto wide = bench::offer(3);
+  wide.cores = 2;
+  b.core.offer(wide);
+
+  CHECK(b.core.idle_workers() == 0); // a slot, but no core
+  b.core.release(1);
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(wide.id) == "a: needs 2 cores, 1 free");
+  b.core.release(2);
+  CHECK(b.granted() == runs{3});
+}
+
+TEST_CASE("scheduler: a wide shard goes where there are cores for it") {
+  bench b{0};
+  b.core.remove_node("a");
+  auto narrow = node_of("narrow", 900 * mebibyte), wide = node_of("wide", 100 * mebibyte);
+  narrow.cores = 2;
+  wide.cores = 8;
+  b.node(narrow, 2);
+  b.node(wide, 8);
+  auto o = bench::offer(1);
+  o.cores = 6;
+  b.core.offer(o);
+  CHECK(b.placed() == names{"wide"});
+  o.id.run = {2};
+  b.core.offer(o);
+
+  CHECK(b.placed().empty());
+  CHECK(b.core.why_waiting(o.id)
+        == "wide: needs 6 cores, 2 free; narrow: needs 6 cores, it has 2");
+}
+
+TEST_CASE("scheduler: a shard that is wider than any node gets a whole one") {
+  bench b{0};
+  auto n = node_of("a");
+  n.cores = 2;
+  b.node(n, 2);
+  b.core.offer(bench::offer(1));
+  CHECK(b.granted() == runs{1});
+  auto wide = bench::offer(2);
+  wide.cores = 6; // planned when there was such a node
+  b.core.offer(wide);
+
+  CHECK(b.core.why_never(wide).empty());
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(wide.id)
+        == "a: larger than any node: waits until nothing runs there");
+  b.core.release(1);
+  CHECK(b.granted() == runs{2});
+  b.core.offer(bench::offer(3));
+  CHECK(b.granted().empty()); // and nothing beside it
+}
+
+TEST_CASE("scheduler: a shard that wants all cores of the only node is not passed by for long") {
+  bench b{0};
+  auto n = node_of("a");
+  n.cores = 2;
+  b.node(n, 2);
+  for (std::uint64_t run = 1; run <= 2; ++run)
+    b.core.offer(bench::offer(run));
+  std::vector<shard_grant> running = b.core.decide(now);
+  auto wide = bench::offer(3);
+  wide.cores = 2;
+  wide.priority = 1;
+  b.core.offer(wide);
+
+  int passes = 0;
+  for (std::uint64_t run = 10; running.front().shard != wide.id && run < 100; ++run) {
+    b.core.offer(bench::offer(run));
+    b.core.release(running.front().worker);
+    running.erase(running.begin());
+    for (const auto& g : b.core.decide(now)) {
+      passes += g.shard != wide.id;
+      running.push_back(g);
+    }
+    REQUIRE_FALSE(running.empty());
+  }
+  CHECK(passes == scheduler::options{}.passes_per_node);
+}
+
+TEST_CASE("scheduler: sessions of a device are counted") {
+  bench b{0};
+  auto n = node_of("a");
+  n.devices = {{"gpu0", 2}};
+  b.node(n, 4);
+  auto offer = [&](std::uint64_t run, std::int64_t sessions) {
+    auto o = bench::offer(run);
+    o.device = "gpu0";
+    o.sessions = sessions;
+    b.core.offer(o);
+    return o;
+  };
+  for (std::uint64_t run = 1; run <= 2; ++run)
+    offer(run, 1);
+  CHECK(b.granted() == runs{1, 2});
+  auto third = offer(3, 1);
+
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(third.id) == "a: all sessions of device gpu0 are in use");
+  CHECK(b.core.why_never(third).empty());
+  offer(4, 0); // must be there, but needs no session
+  CHECK(b.granted() == runs{4});
+  b.core.offer(bench::offer(5));
+  CHECK(b.granted() == runs{5});
+  b.core.release(1);
+  CHECK(b.granted() == runs{3});
+}
+
+TEST_CASE("scheduler: sessions that are in use since a former life are counted") {
+  bench b{0};
+  auto n = node_of("a");
+  n.devices = {{"gpu0", 1}};
+  n.cores = 4;
+  b.core.set_node(n);
+  b.core.add_worker({1, "a"}, reservation{{{1}, 1}, {0, 0, 3, 1}, "gpu0", 60, now});
+  b.core.add_worker({2, "a"});
+  auto o = bench::offer(2);
+  o.device = "gpu0";
+  o.sessions = 1;
+  o.cores = 2;
+  b.core.offer(o);
+
+  CHECK(b.granted().empty());
+  auto e = b.core.explain(o.id, now);
+  REQUIRE(e);
+  CHECK(e->nodes.front().why_not
+        == names{"needs 2 cores, 1 free", "all sessions of device gpu0 are in use"});
+  b.core.release(1);
+  CHECK(b.granted() == runs{2});
+}
+
+TEST_CASE("scheduler: preferred nodes go first, and no slot stays idle for them") {
+  bench b{1, 900 * mebibyte};
+  auto liked = node_of("b"), mounted = node_of("c"), both = node_of("d");
+  liked.labels = both.labels = {{"disk", "ssd"}, {"zone", "a"}};
+  mounted.buckets = both.buckets = {"vod"};
+  for (auto* n : {&liked, &mounted, &both}) {
+    n->memory_bytes = 100 * mebibyte;
+    b.node(*n);
+  }
+  for (std::uint64_t run = 1; run <= 4; ++run) {
+    auto o = bench::offer(run);
+    o.bucket = "vod";
+    o.preferred_labels = {{"disk", "ssd"}};
+    b.core.offer(o);
+  }
+  auto last = bench::offer(5);
+  last.preferred_labels = {{"disk", "ssd"}};
+  b.core.offer(last);
+
+  CHECK(b.placed() == names{"d", "b", "c", "a"});
+  auto e = b.core.explain(last.id, now);
+  REQUIRE(e);
+  for (const auto& n : e->nodes)
+    CHECK(n.preferred == (n.node == "b" || n.node == "d"));
+}
+
+TEST_CASE("scheduler: preferred nodes are among those that have what is required") {
+  bench b{0};
+  auto fast = node_of("fast"), right = node_of("right");
+  fast.labels = {{"disk", "ssd"}};
+  right.labels = {{"zone", "a"}};
+  b.node(fast);
+  b.node(right);
+  auto o = bench::offer(1);
+  o.labels = {{"zone", "a"}};
+  o.preferred_labels = {{"disk", "ssd"}};
+  b.core.offer(o);
+
+  CHECK(b.placed() == names{"right"});
+}
+
+TEST_CASE("scheduler: a node whose disk is too full takes nothing that writes to it") {
+  bench b{0};
+  auto n = node_of("a");
+  n.scratch_bytes = 1000 * mebibyte;
+  n.scratch_left = 100 * mebibyte;
+  b.node(n, 3);
+  auto o = bench::offer(1);
+  o.scratch_bytes = 60 * mebibyte;
+  b.core.offer(o);
+  CHECK(b.granted() == runs{1});
+  o.id.run = {2};
+  b.core.offer(o);
+
+  CHECK(b.granted().empty()); // what it has written is not known: all of it counts
+  CHECK(b.core.why_waiting(o.id) == "a: needs 60 MiB of scratch, 40 MiB free");
+  b.core.set_scratch_left("a", -5 * mebibyte);
+  b.core.release(1);
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(o.id) == "a: its disk is too full for any work");
+  CHECK(b.core.why_never(o).empty());
+  b.core.offer(bench::offer(3)); // writes nothing
+  CHECK(b.granted() == runs{3});
+  b.core.set_scratch_left("a", 61 * mebibyte);
+  CHECK(b.granted() == runs{2});
+}
+
+TEST_CASE("scheduler: what is larger than any disk waits for one that is not full") {
+  bench b{0};
+  auto n = node_of("a");
+  n.scratch_bytes = 100 * mebibyte;
+  n.scratch_left = 0;
+  b.node(n, 2);
+  auto o = bench::offer(1);
+  o.scratch_bytes = 600 * mebibyte;
+  b.core.offer(o);
+
+  CHECK(b.core.why_never(o) == names{"a: needs 600 MiB of scratch, it has 100 MiB"});
+  CHECK(b.granted().empty());
+  CHECK(b.core.why_waiting(o.id) == "a: its disk is too full for any work");
+  b.core.set_scratch_left("a", 90 * mebibyte);
+  CHECK(b.granted() == runs{1}); // on a whole one
+}
+
+TEST_CASE("scheduler: a node that never said what it has keeps no run from waiting for it") {
+  bench b{0};
+  b.core.remove_node("a");
+  auto n = node_of("new");
+  n.told = false;
+  n.takes_work = false;
+  b.core.set_node(n);
+  auto o = bench::offer(1);
+  o.device = "gpu0";
+
+  CHECK(b.core.why_never(o).empty());
+}
+
+TEST_CASE("scheduler: the widest node is known") {
+  bench b{1};
+  auto n = node_of("b");
+  n.cores = 12;
+  b.core.set_node(n); // without slots
+  auto m = node_of("a");
+  m.cores = 4;
+  b.core.set_node(m);
+
+  CHECK(b.core.cores_of_widest() == 4);
+  b.core.add_worker({9, "b"});
+  CHECK(b.core.cores_of_widest() == 12);
+}
+
 TEST_CASE("scheduler: a giant waits for the node that has room for it") {
   bench b{1, 100 * mebibyte};
   b.node(node_of("b", 1000 * mebibyte));
@@ -488,7 +738,7 @@ TEST_CASE("scheduler: a shard goes only where what it requires is") {
   }
   SUBCASE("device") {
     offer.device = "cuda0";
-    able.devices = {"cuda1", "cuda0"};
+    able.devices = {{"cuda1", 1}, {"cuda0", 2}};
     lacks = "no device cuda0";
   }
   SUBCASE("labels") {
@@ -571,7 +821,7 @@ TEST_CASE("scheduler: a node that is removed takes its workers along") {
 TEST_CASE("scheduler: a worker can join while it is at work") {
   bench b{0};
   b.core.set_node(node_of("a", 100 * mebibyte));
-  b.core.add_worker({1, "a"}, reservation{{{1}, 1}, 70 * mebibyte, 0, 60, now});
+  b.core.add_worker({1, "a"}, reservation{{{1}, 1}, {70 * mebibyte}, {}, 60, now});
   b.core.add_worker({2, "a"});
   CHECK(b.core.busy() == 1);
   auto o = bench::offer(2);
@@ -810,6 +1060,7 @@ TEST_CASE("scheduler: explain tells each node's reasons") {
 
   auto e = b.core.explain(o.id, now);
   REQUIRE(e);
+  CHECK(e->needs == "1 core, 3000 MiB");
   CHECK(e->position == 1);
   CHECK(e->waiting == 1);
   CHECK(e->why == b.core.why_waiting(o.id));
@@ -899,12 +1150,24 @@ TEST_CASE("scheduler: what no node could ever take is told, with the reasons") {
   auto gpu = node_of("c", 100 * mebibyte);
   gpu.labels = {{"gpu", "a10"}};
   b.core.set_node(gpu);
-  CHECK(b.core.why_never(o) == names{"c: needs 200 MiB, it has 100 MiB",
-                                     "2 nodes: no label gpu=a10"});
+  CHECK(b.core.why_never(o) == names{"a: no label gpu=a10", "b: no label gpu=a10",
+                                     "c: needs 200 MiB, it has 100 MiB"});
 
   gpu.memory_bytes = 200 * mebibyte;
   b.core.set_node(gpu);
   CHECK(b.core.why_never(o).empty());
+}
+
+TEST_CASE("scheduler: what many nodes lack is told in a sentence for each kind") {
+  bench b{0};
+  b.core.remove_node("a");
+  for (int i = 0; i < 9; ++i)
+    b.core.set_node(node_of("n" + std::to_string(i), (i ? 100 : 300) * mebibyte));
+  auto o = bench::offer(1);
+  o.memory_bytes = 200 * mebibyte;
+  o.labels = {{"gpu", "a10"}};
+
+  CHECK(b.core.why_never(o) == names{"9 nodes: no label gpu=a10"});
 }
 
 // ---- Invariants ------------------------------------------------------------------------
@@ -933,6 +1196,9 @@ struct traffic {
   void set(const std::string& name) {
     auto n = node_of(name, static_cast<std::int64_t>(1 + below(4)) * 100);
     n.scratch_bytes = static_cast<std::int64_t>(1 + below(4)) * 100;
+    n.cores = static_cast<std::int64_t>(below(4)); // 0: uncounted
+    if (below(2))
+      n.devices["gpu0"] = static_cast<std::int64_t>(1 + below(2));
     n.fingerprint = below(2) ? "new" : "old";
     n.takes_work = below(5) > 0;
     if (below(2))
@@ -970,9 +1236,16 @@ struct traffic {
     o.since = {now.us - static_cast<std::int64_t>(below(100)) * minute / 3};
     o.memory_bytes = static_cast<std::int64_t>(below(8)) * 60;
     o.scratch_bytes = static_cast<std::int64_t>(below(4)) * 60;
+    o.cores = static_cast<std::int64_t>(1 + below(3));
     o.fingerprint = below(4) ? "" : "new";
     if (below(4) == 0)
       o.labels["gpu"] = "a10";
+    else if (below(4) == 0)
+      o.preferred_labels["gpu"] = "a10";
+    if (below(4) == 0) {
+      o.device = "gpu0";
+      o.sessions = static_cast<std::int64_t>(below(2));
+    }
     o.bucket = below(2) ? "" : "vod";
     o.near_node = below(2) ? "" : "b";
     for (const auto* name : {"a", "b", "c"})
@@ -1004,15 +1277,22 @@ struct traffic {
     CHECK(n.takes_work);
     CHECK((o.fingerprint.empty() || o.fingerprint == n.fingerprint));
     CHECK((o.labels.empty() || n.labels == o.labels));
-    std::int64_t memory = o.memory_bytes, scratch = o.scratch_bytes;
+    CHECK((o.device.empty() || n.devices.contains(o.device)));
+    auto sum = size_of(o);
     bool alone = true;
     for (const auto& [w, r] : running)
       if (workers.at(w) == g.node) {
         alone = false;
-        memory += r.memory_bytes;
-        scratch += r.scratch_bytes;
+        auto other = size_of(r);
+        sum.memory_bytes += other.memory_bytes;
+        sum.scratch_bytes += other.scratch_bytes;
+        sum.cores += other.cores;
+        sum.sessions += o.device.empty() ? 0 : other.sessions;
       }
-    CHECK((alone || (memory <= n.memory_bytes && scratch <= n.scratch_bytes)));
+    auto sessions = o.device.empty() ? 0 : n.devices.at(o.device);
+    CHECK((alone || (sum.memory_bytes <= n.memory_bytes && sum.scratch_bytes <= n.scratch_bytes)));
+    CHECK((alone || n.cores == 0 || sum.cores <= n.cores));
+    CHECK((alone || sum.sessions <= sessions));
   }
   void take() {
     for (const auto& g : core.decide(now)) {
@@ -1067,6 +1347,8 @@ TEST_CASE("scheduler: random traffic keeps its books") {
     auto n = node_of("a", 200);
     n.scratch_bytes = 200;
     n.labels["gpu"] = "a10";
+    n.devices["gpu0"] = 1;
+    n.cores = 2;
     n.fingerprint = "new";
     t.nodes["a"] = n;
     t.core.set_node(n);

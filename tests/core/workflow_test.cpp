@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 using namespace framemill;
 
 namespace {
@@ -147,6 +149,34 @@ TEST_CASE("workflow: trigger, storage, directory and priority are checked") {
   CHECK(refused([](auto& s) { s.activities.clear(); }, errc::missing_argument) == "Activities");
   CHECK(refused([](auto& s) { s.activities.resize(65, transcode()); }, errc::too_large)
         == "Activities");
+}
+
+TEST_CASE("workflow: what its runs ask of nodes is checked") {
+  CHECK(refused([](auto& s) {
+          s.scheduling = {{{"zone", "a"}, {"gpu", ""}}, {{"disk", "ssd"}}, "gpu0", 0.5};
+        })
+        == "");
+  auto required = [](std::string key, std::string value) {
+    return refused([&](auto& s) { s.scheduling.required_labels[key] = value; });
+  };
+  CHECK(required("a b", "x") == "Scheduling.RequiredLabels");
+  CHECK(required("", "x") == "Scheduling.RequiredLabels");
+  CHECK(required("a", std::string(256, 'x')) == "Scheduling.RequiredLabels");
+  CHECK(refused([](auto& s) {
+          for (int i = 0; i < 65; ++i)
+            s.scheduling.preferred_labels[std::to_string(i)] = "x";
+        })
+        == "Scheduling.PreferredLabels");
+  CHECK(refused([](auto& s) {
+          s.scheduling.required_labels["zone"] = "a";
+          s.scheduling.preferred_labels["zone"] = "b";
+        })
+        == "Scheduling.PreferredLabels");
+  CHECK(refused([](auto& s) { s.scheduling.device = "gpu 0"; }) == "Scheduling.Device");
+  for (auto weight : {0.0, -1.0, 0.009, 100.1, std::nan("")})
+    CHECK(refused([&](auto& s) { s.scheduling.weight = weight; }) == "Scheduling.Weight");
+  for (auto weight : {0.01, 100.0})
+    CHECK(refused([&](auto& s) { s.scheduling.weight = weight; }) == "");
 }
 
 TEST_CASE("workflow: a call needs neither name nor trigger") {

@@ -120,7 +120,7 @@ private:
     grant_number grant = 0;
     workflow_shell* owner = nullptr;
     std::string node;
-    std::int64_t memory_bytes = 0;
+    room size;
   };
   void grant();
   void check_room(const std::string& node) const;
@@ -131,11 +131,11 @@ private:
   services& services_;
   scheduler core_{scheduler::options{}};
   std::map<shard_id, workflow_shell*> waiting_;
-  std::map<shard_id, std::int64_t> sizes_;
+  std::map<shard_id, room> sizes_;
   std::map<worker_key, remote_worker_shell*> workers_;
   std::map<worker_key, reserved> reserved_;
   std::map<std::string, std::string> fingerprints_;
-  std::map<std::string, std::int64_t> memory_;
+  std::map<std::string, scheduler_node> known_;
   std::set<workflow_shell*> watched_;
   grant_number last_grant_ = 0;
 };
@@ -146,7 +146,7 @@ struct remote_slot {
   worker_slot worker;
   std::uint32_t index = 0;
   std::optional<held_attempt> held;
-  std::int64_t memory_bytes = 0; ///< of what it holds
+  std::optional<reservation> holds = {}; ///< by the books
 };
 
 struct assignment {

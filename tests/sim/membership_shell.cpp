@@ -91,12 +91,8 @@ void membership_shell::tell_scheduler(const std::string& name) {
   const auto* record = core_->find(name);
   if (record == nullptr)
     return;
-  scheduler_node n;
-  n.name = name;
-  n.memory_bytes = record->facts.memory_bytes;
-  n.scratch_bytes = record->facts.scratch_bytes;
+  auto n = offered_by(name, record->facts);
   n.labels = record->labels;
-  n.fingerprint = record->facts.fingerprint;
   n.takes_work = core_->takes_work(name);
   n.why_not = core_->why_no_work(name);
   services_.scheduler->post(
@@ -194,10 +190,10 @@ void membership_shell::act_on(const node_came& a) {
       say(a.name, stop_held{h.shard, h.epoch});
   }
   for (std::uint32_t i = 0; i < slots; ++i) {
-    remote_slot slot{{++last_key_, a.name}, i, {}, 0};
+    remote_slot slot{{++last_key_, a.name}, i, {}, {}};
     if (auto h = in_slot.find(i); h != in_slot.end()) {
       slot.held = h->second;
-      slot.memory_bytes = read(services_, memory_of(services_.store, h->second.shard));
+      slot.holds = read(services_, booked_reservation(services_.store, h->second.shard));
       node.places[h->second.shard] = {i, h->second.epoch};
     }
     node.keys.insert(slot.worker.key);

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::int64_t piece_memory_bytes = 200;
 constexpr std::int64_t join_memory_bytes = 100;
+constexpr std::int32_t whole_cores = 2;
 
 std::uint32_t add(sim_plan& p, shard_role role, std::vector<std::uint32_t> needs,
                   std::vector<std::uint32_t> jobs, const object_ref& object) {
@@ -18,6 +19,7 @@ std::uint32_t add(sim_plan& p, shard_role role, std::vector<std::uint32_t> needs
   s.jobs = std::move(jobs);
   s.memory_bytes = role == shard_role::join ? join_memory_bytes : piece_memory_bytes;
   s.request.memory_bytes_max = s.memory_bytes;
+  s.cores = role == shard_role::whole ? whole_cores : 1;
   if (role != shard_role::join)
     s.request.source_bytes = static_cast<std::int64_t>(object.generation.size);
   p.shards.push_back(std::move(s));

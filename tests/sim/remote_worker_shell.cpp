@@ -9,18 +9,15 @@ constexpr microseconds tell_again_after{1'000'000};
 remote_worker_shell::remote_worker_shell(services& s, remote_slot slot)
     : actor(s.on.w, s.self), services_(s), slot_(std::move(slot)) {
   post([this] { // an actor begins when a thread is free
-    std::optional<reservation> holds;
     if (slot_.held) {
       job_.emplace();
       job_->shard = slot_.held->shard;
       job_->epoch = slot_.held->epoch;
       job_->told = services_.clock();
       tell_use(1);
-      holds = reservation{slot_.held->shard};
-      holds->memory_bytes = slot_.memory_bytes;
       ++services_.on.facts.seen.adopted;
     }
-    services_.scheduler->post([to = services_.scheduler, me = this, holds] {
+    services_.scheduler->post([to = services_.scheduler, me = this, holds = slot_.holds] {
       to->join(me->slot_.worker, me, holds);
     });
   });

@@ -19,6 +19,7 @@ workflow_spec some_workflow() {
   activity a;
   a.transcode.emplace().definition = 100020;
   s.activities.push_back(std::move(a));
+  s.scheduling.device = "gpu";
   return s;
 }
 
@@ -73,7 +74,9 @@ void schedule::build_cluster() {
     f.version = "sim";
     f.cores = f.slots = static_cast<std::int32_t>(1 + dice.below(3));
     f.memory_bytes = 250 * static_cast<std::int64_t>(1 + dice.below(4));
-    f.scratch_bytes = 1'000'000;
+    f.scratch_bytes = std::int64_t{1} << 30;
+    f.devices = {"gpu"};
+    f.device_sessions = {{"gpu", static_cast<std::int64_t>(1 + i % 2)}};
     f.fingerprint = is_mixed && dice.one_in(2) ? "B" : "A";
     nodes_.push_back(std::make_unique<node>(stage_, fmt::format("n{}", i), std::move(f)));
     enrol(*nodes_.back());

@@ -1,3 +1,4 @@
+#include "cluster/shard_work.hpp"
 #include "tests/sim/coordinator.hpp"
 
 namespace framemill::sim {
@@ -23,16 +24,23 @@ void scheduler_shell::grant() {
 
 /// CHECKER: what is reserved at a node is there, unless it is one alone.
 void scheduler_shell::check_room(const std::string& node) const {
-  std::int64_t memory = 0;
+  room sum;
   int count = 0;
   for (const auto& [worker, r] : reserved_)
     if (r.node == node) {
-      memory += r.memory_bytes;
+      sum.memory_bytes += r.size.memory_bytes;
+      sum.cores += r.size.cores;
+      sum.sessions += r.size.sessions;
       ++count;
     }
-  if (count > 1 && memory > memory_.at(node))
-    world_.violate("{} bytes of memory are reserved at {}, which has {}", memory, node,
-                   memory_.at(node));
+  const auto& n = known_.at(node);
+  auto check = [&](std::string_view what, std::int64_t reserved, std::int64_t has) {
+    if (count > 1 && reserved > has)
+      world_.violate("{} of {} are reserved at {}, which has {}", reserved, what, node, has);
+  };
+  check("bytes of memory", sum.memory_bytes, n.memory_bytes);
+  check("cores", sum.cores, n.cores);
+  check("sessions", sum.sessions, n.devices.at("gpu"));
 }
 
 /// A WORKFLOW died: its offers are void. Workers it was granted are asked.
@@ -71,9 +79,12 @@ void scheduler_shell::join(const worker_slot& slot, remote_worker_shell* worker,
   world_.note("SCHEDULER: slot {} of {} is there{}", slot.key & 0xffff, slot.node,
               holds ? ", at work" : "");
   workers_[slot.key] = worker;
-  const auto* held = holds ? services_.on.facts.find(holds->shard) : nullptr;
+  const auto& facts = services_.on.facts;
+  const auto* held = holds ? facts.find(holds->shard) : nullptr;
   if (holds) // as it is in the books, whatever the slot says of its size
-    reserved_[slot.key] = {0, nullptr, slot.node, held ? held->memory_bytes : 0};
+    reserved_[slot.key] = {
+        0, nullptr, slot.node,
+        held ? reservation_of(facts.find(holds->shard.run)->run, *held).size : room{}};
   core_.add_worker(slot, holds);
   show_builds();
   grant();
@@ -88,7 +99,7 @@ void scheduler_shell::know(scheduler_node n, bool is_here) {
     fingerprints_[n.name] = n.fingerprint;
   else
     fingerprints_.erase(n.name);
-  memory_[n.name] = n.memory_bytes;
+  known_[n.name] = n;
   core_.set_node(std::move(n));
   show_builds();
   grant();
@@ -122,7 +133,7 @@ void scheduler_shell::offer(shard_offer o, workflow_shell* reply_to, bool is_fir
         reply_to->work_refused(index, reasons);
       });
   waiting_[o.id] = reply_to;
-  sizes_[o.id] = o.memory_bytes;
+  sizes_[o.id] = size_of(o);
   core_.offer(std::move(o));
   grant();
 }

@@ -39,6 +39,29 @@ TEST_CASE("workflow_request: flags become the body of CreateWorkflow") {
         [{"Definition": 20000, "StartTimeOffset": 1.0, "EndTimeOffset": 4.5}]}})"));
 }
 
+TEST_CASE("workflow_request: what nodes must have and should have is asked by labels") {
+  workflow_flags f;
+  f.required = {"zone=a", "gpu="};
+  f.preferred = {"disk=ssd"};
+  f.device = "gpu0";
+  f.weight = 2.5;
+
+  auto body = workflow_request(f);
+
+  REQUIRE(body);
+  CHECK((*body)["Scheduling"]
+        == json::parse(R"({"RequiredLabels": {"zone": "a", "gpu": ""},
+                           "PreferredLabels": {"disk": "ssd"}, "Device": "gpu0",
+                           "Weight": 2.5})"));
+  for (const auto* wrong : {"zone", "zone-", "=a"}) {
+    f.required = {wrong};
+    auto refused = workflow_request(f);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().field == "--require");
+    CHECK(refused.error().message.find(wrong) != std::string::npos);
+  }
+}
+
 TEST_CASE("workflow_request: what is not given is not sent") {
   workflow_flags f;
   f.name = "w";
@@ -49,6 +72,7 @@ TEST_CASE("workflow_request: what is not given is not sent") {
   REQUIRE(body);
   CHECK_FALSE(body->contains("OutputStorage"));
   CHECK_FALSE(body->contains("OutputDir"));
+  CHECK_FALSE(body->contains("Scheduling"));
   CHECK_FALSE((*body)["Trigger"]["CosFileUploadTrigger"].contains("Formats"));
   CHECK((*body)["MediaProcessTask"].empty());
 }

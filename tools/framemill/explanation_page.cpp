@@ -23,7 +23,9 @@ std::string shard_text(const json& s) {
                          text_at(s, "State"));
   if (auto node = text_at(s, "Node"); !node.empty())
     out += " on " + node;
-  for (const auto& more : {text_at(s, "Why"), place_text(s)})
+  auto needs = text_at(s, "Needs");
+  for (const auto& more :
+       {text_at(s, "Why"), place_text(s), needs.empty() ? needs : "needs " + needs})
     if (!more.empty())
       out += "; " + more;
   out = printable(out) + "\n";

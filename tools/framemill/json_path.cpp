@@ -55,6 +55,14 @@ std::string joined(const json& list) {
   return out;
 }
 
+std::string pairs_text(const json& object) {
+  std::string out;
+  if (object.is_object())
+    for (const auto& [key, value] : object.items())
+      out += (out.empty() ? "" : " ") + key + "=" + text_at(value, "");
+  return out;
+}
+
 std::string dump(const json& value, int indent) {
   return value.dump(indent, ' ', false, json::error_handler_t::replace);
 }

@@ -20,6 +20,8 @@ namespace framemill::cli {
 [[nodiscard]] const json& list_at(const json& in, std::string_view path);
 /// `a, b, c` of an array of texts and numbers.
 [[nodiscard]] std::string joined(const json& list);
+/// `a=1 b=2` of an object of texts and numbers.
+[[nodiscard]] std::string pairs_text(const json& object);
 
 /// For people and pipes: bytes that are not UTF-8 are replaced.
 [[nodiscard]] std::string dump(const json& value, int indent = 2);

@@ -39,11 +39,14 @@ std::string own_text(const json& n) {
        {"cores", text_at(n, "Cores")},
        {"memory", format_size(integer_at(n, "MemoryBytes"))},
        {"scratch free", format_size(integer_at(n, "ScratchBytesFree"))},
+       {"scratch floor", format_size(integer_at(n, "ScratchFloorBytes"))},
        {"slots", fmt::format("{} of {} busy", text_at(n, "SlotsBusy"), text_at(n, "Slots"))},
        {"shards ready", text_at(n, "ShardsReady")},
        {"runs",
         fmt::format("{} live, {} queued", text_at(n, "RunsLive"), text_at(n, "RunsQueued"))},
        {"media", text_at(n, "Fingerprint")},
+       {"cpu", text_at(n, "Cpu")},
+       {"devices", pairs_text(at(n, "DeviceSessions"))},
        {"sandbox", text_at(n, "Sandbox")}});
   for (const auto& warning : list_at(n, "Warnings"))
     out += "  warning: " + printable(text_at(warning, "")) + "\n";

@@ -8,19 +8,21 @@ namespace framemill::cli {
 
 namespace {
 
-std::string labels_text(const json& labels) {
-  std::string out;
-  if (labels.is_object())
-    for (const auto& [key, value] : labels.items())
-      out += (out.empty() ? "" : " ") + key + "=" + text_at(value, "");
-  return out;
-}
-
 std::string buckets_text(const json& buckets) {
   std::string out;
   for (const auto& b : buckets)
     out += (out.empty() ? "" : ", ") + text_at(b, "Name");
   return out;
+}
+
+/// `gpu0=3`; one that does not say its sessions has one.
+std::string devices_text(const json& facts) {
+  auto sessions = at(facts, "DeviceSessions").is_object() ? at(facts, "DeviceSessions")
+                                                          : json::object();
+  for (const auto& device : list_at(facts, "Devices"))
+    if (auto name = text_at(device, ""); !sessions.contains(name))
+      sessions[name] = 1;
+  return pairs_text(sessions);
 }
 
 std::string slots_text(const json& n) {
@@ -90,7 +92,7 @@ table node_table(const json& nodes) {
            {"WHY"}}};
   for (const auto& n : nodes)
     t.row({text_at(n, "Name"), node_state(n), slots_text(n), text_at(n, "Facts.Cores"),
-           size_at(n, "Facts.MemoryBytes"), labels_text(at(n, "Labels")),
+           size_at(n, "Facts.MemoryBytes"), pairs_text(at(n, "Labels")),
            format_time(text_at(n, text_at(n, "LastHeard").empty() ? "LastSeen" : "LastHeard")),
            text_at(n, "ModeReason")});
   return t;
@@ -102,14 +104,16 @@ std::string node_page(const json& node) {
                            {"because", text_at(node, "ModeReason")},
                            {"drain deadline", time_at(node, "DrainDeadline")},
                            {"slots", slots_text(node) + " busy"},
-                           {"labels", labels_text(at(node, "Labels"))},
+                           {"labels", pairs_text(at(node, "Labels"))},
                            {"version", text_at(node, "Facts.Version")},
                            {"cores", text_at(node, "Facts.Cores")},
                            {"memory", size_at(node, "Facts.MemoryBytes")},
                            {"scratch free", size_at(node, "Facts.ScratchBytes")},
+                           {"scratch floor", size_at(node, "Facts.ScratchFloorBytes")},
                            {"media", text_at(node, "Facts.Fingerprint")},
+                           {"cpu", text_at(node, "Facts.Cpu")},
                            {"encoders", joined(list_at(node, "Facts.Encoders"))},
-                           {"devices", joined(list_at(node, "Facts.Devices"))},
+                           {"devices", devices_text(at(node, "Facts"))},
                            {"buckets mounted", buckets_text(list_at(node, "Facts.Buckets"))},
                            {"sandbox", text_at(node, "Facts.Sandbox")},
                            {"self-test", self_test_text(node)},

@@ -138,6 +138,10 @@ result<exit_code> show(const context& ctx, const workflow_options& o) {
                       {"output bucket", text_at(w, "OutputStorage.CosOutputStorage.Bucket")},
                       {"output directory", text_at(w, "OutputDir")},
                       {"priority", text_at(w, "TaskPriority")},
+                      {"weight", text_at(w, "Scheduling.Weight")},
+                      {"requires", pairs_text(at(w, "Scheduling.RequiredLabels"))},
+                      {"prefers", pairs_text(at(w, "Scheduling.PreferredLabels"))},
+                      {"device", text_at(w, "Scheduling.Device")},
                       {"created", format_time(text_at(w, "CreateTime"))},
                       {"updated", format_time(text_at(w, "UpdateTime"))}}));
   print("activities\n" + activities_text(w));
@@ -234,10 +238,15 @@ void add_specification(CLI::App& verb, workflow_options& o) {
   flags->add_option("--output-dir", f.output_directory,
                     "Ends in / (default: the directory of the source)");
   flags->add_option("--priority", f.priority, "-10 … 10, higher first");
+  flags->add_option("--weight", f.weight,
+                    "Share of the cluster, 0.01 … 100: twice the weight, twice the share");
   auto add_list = [&](const char* name, std::vector<std::string>& to, const char* type,
                       const char* help) {
     return flags->add_option(name, to, help)->type_name(type)->allow_extra_args(false);
   };
+  add_list("--require", f.required, "KEY=VALUE", "Label that nodes must have");
+  add_list("--prefer", f.preferred, "KEY=VALUE", "Label of nodes that go first");
+  flags->add_option("--device", f.device, "Device that nodes must have, a session for each shard");
   add_list("--format", f.formats, "EXTENSION,…", "Extensions that trigger; '*' = any")
       ->delimiter(',');
   add_list("--transcode", f.transcodes, "DEFINITION,…", "Transcode templates")->delimiter(',');

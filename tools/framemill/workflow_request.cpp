@@ -1,5 +1,7 @@
 #include "tools/framemill/workflow_request.hpp"
 
+#include "tools/framemill/label_edit.hpp"
+
 #include <charconv>
 
 namespace framemill::cli {
@@ -84,10 +86,37 @@ result<json> media_process_task(const workflow_flags& f) {
   return out;
 }
 
+result<json> wanted_labels(const char* flag, const std::vector<std::string>& words) {
+  auto labels = parse_labels(words);
+  if (!labels)
+    return fail_field(errc::malformed, flag, "{}: {}", flag, labels.error().message);
+  if (!labels->remove.empty())
+    return fail_field(errc::malformed, flag, "{}: `{}-` is not KEY=VALUE", flag,
+                      labels->remove.front());
+  return json(labels->set);
+}
+
+/// Only what differs from the default, so that nothing is sent where MPS has nothing.
+result<json> scheduling(const workflow_flags& f) {
+  auto out = json::object();
+  FM_TRY(auto required, wanted_labels("--require", f.required));
+  FM_TRY(auto preferred, wanted_labels("--prefer", f.preferred));
+  if (!required.empty())
+    out["RequiredLabels"] = std::move(required);
+  if (!preferred.empty())
+    out["PreferredLabels"] = std::move(preferred);
+  if (!f.device.empty())
+    out["Device"] = f.device;
+  if (f.weight != 1)
+    out["Weight"] = f.weight;
+  return out;
+}
+
 } // namespace
 
 result<json> workflow_request(const workflow_flags& f) {
   FM_TRY(auto tasks, media_process_task(f));
+  FM_TRY(auto wish, scheduling(f));
   json trigger{{"Bucket", f.bucket}, {"Region", "local"}};
   if (!f.directory.empty())
     trigger["Dir"] = f.directory;
@@ -97,6 +126,8 @@ result<json> workflow_request(const workflow_flags& f) {
            {"Trigger", {{"Type", "CosFileUpload"}, {"CosFileUploadTrigger", trigger}}},
            {"MediaProcessTask", tasks},
            {"TaskPriority", f.priority}};
+  if (!wish.empty())
+    out["Scheduling"] = std::move(wish);
   if (!f.output_bucket.empty())
     out["OutputStorage"] = {
         {"Type", "COS"},

@@ -21,6 +21,10 @@ struct workflow_flags {
   std::vector<std::string> sprites;    ///< DEFINITION
   std::vector<std::string> gifs;       ///< DEFINITION[:START:END], seconds
   int priority = 0;
+  std::vector<std::string> required;   ///< KEY=VALUE
+  std::vector<std::string> preferred;  ///< KEY=VALUE
+  std::string device;
+  double weight = 1;
 };
 
 /// The body of CreateWorkflow. Only the shape of a value is checked here

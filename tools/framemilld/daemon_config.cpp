@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <charconv>
 #include <filesystem>
 #include <set>
 
@@ -56,11 +57,13 @@ public:
           std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)});
   }
   void allow(std::string_view key) { known_.insert(std::string{key}); }
-  void refuse_unknown() {
+  /// All was read that there is, and could be.
+  [[nodiscard]] result<void> finished() {
     for (const auto& [key, node] : table_)
       if (status && !known_.contains(std::string{key.str()}))
         status = fail_field(errc::unknown_argument, std::string{key.str()},
                             "{}{}: unknown key `{}`", where_, line_of(node), key.str());
+    return status;
   }
 
   result<void> status;
@@ -88,8 +91,30 @@ result<void> read_sharding(const toml::table& file, const std::string& path,
   r.read_number("cpu_seconds_min", into.shard_cpu_seconds_min);
   r.read_number("seconds_min", into.shard_seconds_min);
   r.read_number("seconds_max", into.shard_seconds_max);
-  r.refuse_unknown();
-  return r.status;
+  return r.finished();
+}
+
+/// Each table of an array of them: `[[bucket]]`.
+template <class Read>
+result<void> read_tables(const toml::table& file, const std::string& path, std::string_view key,
+                         Read read) {
+  if (!file.contains(key))
+    return {};
+  const auto wrong = [&] {
+    return fail_field(errc::malformed, std::string{key}, "{}: write {}s as [[{}]] tables", path,
+                      key, key);
+  };
+  const auto* items = file[key].as_array();
+  if (items == nullptr)
+    return wrong();
+  for (const auto& item : *items) {
+    const auto* table = item.as_table();
+    if (table == nullptr)
+      return wrong();
+    table_reader r{*table, path};
+    FM_CHECK(read(r));
+  }
+  return {};
 }
 
 } // namespace
@@ -103,13 +128,16 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   }
   table_reader r{file, path};
   auto& n = into.node;
-  std::int64_t slots = n.slots, memory_mib = n.memory_bytes >> 20;
+  std::int64_t slots = n.slots, cores = n.cores, memory_mib = n.memory_bytes >> 20;
   r.read("name", n.name);
   r.read("data_dir", n.data_dir);
   r.read("api_listen", into.api_listen);
   r.read("log_level", into.log_level);
   r.read("slots", slots);
+  r.read("cores", cores);
   r.read("memory_mib", memory_mib);
+  std::int64_t scratch_floor_mib = -1;
+  r.read("scratch_floor_mib", scratch_floor_mib);
   r.read("media_program", n.media_program);
   r.read("allow_faults", n.allow_faults);
   r.read_seconds("scan_interval_seconds", n.scan_interval);
@@ -125,9 +153,9 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   r.read("token", n.cluster.token);
   r.read_seconds("drain_seconds", into.drain_patience);
   r.allow("bucket");
+  r.allow("device");
   r.allow("sharding");
-  r.refuse_unknown();
-  FM_CHECK(r.status);
+  FM_CHECK(r.finished());
   FM_CHECK(read_sharding(file, path, n.planning));
   if (!roles.empty())
     FM_CHECK(read_roles(fmt::format("{}", fmt::join(roles, ",")), n.roles));
@@ -137,25 +165,25 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   n.cluster.enrolment_port = static_cast<std::uint16_t>(enrolment_port);
   n.cluster.data_port = static_cast<std::uint16_t>(data_port);
   n.slots = static_cast<int>(slots);
+  n.cores = static_cast<int>(cores);
   n.memory_bytes = memory_mib << 20;
-  const auto* buckets = file["bucket"].as_array();
-  if (file.contains("bucket") && buckets == nullptr)
-    return fail_field(errc::malformed, "bucket", "{}: write buckets as [[bucket]] tables", path);
-  if (buckets == nullptr)
-    return {};
-  for (const auto& item : *buckets) {
-    const auto* table = item.as_table();
-    if (table == nullptr)
-      return fail_field(errc::malformed, "bucket", "{}: write buckets as [[bucket]] tables", path);
+  if (file.contains("scratch_floor_mib"))
+    n.scratch_floor_bytes = scratch_floor_mib << 20;
+  FM_CHECK(read_tables(file, path, "bucket", [&](table_reader& b) -> result<void> {
     std::string name, directory;
-    table_reader b{*table, path};
     b.read("name", name);
     b.read("path", directory);
-    b.refuse_unknown();
-    FM_CHECK(b.status);
-    FM_CHECK(add_bucket(name + "=" + directory, n));
-  }
-  return {};
+    FM_CHECK(b.finished());
+    return add_bucket(name + "=" + directory, n);
+  }));
+  return read_tables(file, path, "device", [&](table_reader& d) -> result<void> {
+    std::string name;
+    std::int64_t sessions = 1;
+    d.read("name", name);
+    d.read("sessions", sessions);
+    FM_CHECK(d.finished());
+    return add_device(fmt::format("{}={}", name, sessions), n);
+  });
 }
 
 result<void> add_bucket(const std::string& text, node_config& into) {
@@ -164,6 +192,18 @@ result<void> add_bucket(const std::string& text, node_config& into) {
     return fail_field(errc::malformed, "bucket", "`{}` is not NAME=PATH", text);
   auto path = std::filesystem::absolute(text.substr(at + 1)).lexically_normal().string();
   into.buckets[text.substr(0, at)] = path;
+  return {};
+}
+
+result<void> add_device(const std::string& text, node_config& into) {
+  auto at = text.find('=');
+  auto number = at == std::string::npos ? std::string{} : text.substr(at + 1);
+  std::int64_t sessions = 0;
+  const auto* end = number.data() + number.size();
+  if (at == 0 || number.empty()
+      || std::from_chars(number.data(), end, sessions).ptr != end)
+    return fail_field(errc::malformed, "device", "`{}` is not NAME=SESSIONS", text);
+  into.devices[text.substr(0, at)] = sessions; // its bounds are validate()'s
   return {};
 }
 

@@ -87,8 +87,8 @@ int main(int argc, char** argv) {
   CLI::App app{"framemilld - the Framemill node daemon"};
   app.set_version_flag("--version", FRAMEMILL_VERSION);
   std::string file, data_dir, api_listen, log_level, fail_point_text;
-  std::vector<std::string> buckets;
-  int slots = 0;
+  std::vector<std::string> buckets, devices;
+  int slots = 0, cores = 0;
   bool list_fail_points = false, allow_faults = false;
   std::string roles, name, cluster_listen, join, token;
   std::vector<std::string> via;
@@ -106,6 +106,9 @@ int main(int argc, char** argv) {
   app.add_option("--cluster-via", via,
                  "control=HOST:PORT or data=HOST:PORT: dial there (fault drills)");
   app.add_option("--slots", slots, "children at once (default: one per core)");
+  app.add_option("--cores", cores, "that they may keep busy together (default: the machine's)");
+  app.add_option("--device", devices,
+                 "NAME=SESSIONS, a device and how many may use it at once; repeatable");
   app.add_option("--log-level", log_level, "trace, debug, info, warn or error");
   app.add_flag("--allow-faults", allow_faults, "fail points may be armed");
   app.add_option("--fail-point", fail_point_text,
@@ -129,6 +132,8 @@ int main(int argc, char** argv) {
     config.log_level = log_level;
   if (slots > 0)
     config.node.slots = slots;
+  if (cores > 0)
+    config.node.cores = cores;
   config.node.allow_faults |= allow_faults;
   if (!roles.empty())
     if (auto r = read_roles(roles, config.node.roles); !r)
@@ -146,6 +151,9 @@ int main(int argc, char** argv) {
       return die(r.error());
   for (const auto& b : buckets)
     if (auto r = add_bucket(b, config.node); !r)
+      return die(r.error());
+  for (const auto& d : devices)
+    if (auto r = add_device(d, config.node); !r)
       return die(r.error());
   const bool coordinates = config.node.roles.coordinator;
   if (coordinates)
