@@ -1,6 +1,6 @@
 #include "media/plan/cut.hpp"
 
-#include "core/limits.hpp"
+#include "media/plan/boundaries.hpp"
 #include "media/plan/cost.hpp"
 #include "media/plan/frame_grid.hpp"
 #include "media/plan/settings.hpp"
@@ -11,8 +11,6 @@
 namespace framemill {
 namespace {
 
-// Of the shards of a run, some are kept for the probe, the audio and the joins.
-constexpr int decode_shards_max = limits::run_shards_max - 2 * int{limits::activities_max} - 8;
 /// Decoding from the access point to the boundary, as a share of the source.
 constexpr double waste_max = 0.75;
 
@@ -41,13 +39,8 @@ std::int64_t kept_before(std::int64_t ticks, const frame_grid& grid,
   return at(ticks) - at(grid.origin);
 }
 
-struct span {
-  std::int64_t begin = INT64_MAX;
-  std::int64_t end = INT64_MIN;
-};
-
-span encoded_span(const shared_work& work) {
-  span s;
+source_span encoded_span(const shared_work& work) {
+  source_span s;
   for (const auto& v : work.videos) {
     s.begin = std::min(s.begin, v.what.output.grid.origin);
     s.end = std::max(s.end, v.what.output.grid.end);
@@ -78,92 +71,6 @@ std::string why_whole(const shared_work& work, const source_facts& source,
   if (auto cpu = predict_video(work.videos, source); cpu < options.shard_cpu_seconds_min)
     return fmt::format("it costs {:.1f} CPU seconds, too little to pay for shards", cpu);
   return {};
-}
-
-/// Seconds of the shortest piece that is asked for; snapping may take a quarter.
-double least_length(double total, const plan_options& o) {
-  return std::max(o.shard_seconds_min, total / (0.75 * decode_shards_max));
-}
-
-/// Seconds of the next piece: shorter toward the end, so that the slots finish
-/// together; long before that, since each piece costs the start of a process.
-double next_length(double left, double least, const plan_options& o) {
-  return std::clamp(left / (1.5 * o.slots), least, std::max(o.shard_seconds_max, least));
-}
-
-/// Ticks that are decoded only to get to the frame at `ticks`.
-std::int64_t wasted(std::int64_t ticks, const packet_index& index) {
-  const auto* start = access_before(shown_at(ticks, index), index);
-  return ticks - (start ? start->pts : index.pts.front());
-}
-
-/// The first rendition that is being made at `ticks`; all are cut at its key
-/// frames, so that in the common case they are cut at one picture.
-const rendition* leading_rendition(std::int64_t ticks, const shared_work& work,
-                                   const packet_index& index) {
-  for (const auto& v : work.videos)
-    if (auto k = frame_at(v.what, ticks, index); k > 0 && k < v.what.frames)
-      return &v.what;
-  return nullptr;
-}
-
-double unit_seconds(const rendition& r) {
-  const auto& fps = r.output.grid.fps;
-  return fps.num > 0 ? static_cast<double>(r.unit * fps.den) / static_cast<double>(fps.num)
-                     : r.unit_seconds;
-}
-
-/// Moves a boundary to the key frame within `reach` that costs least: soon
-/// after an access point of the source, and not far from where it was wanted.
-std::int64_t snapped(std::int64_t wanted, std::int64_t reach, const shared_work& work,
-                     const packet_index& index) {
-  constexpr std::int64_t candidates_max = 32, nearness = 8;
-  const auto* r = leading_rendition(wanted, work, index);
-  if (!r)
-    return wanted;
-  const auto unit = static_cast<std::int64_t>(unit_seconds(*r) * index.time_base.den
-                                              / static_cast<double>(index.time_base.num));
-  const auto step = std::max({unit, reach / (candidates_max / 2), std::int64_t{1}});
-  auto best = std::pair{INT64_MAX, wanted};
-  for (auto at = wanted - reach / step * step; at <= wanted + reach; at += step) {
-    const auto k = frame_at(*r, at, index);
-    if (k <= 0 || k >= r->frames)
-      continue;
-    const auto pts =
-        index.pts[static_cast<std::size_t>(source_of(k, r->output.grid, index))];
-    best = std::min(best, {wasted(pts, index) + std::abs(pts - wanted) / nearness, pts});
-  }
-  return best.second;
-}
-
-double wasted_seconds(const std::vector<std::int64_t>& ticks, const packet_index& index) {
-  double out = 0;
-  for (auto t : ticks)
-    out += seconds_of(wasted(t, index), index.time_base);
-  return out;
-}
-
-/// The boundaries in source ticks, ascending.
-std::vector<std::int64_t> boundaries(const span& s, const shared_work& work,
-                                     const source_facts& source, const plan_options& options) {
-  const auto& clock = source.clock;
-  const auto total = seconds_of(s.end - s.begin, clock.time_base);
-  const auto least = least_length(total, options);
-  std::vector<std::int64_t> out;
-  for (double at = 0;;) {
-    const auto length = next_length(total - at, least, options);
-    if (total - at - length < least / 2)
-      return out;
-    const auto ticks = [&](double seconds) { return ticks_at(clock, seconds) - clock.zero; };
-    const auto cut =
-        snapped(s.begin + ticks(at + length), ticks(length / 4), work, *source.index);
-    if (cut > (out.empty() ? s.begin : out.back())) {
-      out.push_back(cut);
-      at = std::max(at, seconds_of(cut - s.begin, clock.time_base));
-    } else {
-      at += length; // a GOP longer than the piece
-    }
-  }
 }
 
 } // namespace

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <ctime>
 #include <set>
 
@@ -46,6 +47,16 @@ std::map<std::string, pts_list> shown_frames(const planned& p, const physical_pl
       }
     }
   return out;
+}
+
+/// When the last slot is done, if each takes the next shard as soon as it can.
+template <class Work>
+double end_of(const physical_plan& plan, int slots, Work work) {
+  std::vector<double> ends(static_cast<std::size_t>(slots), 0);
+  for (const auto& d : steps_of<decode_step>(plan))
+    for (const auto& v : d.videos)
+      *std::min_element(ends.begin(), ends.end()) += work(v);
+  return *std::max_element(ends.begin(), ends.end());
 }
 
 bool begins_with_key(const video_output& v, const packet_index& index) {
@@ -243,6 +254,41 @@ TEST_CASE("planner: what cannot be cut is one piece and says why") {
   CHECK(contains(note(interlaced), "deinterlacing"));
   CHECK(contains(note(one_gop), "too far apart"));
   CHECK(contains(note(brief), "short"));
+}
+
+TEST_CASE("planner: slots that take the shards in order finish together, however many there are") {
+  for (int slots : {2, 3, 4, 8, 16, 24}) {
+    CAPTURE(slots);
+    planned p{{"10 min", {1, 90000}, {25, 1}, 15000, 50}};
+    p.options.slots = slots;
+    p.raw("mp4", 25);
+    auto seconds = [](const video_output& v) { return static_cast<double>(v.last - v.first) / 25; };
+
+    CHECK(end_of(p.plan(), slots, seconds) <= 600.0 / slots + 4);
+  }
+}
+
+TEST_CASE("planner: where the source has more bytes, more work is expected") {
+  planned p{{"2 min", {1, 90000}, {25, 1}, 3000, 50}};
+  p.raw("mp4", 25);
+  auto bytes = [](std::int64_t frame) { // four times as many in the last quarter
+    return frame * 1000 + std::max<std::int64_t>(frame - 2250, 0) * 3000;
+  };
+  for (std::size_t i = 0; i < p.index->access_points.size(); ++i)
+    p.index->access_points[i].position = bytes(static_cast<std::int64_t>(i) * 50);
+  p.run.media->size = bytes(3000);
+  auto work = [&](const video_output& v) { // of 120 seconds
+    const auto time = static_cast<double>(v.last - v.first) / 3000;
+    const auto size =
+        static_cast<double>(bytes(v.last) - bytes(v.first)) / static_cast<double>(bytes(3000));
+    return 120 * (2 * time + size) / 3;
+  };
+  const auto known = p.plan();
+  for (auto& a : p.index->access_points)
+    a.position = -1;
+
+  CHECK(end_of(known, 2, work) < 60 + 2);
+  CHECK(end_of(p.plan(), 2, work) > 60 + 2);
 }
 
 TEST_CASE("planner: what costs less than its shards would is one piece") {

@@ -58,7 +58,7 @@ inline media_info make_media(const clip_shape& s, const packet_index& index) {
   audio.channels = 6;
   media_info m;
   m.container = "mov,mp4,m4a,3gp,3g2,mj2";
-  m.size = 10'000'000;
+  m.size = s.count * 1000; // as the index has it
   m.duration = seconds(video.duration_pts);
   m.streams = {video, audio};
   return m;
