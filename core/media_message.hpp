@@ -588,7 +588,7 @@ struct seam_frame {
   std::int64_t source = 0; ///< ticks of the source frame that it stands for
   double psnr = 0;         ///< dB against that one; 100 = equal
   double other_psnr = 0;   ///< dB against the most like of its neighbours
-  bool nearest = false;    ///< no neighbour is clearly more like it
+  bool nearest = false;    ///< no neighbour is clearly more like it, nor a plain picture
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Seam", s.seam);

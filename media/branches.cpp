@@ -34,7 +34,11 @@ public:
           r.clock = av::ratio(time_base_);
           return r;
         }()),
-        shrink_(recipe_of(output.geometry, {}, d, w)),
+        shrink_([&] {
+          auto r = recipe_of(output.geometry, output.overlays, d, w);
+          r.clock = av::ratio(d.time_base);
+          return r;
+        }()),
         wanted_(d.index ? witnessed_frames(output, *d.index) : std::vector<std::int64_t>{}),
         next_(output.first) {}
 
@@ -45,7 +49,7 @@ public:
   result<void> see(const AVFrame& picture) override {
     if (!std::binary_search(wanted_.begin(), wanted_.end(), picture.pts))
       return {};
-    FM_TRY(auto luma, shrink_(picture));
+    FM_TRY(auto luma, shrink_(picture, picture.pts - output_.grid.origin));
     witnesses_.push_back({picture.pts, std::move(luma)});
     return {};
   }

@@ -35,14 +35,18 @@ const witness* find(const std::vector<witness>& all, std::int64_t source) {
   return at == all.end() || at->source != source ? nullptr : &*at;
 }
 
+/// Pictures with less contrast than that are as good as plain.
+constexpr double plain_variance = 64;
+
 /// Holds a frame, made small, against all that the source showed there.
 void measure(seam_frame& f, const std::string& made, const std::vector<witness>& all) {
   const auto* own = find(all, f.source);
   if (!own || made.size() != own->luma.size())
     return;
   const auto difference = distance(made, own->luma);
-  f.psnr = psnr(made, own->luma);
-  f.nearest = true;
+  const auto error = squared_distance(made, own->luma);
+  f.psnr = psnr(error);
+  f.nearest = error <= std::max(variance(own->luma), plain_variance);
   for (const auto& other : all) {
     if (other.source == own->source)
       continue;
@@ -52,7 +56,7 @@ void measure(seam_frame& f, const std::string& made, const std::vector<witness>&
     }
     const auto d = distance(made, other.luma);
     f.nearest = f.nearest && !(difference > d + 0.25 && difference > 1.25 * d);
-    f.other_psnr = std::max(f.other_psnr, psnr(made, other.luma));
+    f.other_psnr = std::max(f.other_psnr, psnr(squared_distance(made, other.luma)));
   }
 }
 
@@ -144,7 +148,7 @@ result<void> seam_check::compare_side(const std::vector<shown_frame>& side, seam
   }
   if (is_right)
     return {};
-  return fail(errc::contract_broken,
+  return fail(errc::input_damaged,
               "{}: at the seam near frame {} the pictures are not those of the source at "
               "their times",
               name_, side.front().pts);

@@ -30,7 +30,9 @@ struct seam_list {
 /// Compares the frames around each seam of a finished output with the source's
 /// frames, as the *other* shard saw them, which came there from another access
 /// point (performance notes 2.3c): each must resemble the frame it stands for
-/// more than that frame's neighbours. The source itself is not opened again.
+/// more than that frame's neighbours, and more than a plain picture does. The
+/// source itself is not opened again. Where shards do not agree on the source's
+/// pictures it is errc::input_damaged: the run is planned anew in one piece.
 ///
 /// A start costs the head of one GOP, an end the whole GOP before it: so ends are
 /// compared in the smallest of the renditions that are cut alike, and the end of

@@ -75,6 +75,13 @@ result<void> video_decoder::feed() {
   return {};
 }
 
+result<void> video_decoder::prime() {
+  const auto& p = *stream().codecpar;
+  return p.codec_id == AV_CODEC_ID_H264 && p.profile == FF_PROFILE_H264_HIGH_444_PREDICTIVE
+             ? feed()
+             : result<void>{};
+}
+
 void video_decoder::stamp(AVFrame& frame) {
   auto pts = frame.best_effort_timestamp != AV_NOPTS_VALUE ? frame.best_effort_timestamp
                                                            : frame.pts;

@@ -28,15 +28,17 @@ picture_recipe small(picture_recipe r) {
 } // namespace
 
 shrinker::shrinker(picture_recipe recipe)
-    : pad_(is_padded(recipe.geometry) ? std::optional<picture_filter>{recipe} : std::nullopt),
-      shrink_(small(pad_ ? picture_recipe{} : recipe)) {}
+    : full_(is_padded(recipe.geometry) || !recipe.overlays.empty()
+                ? std::optional<picture_filter>{recipe}
+                : std::nullopt),
+      shrink_(small(full_ ? picture_recipe{} : recipe)) {}
 
-result<std::string> shrinker::operator()(const AVFrame& picture) {
-  av::frame_ptr padded;
-  if (pad_) {
-    FM_TRY(padded, pad_->apply(picture, 0));
+result<std::string> shrinker::operator()(const AVFrame& picture, std::int64_t pts) {
+  av::frame_ptr full;
+  if (full_) {
+    FM_TRY(full, full_->apply(picture, pts));
   }
-  FM_TRY(auto little, shrink_.apply(padded ? *padded : picture, 0));
+  FM_TRY(auto little, shrink_.apply(full ? *full : picture, 0));
   std::string out;
   for (int y = 0; y < height; ++y)
     out.append(reinterpret_cast<const char*>(little->data[0])
@@ -52,16 +54,30 @@ double distance(const std::string& a, const std::string& b) {
   return static_cast<double>(sum) / static_cast<double>(std::max<std::size_t>(a.size(), 1));
 }
 
-double psnr(const std::string& a, const std::string& b) {
+double squared_distance(const std::string& a, const std::string& b) {
   double sum = 0;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const int d = int{static_cast<unsigned char>(a[i])} - int{static_cast<unsigned char>(b[i])};
     sum += d * d;
   }
-  if (sum == 0)
-    return 100;
-  const auto noise = sum / (255.0 * 255.0 * static_cast<double>(a.size()));
-  return std::round(-1000 * std::log10(noise)) / 100;
+  return sum / static_cast<double>(std::max<std::size_t>(a.size(), 1));
+}
+
+double variance(const std::string& a) {
+  double sum = 0, squares = 0;
+  for (unsigned char c : a) {
+    sum += c;
+    squares += double{c} * c;
+  }
+  const auto n = static_cast<double>(std::max<std::size_t>(a.size(), 1));
+  return squares / n - sum / n * (sum / n);
+}
+
+double psnr(double squared_distance) {
+  constexpr double most = 100;
+  return squared_distance <= 0
+             ? most
+             : std::round(1000 * std::log10(255.0 * 255.0 / squared_distance)) / 100;
 }
 
 std::vector<std::int64_t> witnessed_frames(const video_output& v, const packet_index& index) {

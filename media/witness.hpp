@@ -15,17 +15,23 @@ class shrinker {
 public:
   /// `recipe`: what was, or is to be, done with the pictures at their full size.
   explicit shrinker(picture_recipe recipe);
-  [[nodiscard]] result<std::string> operator()(const AVFrame& picture);
+  /// `pts` on the recipe's clock, rising: marks have their times.
+  [[nodiscard]] result<std::string> operator()(const AVFrame& picture, std::int64_t pts = 0);
 
 private:
-  std::optional<picture_filter> pad_; ///< only where the picture does not fill its canvas
+  /// Only where the picture does not fill its canvas, or is marked.
+  std::optional<picture_filter> full_;
   picture_filter shrink_;
 };
 
 /// Mean absolute difference of two small pictures; they must be of one size.
 [[nodiscard]] double distance(const std::string& a, const std::string& b);
-/// Their PSNR in dB, to the hundredth; 100 when they are equal.
-[[nodiscard]] double psnr(const std::string& a, const std::string& b);
+/// Mean squared difference, likewise.
+[[nodiscard]] double squared_distance(const std::string& a, const std::string& b);
+/// Of a picture to a plain one of its own mean.
+[[nodiscard]] double variance(const std::string& a);
+/// dB of a squared distance, to the hundredth; 100 when it is 0.
+[[nodiscard]] double psnr(double squared_distance);
 
 /// Source ticks, ascending, of the frames around the seams at both ends of a
 /// shard: the two that are shown on each side, and their neighbours. Those past

@@ -77,6 +77,7 @@ private:
     const auto start = starting_point();
     if (start.pts == the_beginning)
       return first_frame();
+    FM_CHECK(decoder_->prime());
     if (decoder_->seeks_positions() && start.position >= 0
         && decoder_->seek_position(start.position)) {
       FM_CHECK(first_frame());

@@ -226,7 +226,7 @@ TEST_CASE("seam_check: a shard that is one frame off at either end is refused") 
                          [&] { reorder(s.path(std::string{"in/"} + m.part), m.from); });
 
       REQUIRE(bad.failure);
-      CHECK(bad.failure->code == errc::contract_broken);
+      CHECK(bad.failure->code == errc::input_damaged); // planned anew in one piece
       CHECK(bad.failure->message.find("seam") != std::string::npos);
     }
   }
@@ -316,6 +316,55 @@ TEST_CASE("seam_check: starts alone show a shard that is late as a whole") {
 
   REQUIRE(r.failure);
   CHECK(r.failure->message.find("seam near frame 30") != std::string::npos);
+}
+
+// The pictures of a shard that decoded garbage are as far from every frame of the
+// source: none of them is nearer than the right one.
+TEST_CASE("seam_check: pictures that have nothing to do with the source are refused") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 90, .gop = 20});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 1);
+  auto o = v;
+  o.name = "other";
+  auto d = shard(p.index, o, 30, 60);
+  d.rotation = 180;
+  auto other = run_here(request_of(source, {d}, {"other"}), source, s);
+  REQUIRE_MESSAGE(!other.failure, why(other));
+  s.hand_on("other");
+
+  auto r = sharded(s, source, p.index, v, 30, [&] {
+    replace(s.path("in/part1"), s.path("in/other"), [](std::size_t k) { return k; });
+  });
+
+  REQUIRE(r.failure);
+  CHECK(r.failure->code == errc::input_damaged);
+  CHECK(r.failure->message.find("seam near frame 30") != std::string::npos);
+}
+
+TEST_CASE("seam_check: marks are in the witnesses, each at its time") {
+  scratch s;
+  const auto source = s.path("a.mp4");
+  make({.path = source, .frames = 90, .gop = 20});
+  auto p = probe(source, s);
+  auto v = rendition(p.index, {25, 1}, 10);
+  overlay mark;
+  mark.text = "MMMMMMMM";
+  mark.font = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
+  mark.font_size = 60;
+  mark.color = "FFFFFF";
+  mark.end = 1.5; // of the first seam at 1.2 s, not of the second at 2.4 s
+  v.overlays = {mark};
+
+  auto r = sharded(s, source, p.index, v, 30);
+
+  REQUIRE_MESSAGE(!r.failure, why(r));
+  for (const auto& f : r.files.at(0).seams) {
+    CAPTURE(f.frame);
+    CHECK(f.nearest);
+    CHECK(f.psnr > 20);
+  }
 }
 
 TEST_CASE("seam_check: HLS outputs and other rates are compared too") {
