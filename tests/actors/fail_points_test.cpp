@@ -151,6 +151,54 @@ TEST_CASE("fail_effect: tells the caller to do what the name says, at its passes
   CHECK_FALSE(fail_effect("child.crash"));
 }
 
+TEST_CASE("frame_door: loses, repeats and reorders what it is armed for, and holds nothing") {
+  in_peace test;
+  auto through = [](std::string_view armed) {
+    disarm_all();
+    if (!armed.empty())
+      arm_text(armed);
+    frame_door door{"link.send"};
+    std::string out;
+    for (auto frame : {"a", "b", "c", "d", "e"})
+      door.pass(frame, [&](const std::string& f) { out += f; });
+    return out;
+  };
+
+  CHECK(through("") == "abcde");
+  CHECK(through("link.send:2=error") == "acde");
+  CHECK(through("link.send:2-3=duplicate") == "abbccde");
+  CHECK(through("link.send:2=reorder") == "acbde");
+  CHECK(through("link.send:1-4=reorder") == "badce");
+  CHECK(through("link.send:2-=reorder") == "acbed"); // in pairs: none waits for ever
+  CHECK(through("link.receive:1-=error") == "abcde");
+}
+
+TEST_CASE("frame_door: what was held back does not reach another connection") {
+  in_peace test;
+  arm_text("link.send=reorder");
+  frame_door door{"link.send"};
+  std::string out;
+  auto note = [&](const std::string& f) { out += f; };
+
+  door.pass("old", note);
+  door.clear();
+  door.pass("new", note);
+
+  CHECK(out == "new");
+}
+
+TEST_CASE("fail_clock: is wrong by so much at its passes, forward or back") {
+  in_peace test;
+  CHECK(fail_clock("clock.now") == 0ms);
+  arm_text("clock.now:2-3=skew=-1500");
+  CHECK(fail_clock("clock.now") == 0ms);
+  CHECK(fail_clock("clock.now") == -1500ms);
+  CHECK(fail_clock("clock.now") == -1500ms);
+  CHECK(fail_clock("clock.now") == 0ms);
+  arm_text("clock.now:1-=skew=60000");
+  CHECK(fail_clock("clock.now") == 60s);
+}
+
 TEST_CASE("parse_fault: what cannot be armed is refused, and why") {
   CHECK(refusal("nowhere", "kill") == errc::not_found);
   CHECK(refusal("", "") == errc::not_found);
@@ -160,8 +208,14 @@ TEST_CASE("parse_fault: what cannot be armed is refused, and why") {
     CHECK_MESSAGE(refusal(place, "kill") == errc::malformed, place);
   for (auto action : {"explode", "delay", "delay=", "delay=0", "delay=600001", "delay=-1", "KILL"})
     CHECK_MESSAGE(refusal("store.commit", action) == errc::invalid_argument, action);
+  for (auto action : {"skew=", "skew=0", "skew=86400001", "skew=--1", "skew", ""})
+    CHECK_MESSAGE(refusal("clock.now", action) == errc::invalid_argument, action);
   CHECK(refusal("before.commit", "error") == errc::unsupported); // it cannot say no
   CHECK(refusal("child.crash", "kill") == errc::unsupported);
+  CHECK(refusal("store.commit", "duplicate") == errc::unsupported); // no frames pass there
+  CHECK(refusal("data.fetch", "reorder") == errc::unsupported);
+  CHECK(refusal("link.send", "skew=5") == errc::unsupported);
+  CHECK(refusal("clock.now", "kill") == errc::unsupported);
 }
 
 TEST_CASE("fail_points: each is known once, and the manual knows it") {

@@ -49,6 +49,19 @@ TEST_CASE("fault drill: the same seed gives the same plan, another one another")
   CHECK(told(plan(5)) != told(plan(6)));
 }
 
+TEST_CASE("fault drill: whose clock is set is known before") {
+  auto with = [](const json& fault) {
+    auto in = json::parse(scenario_text);
+    in["Faults"].push_back(fault);
+    return plan_drill(*parse_scenario(in.dump(), 1), 7, 1, workers);
+  };
+  json fault{{"Node", "w2"}, {"Point", "clock.now:1-"}, {"Action", "skew=-5000"}};
+
+  CHECK(sets_clock_of(with(fault), "w2"));
+  CHECK_FALSE(sets_clock_of(with(fault), "w1"));
+  CHECK_FALSE(sets_clock_of(plan(1), "w2"));
+}
+
 TEST_CASE("fault drill: a plan is in order, within its times, and ends what is to end") {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     auto steps = plan(seed);

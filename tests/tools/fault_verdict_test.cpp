@@ -81,6 +81,14 @@ TEST_CASE("fault verdict: leases that overlap are found, a hedge's may") {
     return broken_by([&](auto& f) { shard_of(f)["Attempts"] = attempts; });
   };
   CHECK(with({attempt(1, "01", "04"), attempt(2, "03", "06")}) == wanted);
+  CHECK(broken_by([](auto& f) { // by a clock that was set back
+          shard_of(f)["Attempts"] = {attempt(1, "01", "04"), attempt(2, "03", "06")};
+          f.is_clock_wrong = true;
+        }).empty());
+  CHECK(broken_by([](auto& f) {
+          shard_of(f)["Attempts"] = {attempt(2, "01", "04"), attempt(2, "03", "06")};
+          f.is_clock_wrong = true;
+        }) == wanted);
   CHECK(with({attempt(1, "01", ""), attempt(2, "03", "06")}) == wanted);
   CHECK(with({attempt(1, "01", "02"), attempt(1, "03", "06")}) == wanted);
   CHECK(with({attempt(1, "01", "04"), attempt(2, "03", "06", true)}).empty());
