@@ -195,10 +195,8 @@ struct child_ended {
   std::uint64_t child = 0;
   child_exit how;
 };
-/// TASK WORKER → itself: look whether the watermark still moves.
-struct check_liveness {
-  std::uint64_t child = 0;
-};
+/// TASK WORKER → itself, every second while it works: does the watermark move?
+struct check_liveness {};
 
 // ---- to REMOTE WORKER ------------------------------------------------------------
 // It is a TASK WORKER to all others: see there for the rest of its mailbox.

@@ -22,6 +22,7 @@ namespace {
 using self_ptr = caf::stateful_actor<task_worker_state>*;
 constexpr std::size_t kept_attempts_max = 32;
 constexpr microseconds tell_every{100'000};
+constexpr std::chrono::seconds look_every{1};
 
 std::string directory_of(const std::string& root, const assignment& a) {
   return attempt_directory(root, a.shard, a.epoch);
@@ -213,7 +214,8 @@ void execute(self_ptr self, node_services* services, assignment a) {
   s.child = services->children->spawn(std::move(spec), listener_for(self, ++s.serial));
   s.liveness = stall_clock{services->config.stall_limit, services->uptime.now()};
   harm(*services->children, s.child);
-  self->delayed_send(self, std::chrono::seconds{1}, check_liveness{s.serial});
+  if (!std::exchange(s.looking, true)) // one for all: short attempts would set many
+    self->delayed_send(self, look_every, check_liveness{});
 }
 
 } // namespace
@@ -284,9 +286,10 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
             s.outcome.failure = r.error();
         finish(self, services);
       },
-      [=](const check_liveness& m) {
+      [=](const check_liveness&) {
         auto& s = self->state;
-        if (m.child != s.serial || !s.job)
+        s.looking = s.job.has_value();
+        if (!s.looking)
           return;
         auto finding = s.liveness.look(services->uptime.now(), services->children->use_of(s.child),
                                        s.source.is_waited_for());
@@ -294,7 +297,7 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
           s.stalled = stall_of(finding);
           services->children->stop(s.child);
         }
-        self->delayed_send(self, std::chrono::seconds{1}, m);
+        self->delayed_send(self, look_every, check_liveness{});
       },
   };
 }

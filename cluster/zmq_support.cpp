@@ -217,10 +217,14 @@ waker::waker() : fd_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
     throw zmq::error_t{}; // takes errno: out of descriptors, told by `open`
 }
 waker::~waker() { ::close(fd_); }
-void waker::wake() const { ::eventfd_write(fd_, 1); }
-void waker::settle() const {
+void waker::wake() {
+  if (!is_woken_.exchange(true))
+    ::eventfd_write(fd_, 1);
+}
+void waker::settle() {
   eventfd_t count = 0;
   ::eventfd_read(fd_, &count);
+  is_woken_ = false; // what a wake hidden by this was for is seen by the look that follows
 }
 
 bool wait(zmq::pollitem_t* items, std::size_t count, std::chrono::milliseconds at_most) {

@@ -4,6 +4,7 @@
 
 #include <zmq.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -106,11 +107,12 @@ public:
   waker& operator=(const waker&) = delete;
   ~waker();
   [[nodiscard]] int fd() const { return fd_; }
-  void wake() const;
-  void settle() const; ///< until woken again
+  void wake();   ///< costs a system call only when nobody has woken it since
+  void settle(); ///< before looking at what it was woken for
 
 private:
   int fd_;
+  std::atomic<bool> is_woken_{false};
 };
 
 /// zmq::poll that a signal does not end with an error. True: something is ready.
