@@ -77,6 +77,7 @@ struct services {
   std::map<run_id, std::vector<std::string>> pins;
 
   [[nodiscard]] timestamp clock() const { return on.w.now() + on.disks.clock_skew; }
+  [[nodiscard]] timestamp uptime() const { return on.w.now(); }
   template <class Actor, class... Args>
   Actor* spawn(Args&&... args) {
     auto a = std::make_unique<Actor>(*this, std::forward<Args>(args)...);

@@ -35,7 +35,7 @@ membership_shell::membership_shell(services& s) : actor(s.on.w, s.self), service
   blame_ = read(s, load_blame(s.store, s.clock()));
   auto keys = core_->admitted_keys();
   keys_ = {keys.begin(), keys.end()};
-  claims_end_ = s.clock() + claims_last;
+  claims_end_ = s.uptime() + claims_last;
   s.on.net.open_hub(s.self, *this, [this](const std::string& key) { return admits(key); });
   for (const auto& known : core_->nodes())
     tell_scheduler(known.record.name);
@@ -142,7 +142,7 @@ void membership_shell::unclaimed(late_outcome m) {
   attempt key{m.shard, m.outcome.epoch};
   if (auto claim = claims_.extract(key); !claim.empty())
     return answer(claim.mapped(), std::move(m));
-  if (services_.clock() < claims_end_) {
+  if (services_.uptime() < claims_end_) {
     unclaimed_.insert_or_assign(key, std::move(m));
     return;
   }
@@ -177,7 +177,7 @@ void membership_shell::act_on(const node_came& a) {
   welcome(a.name, a.connection);
   auto& node = nodes_.at(a.name);
   auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
-  const auto now = services_.clock();
+  const auto now = services_.uptime();
   tell_scheduler(a.name);
   const auto slots = static_cast<std::uint32_t>(record->facts.slots);
   std::map<std::uint32_t, held_attempt> in_slot;
@@ -398,7 +398,7 @@ void membership_shell::order(const std::string& node, std::string what,
     return done(fail(errc::not_found, "no node `{}`", node));
   if (!nodes_.contains(node))
     return done(fail(errc::unavailable, "node {} is away", node));
-  orders_[++last_order_] = {std::move(done), services_.clock() + order_patience};
+  orders_[++last_order_] = {std::move(done), services_.uptime() + order_patience};
   say(node, node_order{last_order_, std::move(what), {}});
 }
 
@@ -414,7 +414,7 @@ void membership_shell::tick() {
 }
 
 void membership_shell::give_up_claims() {
-  if (services_.clock() < claims_end_)
+  if (services_.uptime() < claims_end_)
     return;
   for (auto& [key, early] : std::exchange(unclaimed_, {}))
     unclaimed(std::move(early));
@@ -424,7 +424,7 @@ void membership_shell::give_up_claims() {
 
 void membership_shell::give_up_orders() {
   for (auto i = orders_.begin(); i != orders_.end();)
-    if (services_.clock() >= i->second.until) {
+    if (services_.uptime() >= i->second.until) {
       auto done = std::move(i->second.done);
       i = orders_.erase(i);
       done(fail(errc::timed_out, "no answer"));

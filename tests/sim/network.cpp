@@ -31,8 +31,7 @@ void network::send_to_node(connection_key key, std::string frame) {
   auto* c = find(key);
   if (!c || !c->hub_end || c->to_node.ends)
     return;
-  c->to_node.frames.push_back(std::move(frame));
-  move(key, direction::to_node);
+  put(*c, direction::to_node, std::move(frame));
 }
 
 void network::drop(connection_key key) {
@@ -80,8 +79,7 @@ void network::send_to_hub(const std::string& node, std::string frame) {
   auto* c = find(key);
   if (!c || !c->node_end)
     return;
-  c->to_hub.frames.push_back(std::move(frame));
-  move(key, direction::to_hub);
+  put(*c, direction::to_hub, std::move(frame));
 }
 
 void network::reconnect(const std::string& node) {
@@ -145,6 +143,29 @@ network::connection* network::find(connection_key key) {
 microseconds network::latency() {
   return world_.dice.one_in(20) ? world_.dice.between(50us, 10 * latency_max_)
                                 : world_.dice.between(50us, latency_max_);
+}
+
+/// As frame_door (actors/fail_points.hpp) lets them through.
+void network::put(connection& c, direction d, std::string frame) {
+  auto& p = d == direction::to_hub ? c.to_hub : c.to_node;
+  const auto how = links_[c.node].jumbled[static_cast<int>(d)];
+  const bool hit = how != jumbling::none && world_.dice.one_in(2);
+  if (hit && how == jumbling::reorder && !p.overtaken) {
+    p.overtaken = std::move(frame);
+    return;
+  }
+  if (hit && how == jumbling::duplicate)
+    p.frames.push_back(frame);
+  p.frames.push_back(std::move(frame));
+  if (auto late = std::exchange(p.overtaken, std::nullopt))
+    p.frames.push_back(std::move(*late));
+  move(c.key, d);
+}
+
+void network::jumble(const std::string& node, direction d, jumbling how) {
+  links_[node].jumbled[static_cast<int>(d)] = how;
+  world_.note("NETWORK: frames {} {} are jumbled",
+              d == direction::to_hub ? "from" : "to", node);
 }
 
 /// One delivery at a time is under way per direction, so that order is kept.
@@ -250,6 +271,7 @@ void network::block(const std::string& node, direction d) {
 void network::heal(const std::string& node) {
   auto& l = links_[node];
   l.blocked[0] = l.blocked[1] = false;
+  l.jumbled[0] = l.jumbled[1] = jumbling::none;
   ++l.blocks;
   for (auto& [key, c] : connections_)
     if (c.node == node) {

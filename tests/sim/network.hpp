@@ -10,6 +10,8 @@
 namespace framemill::sim {
 
 enum class direction : std::uint8_t { to_hub, to_node };
+/// What a message door does that keeps no order (fail points `link.*`).
+enum class jumbling : std::uint8_t { none, duplicate, reorder };
 
 /// Hears of connections. Called as the process that it belongs to.
 class endpoint {
@@ -51,7 +53,9 @@ public:
 
   // ---- faults
   void block(const std::string& node, direction d);
-  void heal(const std::string& node);
+  /// Every second frame, about, comes twice, or after the next one.
+  void jumble(const std::string& node, direction d, jumbling how);
+  void heal(const std::string& node); ///< of all but a cut
   void heal_all();
   void cut(const std::string& node); ///< its connection breaks
   void set_latency(microseconds most) { latency_max_ = most; }
@@ -59,6 +63,7 @@ public:
 private:
   struct pipe {
     std::deque<std::string> frames;
+    std::optional<std::string> overtaken; ///< goes after the next one
     bool is_moving = false; ///< a delivery is scheduled
     bool ends = false;      ///< after its frames
   };
@@ -77,12 +82,14 @@ private:
     connection_key current = 0;
     bool is_open = false;
     bool blocked[2] = {false, false};
+    jumbling jumbled[2] = {jumbling::none, jumbling::none};
     std::uint64_t blocks = 0; ///< so many times it was cut off
     std::uint64_t dials = 0;
   };
 
   void dial_later(const std::string& node, microseconds delay);
   void dial(const std::string& node);
+  void put(connection& c, direction d, std::string frame);
   void move(connection_key c, direction d);
   void deliver(connection_key c, direction d);
   /// Both ends are told, each in its own time.

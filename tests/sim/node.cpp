@@ -31,7 +31,7 @@ void node::start() {
   slots_.assign(static_cast<std::size_t>(facts.slots), {});
   term_ = sequence_ = 0;
   is_welcome_ = is_leaving_ = false;
-  heard_ = clock();
+  heard_ = uptime();
   facts.self_test = self_test;
   auto& real = stage_.facts.node(name_);
   real.boot = boot_;
@@ -117,8 +117,8 @@ void node::beat() {
   }
   if (is_leaving_ && book_->empty())
     return end_life();
-  if (clock() - heard_ > silence_max) {
-    heard_ = clock();
+  if (uptime() - heard_ > silence_max) {
+    heard_ = uptime();
     stage_.net.reconnect(name_);
   }
   stage_.w.after(beat_every, &process_, [this] { beat(); });
@@ -149,7 +149,7 @@ void node::act_on(const tell_outcome& a) {
 // ---- NODE AGENT: hearing ---------------------------------------------------------------
 
 void node::on_up(connection_key) {
-  heard_ = clock();
+  heard_ = uptime();
   say_hello();
 }
 
@@ -162,7 +162,7 @@ void node::on_frame(connection_key, const std::string& frame) {
   if (e->term < term_)
     return; // a coordinator of the past
   term_ = e->term;
-  heard_ = clock();
+  heard_ = uptime();
   std::visit([&](const auto& body) { hear(body); }, e->body);
 }
 

@@ -37,7 +37,6 @@ public:
   bool disk_is_full = false;
   bool breaks_children = false;
   int slowness = 1;
-  microseconds clock_skew{0};
   std::string self_test;
   node_facts facts;
 
@@ -88,7 +87,7 @@ private:
               std::vector<result_file> files = {});
   [[nodiscard]] std::optional<error> failure_of_child(const slot& s);
   [[nodiscard]] std::vector<result_file> files_of(const assign_attempt& order) const;
-  [[nodiscard]] timestamp clock() const { return stage_.w.now() + clock_skew; }
+  [[nodiscard]] timestamp uptime() const { return stage_.w.now(); }
 
   stage stage_;
   std::string name_, key_;

@@ -13,7 +13,7 @@ remote_worker_shell::remote_worker_shell(services& s, remote_slot slot)
       job_.emplace();
       job_->shard = slot_.held->shard;
       job_->epoch = slot_.held->epoch;
-      job_->told = services_.clock();
+      job_->told = services_.uptime();
       tell_use(1);
       ++services_.on.facts.seen.adopted;
     }
@@ -36,7 +36,7 @@ void remote_worker_shell::tell_use(int change) {
 }
 
 void remote_worker_shell::give_order() {
-  job_->told = services_.clock();
+  job_->told = services_.uptime();
   if (job_->stopping)
     tell(stop_held{job_->shard, job_->epoch});
   else if (job_->order)
@@ -72,7 +72,7 @@ void remote_worker_shell::end(attempt_outcome outcome, noted_fn noted) {
 /// The node's own word about the slot, against ours.
 void remote_worker_shell::compare(const std::optional<held_attempt>& held) {
   auto& job = *job_;
-  const auto now = services_.clock();
+  const auto now = services_.uptime();
   if (held && job.shard == held->shard && job.epoch == held->epoch) {
     job.order.reset();
     if (job.stopping && !held->ended && now - job.told >= tell_again_after)

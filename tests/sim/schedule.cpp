@@ -115,7 +115,7 @@ void schedule::choose_faults() {
       &schedule::cut_connection,    &schedule::cut_connection,   &schedule::block_one_way,
       &schedule::block_both_ways,   &schedule::crash_node,       &schedule::crash_node,
       &schedule::freeze_node,       &schedule::slow_node,        &schedule::fill_disk,
-      &schedule::break_children,    &schedule::kill_worker,      &schedule::skew_node,
+      &schedule::break_children,    &schedule::kill_worker,      &schedule::jumble_frames,
       &schedule::stop_node,         &schedule::upgrade_node,     &schedule::crash_coordinator,
       &schedule::crash_coordinator, &schedule::crash_coordinator, &schedule::freeze_coordinator,
       &schedule::skew_coordinator,  &schedule::refuse_commits,   &schedule::slow_store,
@@ -197,7 +197,13 @@ void schedule::kill_worker() {
   some_node().lose_worker(static_cast<std::uint32_t>(world_.dice.below(3)));
 }
 
-void schedule::skew_node() { some_node().clock_skew = world_.dice.between(-9s, 9s); }
+/// What `link.send` and `link.receive` do when they are armed.
+void schedule::jumble_frames() {
+  auto& n = some_node();
+  net_.jumble(n.name(), world_.dice.one_in(2) ? direction::to_hub : direction::to_node,
+              world_.dice.one_in(2) ? jumbling::duplicate : jumbling::reorder);
+  later(a_while(), [this, &n] { net_.heal(n.name()); });
+}
 
 void schedule::stop_node() {
   auto& n = some_node();
@@ -229,7 +235,7 @@ void schedule::freeze_coordinator() {
 
 void schedule::skew_coordinator() {
   facts_.coordinator_disturbed();
-  disks_.clock_skew = world_.dice.between(-3s, 3s);
+  disks_.clock_skew = world_.dice.between(-100s, 100s);
 }
 
 void schedule::refuse_commits() {
@@ -356,7 +362,6 @@ void schedule::heal() {
     n->disk_is_full = n->breaks_children = false;
     n->self_test.clear();
     n->slowness = 1;
-    n->clock_skew = {};
     n->thaw();
   }
 }

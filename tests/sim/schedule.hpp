@@ -45,7 +45,7 @@ private:
   void fill_disk();
   void break_children();
   void kill_worker();
-  void skew_node();
+  void jumble_frames();
   void stop_node();
   void upgrade_node();
   void crash_coordinator();

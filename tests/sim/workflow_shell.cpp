@@ -296,8 +296,8 @@ void workflow_shell::replace_lost_build() {
     return;
   }
   if (!build_missed_)
-    build_missed_ = services_.clock();
-  if (services_.clock() - build_missed_ < build_patience)
+    build_missed_ = services_.uptime();
+  if (services_.uptime() - build_missed_ < build_patience)
     return;
   apply(machine_->fingerprint_lost(
       services_.clock(), [this](std::string_view sha) { return has_artifact(sha); }));
