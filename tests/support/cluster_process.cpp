@@ -68,12 +68,14 @@ void worker_process::freeze() { signal(SIGSTOP); }
 void worker_process::thaw() { signal(SIGCONT); }
 
 cluster_process::cluster_process(daemon_process& coordinator, cluster_options o)
-    : coordinator_(coordinator), options_(std::move(o)), control_port_(free_ports()) {}
+    : coordinator_(coordinator), options_(std::move(o)),
+      network_(options_.links == cluster_links::cables ? cabled_network::make() : nullptr),
+      host_(network_ ? network_->hub_address() : "127.0.0.1"), control_port_(free_ports()) {}
 
 void cluster_process::start_coordinator(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(),
                    {"--role", "coordinator,gateway", "--cluster-listen",
-                    "127.0.0.1:" + std::to_string(control_port_), "--allow-faults"});
+                    host_ + ":" + std::to_string(control_port_), "--allow-faults"});
   coordinator_.start(arguments);
 }
 
@@ -105,8 +107,10 @@ worker_process& cluster_process::add(const std::string& name) {
   o.data_dir = options_.directory + "/" + name;
   o.config = "drain_seconds = 5\n" + options_.config;
   std::filesystem::create_directories(options_.directory);
+  if (network_)
+    o.wrapper = network_->add(name);
   auto w = std::make_unique<worker_process>(name, std::move(o));
-  if (options_.links == cluster_links::disturbable) {
+  if (!network_) {
     auto seed = workers_.size() + 1;
     w->control = std::make_unique<chaos_proxy>(endpoint("control"), seed);
     w->data = std::make_unique<chaos_proxy>(endpoint("data"), seed + 1000);
@@ -144,6 +148,28 @@ worker_process& cluster_process::worker(const std::string& name) {
                         [&](const auto& other) { return other->name == name; });
   REQUIRE_MESSAGE(w != workers_.end(), "no worker is called " << name);
   return **w;
+}
+
+void cluster_process::part(const std::string& name, flow f) {
+  auto& w = worker(name);
+  if (!network_) {
+    w.control->blackhole(f);
+    w.data->blackhole(f);
+  } else if (f == flow::both) {
+    network_->pull(name);
+  } else {
+    f == flow::forward ? network_->mute(name) : network_->deafen(name);
+  }
+}
+
+void cluster_process::heal() {
+  for (auto& w : workers_)
+    if (network_) {
+      network_->heal(w->name);
+    } else {
+      w->control->heal();
+      w->data->heal();
+    }
 }
 
 std::vector<json> cluster_process::nodes() const {

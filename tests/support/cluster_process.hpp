@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/json.hpp"
+#include "tests/support/cabled_network.hpp"
 #include "tests/support/chaos_proxy.hpp"
 #include "tests/support/daemon_process.hpp"
 
@@ -10,14 +11,15 @@
 
 namespace framemill::test {
 
-/// How workers reach the coordinator: as they are told to, or through a network
-/// that a test can disturb.
-enum class cluster_links : std::uint8_t { direct, disturbable };
+/// How workers reach the coordinator: each on a cable of its own (where this
+/// machine does not allow that, through proxies), or through proxies, which know
+/// connections and bytes, on loopback.
+enum class cluster_links : std::uint8_t { cables, proxies };
 
 struct cluster_options {
   std::string directory; ///< of the workers' data directories
   std::string config;    ///< lines of TOML for each worker
-  cluster_links links = cluster_links::direct;
+  cluster_links links = cluster_links::cables;
 };
 
 /// A real worker node. After its first start it needs no token any more.
@@ -33,7 +35,7 @@ public:
   void signal(int number);
 
   std::string name;
-  std::unique_ptr<chaos_proxy> control, data; ///< null: links::direct
+  std::unique_ptr<chaos_proxy> control, data; ///< null: it is on a cable
   daemon_process daemon;                      ///< ends while its network is there
 };
 
@@ -63,6 +65,12 @@ public:
   [[nodiscard]] worker_process& worker(const std::string& name);
   [[nodiscard]] std::vector<std::unique_ptr<worker_process>>& workers() { return workers_; }
 
+  // ---- the network between -----------------------------------------------------------
+  /// Nothing gets away from the worker (`forward`), to it (`backward`), or both.
+  void part(const std::string& worker, flow f = flow::both);
+  void heal(); ///< all that was parted, or done to a proxy
+  [[nodiscard]] bool has_cables() const { return network_ != nullptr; }
+
   // ---- what the coordinator knows of them ------------------------------------------
   [[nodiscard]] std::vector<json> nodes() const;
   [[nodiscard]] json node(const std::string& name) const;            ///< null: unknown
@@ -74,6 +82,8 @@ public:
 private:
   daemon_process& coordinator_;
   cluster_options options_;
+  std::unique_ptr<cabled_network> network_; ///< null: all are on loopback
+  std::string host_;
   std::uint16_t control_port_;
   std::vector<std::unique_ptr<worker_process>> workers_;
 };

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 // Processes of a cluster die, freeze and run out of disk. What comes out is
 // what comes out of one node that nobody disturbs.
@@ -163,8 +164,41 @@ TEST_CASE("cluster fault: a child that is killed, again and again, costs only it
   check_quiet(f);
 }
 
+TEST_CASE("cluster fault: a child that stands still is found, and its shard done anew") {
+  cluster_fixture f{4, cluster_links::cables, "stall_seconds = 3\n"};
+  auto run = f.begin(paced_key);
+  auto victim = f.await_holder(run);
+  std::vector<pid_t> children;
+  REQUIRE(eventually([&] {
+    return !(children = f.cluster.worker(victim.node).daemon.children()).empty();
+  }));
+
+  for (auto child : children)
+    ::kill(child, SIGSTOP);
+  auto ended = check_undisturbed(f, paced_key);
+
+  check_done_once(ended);
+  CHECK(ended["Shards"][victim.shard]["Attempts"].size() > 1);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: a worker that is stopped and one that comes, under load, harm nothing") {
+  cluster_fixture f;
+  auto run = f.begin("in/pace-0.4.mp4", 48, 4);
+  auto leaving = f.await_holder(run);
+
+  f.cluster.worker(leaving.node).signal(SIGTERM);
+  f.cluster.start(f.cluster.add("late"));
+  auto ended = check_undisturbed(f, "in/pace-0.4.mp4", 48);
+
+  CHECK(failures_of(ended) == 0); // it ended the shard in hand first
+  CHECK(decoding_nodes(ended).contains("late"));
+  CHECK(f.cluster.worker(leaving.node).daemon.wait_for_end().exit_code == 0);
+  check_quiet(f);
+}
+
 TEST_CASE("cluster fault: a worker whose disk is full hands its work to others") {
-  cluster_fixture f{1};
+  cluster_fixture f{3};
   auto& full = f.cluster.add("full");
   small_disk disk{full.daemon.data_dir(), "2m"};
   if (!disk.mounted) {
@@ -176,9 +210,8 @@ TEST_CASE("cluster fault: a worker whose disk is full hands its work to others")
   std::ofstream{disk.path + "/ballast"} << std::string(4u << 20, 'x');
 
   f.put(paced_key);
-  auto ended = f.finish(paced_key);
+  auto ended = check_undisturbed(f, paced_key);
 
-  CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
   check_done_once(ended);
   for (const auto& a : attempts_of(ended))
     if (a.node == "full")
@@ -199,6 +232,34 @@ TEST_CASE("cluster fault: workers go on while the coordinator is dead, and nothi
   CHECK(before == 3);
   check_nothing_redone(ended);
   CHECK(f.runs().size() == 1);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: a coordinator that was frozen goes on, and nothing is redone") {
+  cluster_fixture f;
+  auto run = f.begin("in/pace-0.4.mp4");
+
+  ::kill(f.node.pid(), SIGSTOP);
+  std::this_thread::sleep_for(5s); // the fault's time: longer than workers wait in silence
+  ::kill(f.node.pid(), SIGCONT);
+  auto ended = check_undisturbed(f, "in/pace-0.4.mp4");
+
+  check_nothing_redone(ended);
+  CHECK(f.events(run).size() > 0);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: results that are damaged on the coordinator's disk are made again") {
+  cluster_fixture f;
+  f.node.stop();
+  f.cluster.start_coordinator({"--fail-point", "shard.done.written:4"});
+  f.put(paced_key);
+  REQUIRE(eventually([&] { return !f.node.is_running(); }));
+
+  CHECK(damage_artifacts(f.node) >= 3);
+  f.cluster.start_coordinator();
+  (void)check_undisturbed(f, paced_key);
+
   check_quiet(f);
 }
 

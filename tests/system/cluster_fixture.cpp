@@ -1,9 +1,13 @@
 #include "tests/system/cluster_fixture.hpp"
 
+#include "storage/artifact_store.hpp"
+#include "tools/framemill/fault_verdict.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <sstream>
 
@@ -14,6 +18,38 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::string paced = "media_program = \"" + program("paced_media") + "\"\n";
+
+/// "" when there is no such file.
+std::string md5_of_file(const std::string& path) {
+  std::ifstream in{path, std::ios::binary};
+  std::stringstream bytes;
+  bytes << in.rdbuf();
+  return in ? md5_of(bytes.str()) : std::string{};
+}
+
+/// Of all that ran here, what a drill would ask for.
+framemill::cli::drill_facts facts_of(const cluster_fixture& f) {
+  framemill::cli::drill_facts out;
+  out.audits["media"] = f.audit();
+  for (const auto& r : f.runs()) {
+    const auto id = r["Id"].get<std::uint64_t>();
+    const auto told = f.described(id);
+    for (const auto& job : told.value("Jobs", json::array()))
+      for (const auto& o : job["Outputs"])
+        if (const std::string key = o["Object"]["Key"]; o["Object"]["Bucket"] == "media")
+          out.published["media/" + key] = md5_of_file(f.media + "/" + key);
+    out.disturbed.push_back({r["Key"].get<std::string>(), told, json(f.events(id))});
+  }
+  return out;
+}
+
+/// Those of docs/faults.md; outputs are compared elsewhere.
+void check_invariants(const cluster_fixture& f) {
+  namespace verdicts = framemill::cli;
+  for (const auto& v : verdicts::judge(facts_of(f)))
+    CHECK_MESSAGE(v.found != verdicts::finding::broken,
+                  v.invariant << ": " << json(v.details).dump(1));
+}
 
 std::string source_of(int seconds) {
   return make_clip({.seconds = static_cast<double>(seconds), .width = 160, .height = 90});
@@ -156,6 +192,7 @@ json check_undisturbed(const cluster_fixture& f, const std::string& key, int sec
 
 void check_quiet(cluster_fixture& f) {
   check_quiet(static_cast<const node_fixture&>(f));
+  check_invariants(f);
   for (auto& w : f.cluster.workers()) {
     if (!w->daemon.is_running())
       continue;

@@ -14,7 +14,7 @@ namespace framemill::test {
 struct cluster_fixture : node_fixture {
   cluster_process cluster;
 
-  explicit cluster_fixture(int workers = 4, cluster_links links = cluster_links::direct,
+  explicit cluster_fixture(int workers = 4, cluster_links links = cluster_links::cables,
                            const std::string& worker_config = {});
 
   /// Drops the source of these seconds into the bucket.
@@ -71,8 +71,8 @@ void check_moved(const json& described_run, const cluster_fixture::holder& victi
 [[nodiscard]] std::string times_of(const std::string& path);
 /// The run succeeds, with the outputs of an undisturbed one; answers it.
 json check_undisturbed(const cluster_fixture& f, const std::string& key, int seconds = 24);
-/// Books, events and coordinator as `check_quiet`, and on every worker that runs
-/// no scratch and no process left.
+/// Books, events and coordinator as `check_quiet`, every invariant of a drill
+/// (docs/faults.md), and on every worker that runs no scratch and no process left.
 void check_quiet(cluster_fixture& f);
 
 } // namespace framemill::test

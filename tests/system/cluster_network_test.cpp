@@ -15,20 +15,16 @@ using namespace std::chrono_literals;
 namespace {
 
 struct network_fixture : cluster_fixture {
-  explicit network_fixture(int workers = 4)
-      : cluster_fixture(workers, cluster_links::disturbable) {}
+  explicit network_fixture(cluster_links links, int workers = 4)
+      : cluster_fixture(workers, links) {}
 
   template <class Fault>
   void everywhere(Fault fault) {
     for (auto& w : cluster.workers())
       fault(*w->control), fault(*w->data);
   }
-  void part(const std::string& node, flow f) {
-    cluster.worker(node).control->blackhole(f);
-    cluster.worker(node).data->blackhole(f);
-  }
   void heal() {
-    everywhere([](chaos_proxy& p) { p.heal(); });
+    cluster.heal();
     for (auto& w : cluster.workers())
       cluster.await_up(w->name);
   }
@@ -44,12 +40,12 @@ struct network_fixture : cluster_fixture {
 } // namespace
 
 TEST_CASE("cluster network: the shard of a node that is cut off runs elsewhere") {
-  network_fixture f;
+  network_fixture f{cluster_links::cables};
   auto run = f.begin(paced_key);
   auto victim = f.await_holder(run);
 
   auto fault = now();
-  f.part(victim.node, flow::both);
+  f.cluster.part(victim.node, flow::both);
   auto ended = check_undisturbed(f, paced_key);
 
   check_moved(ended, victim, fault, moved_within);
@@ -58,12 +54,12 @@ TEST_CASE("cluster network: the shard of a node that is cut off runs elsewhere")
 }
 
 TEST_CASE("cluster network: a node that hears but is not heard loses its shard") {
-  network_fixture f;
+  network_fixture f{cluster_links::cables};
   auto run = f.begin(paced_key);
   auto victim = f.await_holder(run);
 
   auto fault = now();
-  f.part(victim.node, flow::forward);
+  f.cluster.part(victim.node, flow::forward);
   auto ended = check_undisturbed(f, paced_key);
 
   check_moved(ended, victim, fault, moved_within);
@@ -72,11 +68,11 @@ TEST_CASE("cluster network: a node that hears but is not heard loses its shard")
 }
 
 TEST_CASE("cluster network: a node that is heard but does not hear delays nobody for ever") {
-  network_fixture f;
+  network_fixture f{cluster_links::cables};
   auto run = f.begin(paced_key, 48, 4);
   auto victim = f.await_holder(run);
 
-  f.part(victim.node, flow::backward);
+  f.cluster.part(victim.node, flow::backward);
   (void)check_undisturbed(f, paced_key, 48);
 
   f.heal();
@@ -84,13 +80,13 @@ TEST_CASE("cluster network: a node that is heard but does not hear delays nobody
 }
 
 TEST_CASE("cluster network: a partition that heals in time costs nothing") {
-  network_fixture f;
+  network_fixture f{cluster_links::cables};
   auto run = f.begin("in/pace-0.4.mp4");
   auto victim = f.await_holder(run);
 
-  f.part(victim.node, flow::both);
+  f.cluster.part(victim.node, flow::both);
   std::this_thread::sleep_for(700ms); // the fault's time
-  f.everywhere([](chaos_proxy& p) { p.heal(); });
+  f.cluster.heal();
   auto ended = check_undisturbed(f, "in/pace-0.4.mp4");
 
   CHECK(failures_of(ended) == 0);
@@ -98,7 +94,7 @@ TEST_CASE("cluster network: a partition that heals in time costs nothing") {
 }
 
 TEST_CASE("cluster network: words that take 200 ms change nothing") {
-  network_fixture f;
+  network_fixture f{cluster_links::proxies};
   for (auto& w : f.cluster.workers()) {
     w->control->delay(200ms, 50ms);
     w->data->delay(50ms, 20ms); // a shard asks for its source in many steps
@@ -112,7 +108,7 @@ TEST_CASE("cluster network: words that take 200 ms change nothing") {
 }
 
 TEST_CASE("cluster network: a slow data plane delays results, not beats") {
-  network_fixture f{2};
+  network_fixture f{cluster_links::proxies, 2};
   for (auto& w : f.cluster.workers())
     w->data->throttle(600'000);
 
@@ -125,7 +121,7 @@ TEST_CASE("cluster network: a slow data plane delays results, not beats") {
 }
 
 TEST_CASE("cluster network: connections that break now and then cost no shard") {
-  network_fixture f;
+  network_fixture f{cluster_links::proxies};
   (void)f.begin(paced_key, 48, 4);
 
   for (int i = 0; i < 3; ++i) {
@@ -139,7 +135,7 @@ TEST_CASE("cluster network: connections that break now and then cost no shard") 
 }
 
 TEST_CASE("cluster network: connections that break all the time cost no output") {
-  network_fixture f;
+  network_fixture f{cluster_links::proxies};
   (void)f.begin(paced_key, 48, 4);
 
   for (int i = 0; i < 20; ++i) {
@@ -152,7 +148,7 @@ TEST_CASE("cluster network: connections that break all the time cost no output")
 }
 
 TEST_CASE("cluster network: a node that is refused for a while comes back") {
-  network_fixture f;
+  network_fixture f{cluster_links::proxies};
   auto run = f.begin(paced_key);
   auto victim = f.await_holder(run);
   auto& w = f.cluster.worker(victim.node);
@@ -168,7 +164,7 @@ TEST_CASE("cluster network: a node that is refused for a while comes back") {
 }
 
 TEST_CASE("cluster network: bytes that are damaged on the wire never reach an output") {
-  network_fixture f;
+  network_fixture f{cluster_links::proxies};
   constexpr unsigned seed = 20261123;
   std::mt19937 random{seed};
   std::uniform_int_distribution<std::uint64_t> somewhere{0, 3000};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 namespace framemill::test {
 
@@ -165,6 +166,28 @@ const json& failure_of(const json& run) {
 
 std::string failure_code(const json& run) { return failure_of(run).value("Code", ""); }
 std::string failure_message(const json& run) { return failure_of(run).value("Message", ""); }
+
+std::vector<std::string> artifacts(const daemon_process& d) {
+  std::vector<std::string> out;
+  for (const auto& entry : fs::recursive_directory_iterator{d.data_dir() + "/artifacts"})
+    if (entry.is_regular_file())
+      out.push_back(entry.path());
+  return out;
+}
+
+std::size_t damage_artifacts(const daemon_process& d) {
+  const auto all = artifacts(d);
+  for (const auto& path : all) {
+    fs::permissions(path, fs::perms::owner_write, fs::perm_options::add);
+    std::fstream file{path, std::ios::binary | std::ios::in | std::ios::out};
+    const auto middle = static_cast<std::streamoff>(fs::file_size(path) / 2);
+    file.seekg(middle);
+    const auto byte = static_cast<char>(file.peek() ^ 1);
+    file.seekp(middle);
+    file.put(byte);
+  }
+  return all.size();
+}
 
 void check_quiet(const node_fixture& f) {
   CHECK(eventually([&] { return f.audit().value("Settling", 1) == 0; }));

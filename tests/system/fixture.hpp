@@ -58,6 +58,11 @@ struct node_fixture {
 [[nodiscard]] std::string failure_code(const json& described_run);
 [[nodiscard]] std::string failure_message(const json& described_run);
 
+/// The files of a daemon's artifact store.
+[[nodiscard]] std::vector<std::string> artifacts(const daemon_process& d);
+/// Changes a byte in the middle of each; answers how many.
+std::size_t damage_artifacts(const daemon_process& d);
+
 /// After any trouble: the audit balances, every run ended once, no scratch, no
 /// process left.
 void check_quiet(const node_fixture& f);
