@@ -58,6 +58,10 @@ write_batch to_batch(const changes& c) {
     put_blame(batch, b, b.strikes.empty());
   for (const auto& b : c.node_blames)
     put_blame(batch, b, b.is_blank());
+  for (const auto& s : c.services)
+    put_record(batch, family::meta, keys::of(s.service), s);
+  for (const auto& id : c.erased_services)
+    batch.erase(family::meta, keys::of(id));
   for (const auto& e : c.events)
     put_record(batch, family::events, keys::of(e.id), e);
   return batch;

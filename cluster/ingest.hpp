@@ -16,6 +16,14 @@ struct settled_report {
   std::vector<std::string> evidence;
   timestamp first_seen;
   std::string refused; ///< not empty: not an object; why
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Object", s.object);
+    v("Evidence", s.evidence);
+    v("FirstSeen", s.first_seen);
+    v("Refused", s.refused);
+  }
+  bool operator==(const settled_report&) const = default;
 };
 
 /// What one report means. Pure.

@@ -2,6 +2,7 @@
 
 #include "cluster/run_machine.hpp"
 #include "core/node.hpp"
+#include "core/service.hpp"
 
 #include <optional>
 #include <string>
@@ -59,10 +60,12 @@ struct node_beat {
   static constexpr std::uint64_t kind = 2;
   std::vector<held_attempt> held;
   std::int64_t scratch_bytes = 0; ///< free
+  std::vector<hosted_service> services;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Held", s.held);
     v("ScratchBytes", s.scratch_bytes);
+    v("Services", s.services);
   }
   bool operator==(const node_beat&) const = default;
 };
@@ -103,6 +106,26 @@ struct node_report {
     v("Text", s.text);
   }
   bool operator==(const node_report&) const = default;
+};
+
+/// What a service of the node tells or asks, opaque to all but its kind. Said
+/// again with each connection, and now and then, until it is answered; refused
+/// by `end_service` when its epoch is old. Idempotent by (epoch, number): a node
+/// never uses a number twice, over all its lives.
+struct service_word {
+  static constexpr std::uint64_t kind = 6;
+  service_id service;
+  std::uint64_t epoch = 0;
+  std::uint64_t number = 0;
+  std::string payload;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Service", s.service);
+    v("Epoch", s.epoch);
+    v("Number", s.number);
+    v("Payload", s.payload);
+  }
+  bool operator==(const service_word&) const = default;
 };
 
 // ---- coordinator → node -----------------------------------------------------------
@@ -205,10 +228,58 @@ struct node_order {
   bool operator==(const node_order&) const = default;
 };
 
+/// Do this from now on, under this epoch: the placement is in the books. Said
+/// again until a beat tells of it; repeating it does nothing, a newer epoch (or
+/// another payload) begins it anew, an older one is not heard.
+struct host_service {
+  static constexpr std::uint64_t kind = 23;
+  service_id service;
+  std::uint64_t epoch = 0;
+  std::string payload; ///< how, opaque to all but its kind
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Service", s.service);
+    v("Epoch", s.epoch);
+    v("Payload", s.payload);
+  }
+  bool operator==(const host_service&) const = default;
+};
+
+/// Do it no more, up to and including this epoch.
+struct end_service {
+  static constexpr std::uint64_t kind = 24;
+  service_id service;
+  std::uint64_t epoch = 0;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Service", s.service);
+    v("Epoch", s.epoch);
+  }
+  bool operator==(const end_service&) const = default;
+};
+
+/// Answer to a `service_word`: what it told is in the books, what it asked is in
+/// the payload. Lost, it is given again when the word is said again.
+struct service_answer {
+  static constexpr std::uint64_t kind = 25;
+  service_id service;
+  std::uint64_t epoch = 0;
+  std::uint64_t number = 0;
+  std::string payload;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Service", s.service);
+    v("Epoch", s.epoch);
+    v("Number", s.number);
+    v("Payload", s.payload);
+  }
+  bool operator==(const service_answer&) const = default;
+};
+
 using cluster_message =
-    std::variant<node_hello, node_beat, node_outcome, node_leaving, node_report, node_welcome,
-                 node_refused, coordinator_beat, assign_attempt, stop_held, outcome_noted,
-                 node_order>;
+    std::variant<node_hello, node_beat, node_outcome, node_leaving, node_report, service_word,
+                 node_welcome, node_refused, coordinator_beat, assign_attempt, stop_held,
+                 outcome_noted, host_service, end_service, service_answer, node_order>;
 
 /// One frame. `term` is the coordinator's: it grows with each of its starts. A
 /// node refuses words of an older term than it has heard; a coordinator

@@ -3,6 +3,7 @@
 #include "core/blame.hpp"
 #include "core/node.hpp"
 #include "core/run.hpp"
+#include "core/service.hpp"
 #include "core/workflow.hpp"
 
 #include <string>
@@ -31,6 +32,8 @@ struct changes {
   std::vector<std::string> erased_join_tokens; ///< ids
   std::vector<input_blame> input_blames; ///< one without strikes is erased
   std::vector<node_blame> node_blames;   ///< a blank one is erased
+  std::vector<service_record> services;
+  std::vector<service_id> erased_services;
   std::vector<event_record> events;   ///< ids are given by the journal
 
   [[nodiscard]] bool empty() const { return *this == changes{}; }

@@ -63,6 +63,8 @@ inline constexpr std::size_t label_value_bytes_max = 255;
 // Queues
 inline constexpr std::size_t live_runs_max = 64;     ///< WORKFLOW actors at once
 inline constexpr std::size_t ingest_batch_max = 512; ///< objects in one commit
+inline constexpr std::size_t objects_remembered_max = 1'000'000; ///< per remote watcher
+inline constexpr std::size_t settling_page_max = 4096; ///< keys in one answer
 inline constexpr std::size_t commit_batches_max = 1024; ///< merged into one fsync
 inline constexpr std::size_t event_subscribers_max = 256;
 inline constexpr std::size_t event_backlog_max = 4096;  ///< queued per slow reader

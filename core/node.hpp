@@ -44,6 +44,7 @@ struct node_facts {
   std::map<std::string, std::int64_t> device_sessions;
   std::int64_t scratch_total_bytes = 0; ///< of the file system; 0 = not told
   std::int64_t scratch_floor_bytes = 0; ///< that stay free of it
+  std::vector<std::string> service_kinds; ///< that it can host
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Version", s.version);
@@ -62,6 +63,7 @@ struct node_facts {
     v("DeviceSessions", s.device_sessions);
     v("ScratchTotalBytes", s.scratch_total_bytes);
     v("ScratchFloorBytes", s.scratch_floor_bytes);
+    v("ServiceKinds", s.service_kinds);
   }
   bool operator==(const node_facts&) const = default;
 };

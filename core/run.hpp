@@ -284,14 +284,14 @@ struct event_record {
   timestamp time;
   std::string type;    ///< run.created, run.state, job.state, shard.done,
                        ///< shard.failed, output.published, object.settled,
-                       ///< node.joined, node.lost, …
+                       ///< node.joined, node.lost, service.placed, …
   run_id run;
   std::string bucket;
   std::string key;
   std::optional<std::uint32_t> job;
   std::string state;   ///< the new one
   std::string message;
-  std::string node;    ///< of node.* events
+  std::string node;    ///< of node.* and service.* events
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);

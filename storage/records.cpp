@@ -20,6 +20,7 @@ std::string object(std::string_view bucket, std::string_view key) {
 std::string join_token(std::string_view id) { return "join-token/" + std::string{id}; }
 std::string of(const input_blame& b) { return "input/" + run_key(b.input, {}, 0); }
 std::string of(const node_blame& b) { return "node/" + b.node; }
+std::string of(const service_id& id) { return fmt::format("service/{}/{}", id.kind, id.name); }
 std::string of(template_family f, std::uint64_t definition) {
   return fmt::format("{}/{:016x}", to_string(f), definition);
 }

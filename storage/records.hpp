@@ -3,6 +3,7 @@
 #include "core/blame.hpp"
 #include "core/codec.hpp"
 #include "core/run.hpp"
+#include "core/service.hpp"
 #include "storage/state_store.hpp"
 
 #include <utility>
@@ -26,6 +27,7 @@ namespace keys {
 [[nodiscard]] std::string join_token(std::string_view id);      ///< in `meta`
 [[nodiscard]] std::string of(const input_blame& b);
 [[nodiscard]] std::string of(const node_blame& b);
+[[nodiscard]] std::string of(const service_id& id);             ///< in `meta`
 } // namespace keys
 
 template <class T>

@@ -1,4 +1,5 @@
 #include "cluster/protocol.hpp"
+#include "cluster/watch_words.hpp"
 #include "core/codec.hpp"
 #include "tests/core/sample.hpp"
 #include "tests/support/golden.hpp"
@@ -42,6 +43,20 @@ void for_each_message(F&& f) {
   FM_MESSAGE(stop_held);
   FM_MESSAGE(outcome_noted);
   FM_MESSAGE(node_order);
+  FM_MESSAGE(service_id);
+  FM_MESSAGE(hosted_service);
+  FM_MESSAGE(service_record);
+  FM_MESSAGE(service_word);
+  FM_MESSAGE(host_service);
+  FM_MESSAGE(end_service);
+  FM_MESSAGE(service_answer);
+  FM_MESSAGE(watch_order);
+  FM_MESSAGE(watch_reports);
+  FM_MESSAGE(watch_question);
+  FM_MESSAGE(watch_status);
+  FM_MESSAGE(watch_booked);
+  FM_MESSAGE(watch_unbooked);
+  FM_MESSAGE(watch_noted);
   FM_MESSAGE(envelope);
   FM_MESSAGE(enrol_request);
   FM_MESSAGE(enrol_reply);
@@ -61,9 +76,13 @@ std::vector<envelope> sample_envelopes() {
   return out;
 }
 
-template <std::size_t... I>
+template <class Variant, std::size_t... I>
 std::vector<std::uint64_t> kinds_of(std::index_sequence<I...>) {
-  return {std::variant_alternative_t<I, cluster_message>::kind...};
+  return {std::variant_alternative_t<I, Variant>::kind...};
+}
+template <class Variant>
+std::vector<std::uint64_t> kinds_of() {
+  return kinds_of<Variant>(std::make_index_sequence<std::variant_size_v<Variant>>{});
 }
 
 } // namespace
@@ -126,23 +145,29 @@ TEST_CASE("protocol: messages are encoded as they always were") {
 }
 
 TEST_CASE("protocol: the numbers of messages are for ever") {
-  auto kinds = kinds_of(std::make_index_sequence<std::variant_size_v<cluster_message>>{});
+  auto kinds = kinds_of<cluster_message>();
 
   std::set<std::uint64_t> unique{kinds.begin(), kinds.end()};
   CHECK(unique.size() == kinds.size());
+  CHECK(kinds_of<watch_word>() == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(kinds_of<watch_answer>() == std::vector<std::uint64_t>{1, 2, 3});
   for (auto [is, was] : std::initializer_list<std::pair<std::uint64_t, std::uint64_t>>{
            {node_hello::kind, 1},
            {node_beat::kind, 2},
            {node_outcome::kind, 3},
            {node_leaving::kind, 4},
            {node_report::kind, 5},
+           {service_word::kind, 6},
            {node_welcome::kind, 16},
            {node_refused::kind, 17},
            {coordinator_beat::kind, 18},
            {assign_attempt::kind, 19},
            {stop_held::kind, 20},
            {outcome_noted::kind, 21},
-           {node_order::kind, 22}})
+           {node_order::kind, 22},
+           {host_service::kind, 23},
+           {end_service::kind, 24},
+           {service_answer::kind, 25}})
     CHECK(is == was);
 }
 
@@ -188,6 +213,17 @@ TEST_CASE("protocol: an envelope is these bytes") {
            "01"
            "a545706f6368"
            "02");
+}
+
+TEST_CASE("protocol: what a service says is opaque on its way") {
+  watch_word word = watch_question{{{"a.mp4", {}}}};
+  envelope e;
+  e.body = service_word{{bucket_watcher_kind, "media"}, 7, 1, encode(word) + '\0' + "\xff"};
+
+  auto back = decode<envelope>(encode(e));
+
+  REQUIRE(back.has_value());
+  CHECK(*back == e);
 }
 
 TEST_CASE("protocol: damaged frames decode to an error or a value") {
