@@ -9,6 +9,7 @@
 #include "actors/planning.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/start_up.hpp"
+#include "actors/watch_desk.hpp"
 #include "cluster/certificate.hpp"
 #include "cluster/critical_path.hpp"
 #include "cluster/progress_meter.hpp"
@@ -25,32 +26,6 @@
 namespace framemill {
 
 namespace {
-
-/// Counts down and answers once, when every part has come.
-template <class T>
-class collector {
-public:
-  collector(std::size_t parts, gateway::reply<std::vector<T>> done)
-      : left_(parts), done_(std::move(done)) {
-    if (left_ == 0)
-      done_(std::vector<T>{});
-  }
-  void add(result<T> part) {
-    std::unique_lock lock{mutex_};
-    if (part)
-      parts_.push_back(std::move(*part));
-    if (--left_ > 0)
-      return;
-    lock.unlock();
-    done_(std::move(parts_));
-  }
-
-private:
-  std::mutex mutex_;
-  std::size_t left_;
-  std::vector<T> parts_;
-  gateway::reply<std::vector<T>> done_;
-};
 
 /// All that the books say of one run.
 struct run_books {
@@ -351,24 +326,23 @@ public:
   }
 
   void buckets(reply<std::vector<bucket_status>> done) override {
-    on_coordinator([done = std::move(done)](coordinator_state& s) {
-      auto all = std::make_shared<collector<bucket_status>>(s.watchers.size(), done);
-      for (const auto& [name, watcher] : s.watchers)
-        caf::anon_send(watcher, ask_bucket_status{[all](result<bucket_status> b) {
-                         all->add(std::move(b));
-                       }});
-    });
+    on_placer([done = std::move(done)](placer_state& s) { done(describe_buckets(s)); });
   }
 
   void audit(std::string name, std::string prefix, reply<audit_report> done) override {
     auto found = services_.find_bucket(name);
     if (!found)
       return done(failure{found.error()});
-    on_coordinator([this, name, prefix, b = *found, done = std::move(done)](coordinator_state& s) {
-      caf::anon_send(s.watchers.at(name), ask_settling{[this, b, prefix,
-                                                       done](std::vector<std::string> keys) {
-                       done(audit_bucket(*services_.store, *b, prefix, {keys.begin(), keys.end()}));
-                     }});
+    // On a thread of its own: it lists the bucket.
+    auto balance = [this, prefix, b = *found, done](result<std::vector<std::string>> settling) {
+      if (!settling)
+        return done(failure{settling.error()});
+      system_.spawn<caf::detached>([this, prefix, b, done, keys = std::move(*settling)] {
+        done(audit_bucket(*services_.store, *b, prefix, {keys.begin(), keys.end()}));
+      });
+    };
+    on_placer([name, balance = std::move(balance)](placer_state& s) {
+      ask_settling(s, name, balance);
     });
   }
 
@@ -377,7 +351,10 @@ public:
       auto status = describe_node();
       status.runs_live = static_cast<std::int64_t>(s.live.size());
       status.runs_queued = static_cast<std::int64_t>(s.waiting.size());
-      caf::anon_send(scheduler_, report_status{done, std::move(status)});
+      on_placer([this, done, status = std::move(status)](placer_state& p) mutable {
+        status.services = p.hosted_by(services_.config.name);
+        caf::anon_send(scheduler_, report_status{done, std::move(status)});
+      });
     });
   }
 
@@ -390,7 +367,16 @@ public:
   }
 
   void nodes(reply<std::vector<node_view>> done) override {
-    on_membership<std::vector<node_view>>(std::move(done), [this](membership_state& m, auto& answer) {
+    auto with_services = [this, done](result<std::vector<node_view>> all) {
+      if (!all)
+        return done(failure{all.error()});
+      on_placer([done, all = std::move(*all)](placer_state& s) mutable {
+        for (auto& v : all)
+          v.services = s.hosted_by(v.record.name);
+        done(std::move(all));
+      });
+    };
+    on_membership<std::vector<node_view>>(with_services, [this](membership_state& m, auto& answer) {
       auto all = view_nodes(m);
       if (!services_.config.roles.worker)
         return answer(std::move(all));
@@ -544,6 +530,13 @@ private:
     caf::anon_send(coordinator_,
                    gateway_call{std::make_shared<std::function<void(coordinator_state&)>>(
                        std::move(call))});
+  }
+
+  void on_placer(std::function<void(placer_state&)> call) {
+    on_coordinator([call = std::move(call)](coordinator_state& s) {
+      caf::anon_send(s.placer,
+                     placer_call{std::make_shared<std::function<void(placer_state&)>>(call)});
+    });
   }
 
   [[nodiscard]] result<run_books> read_books(run_id id) const {

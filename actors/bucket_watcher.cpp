@@ -1,8 +1,8 @@
 #include "actors/bucket_watcher.hpp"
 
 #include "actors/manners.hpp"
+#include "core/codec.hpp"
 #include "core/limits.hpp"
-#include "storage/records.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
@@ -13,191 +13,278 @@ namespace {
 
 using self_ptr = caf::stateful_actor<bucket_watcher_state>*;
 constexpr std::size_t batches_in_flight_max = 4;
+constexpr microseconds look_again_after{1'000'000}; ///< at the latest
+constexpr microseconds status_every{500'000};
 
 struct context {
   self_ptr self;
   node_services* services;
   [[nodiscard]] bucket_watcher_state& state() const { return self->state; }
   [[nodiscard]] timestamp now() const { return services->clock.now(); }
+  [[nodiscard]] const bucket& watched() const { return *state().place.watched; }
 };
 
-/// Do the books know this generation already?
-bool is_booked(const context& c, const std::string& key, const generation& g) {
-  auto line = find_record<object_record>(*c.services->store, family::objects,
-                                         keys::object(c.state().bucket->name(), key));
-  if (!line) {
-    spdlog::error("BUCKET WATCHER {}: {}", c.state().bucket->name(), line.error().message);
-    return true; // not now; the next scan asks again
+/// Something in the bucket; an object when it is not refused.
+struct found_entry {
+  watch_question::candidate what;
+  std::string refused;
+};
+
+// ---- Looking ---------------------------------------------------------------------------
+
+void observe(const context& c, const found_entry& entry) {
+  auto& s = c.state();
+  const auto& key = entry.what.key;
+  if (entry.refused.empty()) {
+    auto closed = s.closed.erase(key) > 0;
+    return s.settling->observe(c.now(), key, entry.what.generation, closed,
+                               c.watched().has_writer(key));
   }
-  return *line && (*line)->object.generation == g && (*line)->state != object_state::settling;
-}
-
-void arm_tick(const context& c) {
-  auto& s = c.state();
-  auto next = s.settling->next_look();
-  if (s.tick_armed || !next)
-    return;
-  s.tick_armed = true;
-  auto wait = std::max<std::int64_t>((*next - c.now()).count(), 1000);
-  c.self->delayed_send(c.self, std::min(microseconds{wait}, microseconds{1'000'000}), watch_tick{});
-}
-
-void look(const context& c, const bucket_entry& entry) {
-  auto& s = c.state();
-  if (s.in_flight.contains(entry.key) || is_booked(c, entry.key, entry.generation))
-    return;
-  auto closed = s.closed.erase(entry.key) > 0;
-  s.settling->observe(c.now(), entry.key, entry.generation, closed, s.bucket->has_writer(entry.key));
-}
-
-/// False: something is there that is no object; a scan says why.
-bool look_at_key(const context& c, const std::string& key) {
-  auto g = c.state().bucket->stat(key);
-  if (g)
-    look(c, {key, *g});
-  else
-    c.state().settling->gone(key);
-  return g || g.error().code == errc::not_found;
-}
-
-void refuse(const context& c, const refused_entry& entry) {
-  auto& s = c.state();
+  spdlog::warn("BUCKET WATCHER {}: `{}` ignored: {}", c.watched().name(), key, entry.refused);
   settled_report report;
-  report.object = {s.bucket->name(), entry.key, {}};
+  report.object = {c.watched().name(), key, {}};
   report.first_seen = c.now();
-  report.refused = entry.reason;
-  if (s.in_flight.contains(entry.key) || is_booked(c, entry.key, {}))
-    return;
-  spdlog::warn("BUCKET WATCHER {}: `{}` ignored: {}", s.bucket->name(), entry.key, entry.reason);
-  s.in_flight.insert(entry.key);
+  report.refused = entry.refused;
+  s.in_flight.insert(key);
   s.ready.push_back(std::move(report));
 }
 
-void send_batches(const context& c) {
+/// What the books do not know of. False: they cannot be asked now.
+bool consider(const context& c, std::vector<found_entry> found) {
   auto& s = c.state();
-  while (!s.ready.empty() && s.told.size() < batches_in_flight_max) {
-    auto& batch = s.told[++s.last_batch];
-    while (!s.ready.empty() && batch.size() < limits::ingest_batch_max) {
-      batch.push_back(std::move(s.ready.front()));
-      s.ready.pop_front();
-    }
-    c.self->send(s.coordinator,
-                 settled_batch{s.last_batch, batch, caf::actor_cast<caf::actor>(c.self)});
+  std::erase_if(found, [&](const auto& f) { return s.in_flight.contains(f.what.key); });
+  ledger_view::candidates candidates;
+  for (const auto& f : found)
+    candidates.push_back(f.what);
+  auto unbooked = s.place.books->unbooked(candidates);
+  s.is_blind = !unbooked;
+  if (!unbooked) {
+    spdlog::warn("BUCKET WATCHER {}: {}", c.watched().name(), unbooked.error().message);
+    return false;
   }
+  for (auto i : *unbooked)
+    observe(c, found.at(i));
+  return true;
 }
 
-void harvest(const context& c) {
-  auto& s = c.state();
-  for (auto& o : s.settling->take_settled(c.now())) {
-    settled_report report;
-    report.object = {s.bucket->name(), o.key, o.generation};
-    report.evidence = std::move(o.evidence);
-    report.first_seen = o.first_seen;
-    s.in_flight.insert(report.object.key);
-    s.ready.push_back(std::move(report));
+/// Gathers what is found, and considers it by the batch.
+class sieve {
+public:
+  explicit sieve(const context& c) : c_(c) {}
+  bool add(found_entry entry) {
+    found_.push_back(std::move(entry));
+    return found_.size() < limits::ingest_batch_max || flush();
   }
-  send_batches(c);
-  arm_tick(c);
-}
+  bool flush() { return found_.empty() || consider(c_, std::exchange(found_, {})); }
+  /// False: something is there that is no object; a scan says why.
+  bool add_key(const std::string& key) {
+    auto g = c_.watched().stat(key);
+    if (g)
+      (void)add({{key, *g}, {}}); // what is not heard of now, the scan finds
+    else
+      c_.state().settling->gone(key);
+    return g || g.error().code == errc::not_found;
+  }
+
+private:
+  const context& c_;
+  std::vector<found_entry> found_;
+};
 
 void scan(const context& c, const std::string& prefix) {
   auto& s = c.state();
-  auto listed = s.bucket->list(
+  s.is_blind = false;
+  sieve found{c};
+  auto listed = c.watched().list(
       prefix,
-      [&](const bucket_entry& entry) {
-        look(c, entry);
-        return true;
-      },
-      [&](const refused_entry& entry) { refuse(c, entry); });
-  if (s.available != listed.has_value())
-    spdlog::warn("BUCKET WATCHER {}: {}", s.bucket->name(),
+      [&](const bucket_entry& entry) { return found.add({{entry.key, entry.generation}, {}}); },
+      [&](const refused_entry& entry) { (void)found.add({{entry.key, {}}, entry.reason}); });
+  if (!s.is_blind)
+    (void)found.flush();
+  if (s.problem.empty() != listed.has_value())
+    spdlog::warn("BUCKET WATCHER {}: {}", c.watched().name(),
                  listed ? "available again" : listed.error().message);
-  s.available = listed.has_value();
   s.problem = listed ? "" : listed.error().message;
   s.last_scan = c.now();
+  c.self->send(s.place.host, service_fares{s.place.service, s.place.epoch, s.problem});
 }
 
 void take_hints(const context& c, const std::vector<bucket_hints::hint>& hints) {
+  if (c.state().is_blind)
+    return; // everything is looked at as soon as the books can be asked
   std::set<std::string> keys, prefixes;
   for (const auto& h : hints) {
     if (h.closed)
       c.state().closed.insert(h.key);
     (h.key.empty() || h.key.ends_with('/') ? prefixes : keys).insert(h.key);
   }
+  sieve found{c};
   for (const auto& k : keys)
-    if (!look_at_key(c, k))
+    if (!found.add_key(k))
       prefixes.insert(k.substr(0, k.rfind('/') + 1));
+  if (!found.flush())
+    return;
   for (const auto& p : prefixes)
     scan(c, p);
   // A close hint of something that is not settling any more means nothing.
   if (c.state().settling->size() == 0)
     c.state().closed.clear();
-  harvest(c);
 }
 
-bucket_status status_of(const bucket_watcher_state& s) {
-  bucket_status out;
-  out.name = s.bucket->name();
-  out.location = s.bucket->location();
-  out.watch_mode = s.hints ? s.hints->mode() : "scan";
-  out.available = s.available;
-  out.problem = s.problem;
-  out.settling = s.settling->size() + s.in_flight.size();
-  out.last_scan = s.last_scan;
+void look_at_due(const context& c) {
+  if (c.state().is_blind)
+    return scan(c, "");
+  sieve found{c};
+  for (const auto& key : c.state().settling->due(c.now()))
+    (void)found.add_key(key);
+  (void)found.flush();
+}
+
+// ---- Telling -----------------------------------------------------------------------------
+
+void say(const context& c, const watch_word& word, std::string topic,
+         std::function<void(result<watch_answer>)> answered) {
+  const auto& place = c.state().place;
+  c.self->send(place.host, service_says{place.service, place.epoch, encode(word),
+                                        std::move(topic),
+                                        [answered = std::move(answered)](
+                                            const result<std::string>& payload) {
+                                          if (payload)
+                                            answered(decode<watch_answer>(*payload));
+                                          else
+                                            answered(failure{payload.error()});
+                                        }});
+}
+
+void send_batches(const context& c) {
+  auto& s = c.state();
+  while (!s.ready.empty() && s.told.size() < batches_in_flight_max) {
+    auto number = ++s.last_batch;
+    auto& batch = s.told[number];
+    while (!s.ready.empty() && batch.size() < limits::ingest_batch_max) {
+      batch.push_back(std::move(s.ready.front()));
+      s.ready.pop_front();
+    }
+    say(c, watch_reports{batch}, "",
+        [me = caf::actor_cast<caf::actor>(c.self), number](const result<watch_answer>& answer) {
+          const auto* booked = answer ? std::get_if<watch_booked>(&*answer) : nullptr;
+          caf::anon_send(me, batch_booked{number, booked != nullptr && booked->is_booked, {}});
+        });
+  }
+}
+
+std::uint64_t settling_count(const bucket_watcher_state& s) {
+  return s.settling->size() + s.in_flight.size();
+}
+
+void tell_status(const context& c) {
+  auto& s = c.state();
+  watch_status status;
+  status.location = c.watched().location();
+  status.mode = s.hints ? s.hints->mode() : "scan";
+  status.problem = s.problem;
+  status.settling = s.settling_told = settling_count(s);
+  status.last_scan = s.last_scan;
+  say(c, status, "status", [](const result<watch_answer>&) {}); // the next one comes anyway
+}
+
+/// After whatever was looked at.
+void harvest(const context& c) {
+  auto& s = c.state();
+  for (auto& o : s.settling->take_settled(c.now())) {
+    settled_report report;
+    report.object = {c.watched().name(), o.key, o.generation};
+    report.evidence = std::move(o.evidence);
+    report.first_seen = o.first_seen;
+    s.in_flight.insert(report.object.key);
+    s.ready.push_back(std::move(report));
+  }
+  send_batches(c);
+  if (settling_count(s) != s.settling_told && !std::exchange(s.status_armed, true))
+    c.self->delayed_send(c.self, status_every, status_tick{});
+  auto next = s.settling->next_look();
+  if (s.tick_armed || (!next && !s.is_blind))
+    return;
+  s.tick_armed = true;
+  auto wait = next ? std::max(*next - c.now(), microseconds{1000}) : look_again_after;
+  c.self->delayed_send(c.self, std::min(wait, look_again_after), watch_tick{});
+}
+
+void end_batch(const context& c, std::uint64_t number) {
+  auto& s = c.state();
+  auto batch = s.told.extract(number);
+  if (batch.empty())
+    return;
+  for (const auto& report : batch.mapped())
+    s.in_flight.erase(report.object.key); // not booked: the scan finds it again
+  if (s.is_blind)
+    return;
+  // It may have changed while it was being booked.
+  sieve found{c};
+  for (const auto& report : batch.mapped())
+    if (report.refused.empty())
+      (void)found.add_key(report.object.key);
+  (void)found.flush();
+}
+
+/// "settling KEY": those behind it that the watcher waits for, one a line, a page.
+result<std::string> answer(const context& c, std::string_view question) {
+  constexpr std::string_view verb = "settling ";
+  if (!question.starts_with(verb))
+    return fail(errc::unknown_argument, "a BUCKET WATCHER does not know `{}`", question);
+  std::set<std::string> keys = c.state().in_flight;
+  for (auto& v : c.state().settling->settling(c.now()))
+    keys.insert(std::move(v.key));
+  std::string out;
+  std::size_t count = 0;
+  for (auto k = keys.upper_bound(std::string{question.substr(verb.size())});
+       k != keys.end() && count < limits::settling_page_max; ++k, ++count)
+    out += *k + "\n";
   return out;
 }
 
 } // namespace
 
-caf::behavior bucket_watcher(self_ptr self, node_services* services, bucket* watched,
-                             caf::actor coordinator) {
+caf::behavior bucket_watcher(self_ptr self, node_services* services, watcher_place place) {
   context c{self, services};
   auto& s = self->state;
-  s.bucket = watched;
-  s.coordinator = std::move(coordinator);
+  s.place = std::move(place);
   settle_machine::options options;
-  options.quiet_min = services->config.settle_quiet;
+  options.quiet_min = std::chrono::duration_cast<std::chrono::milliseconds>(s.place.how.settle_quiet);
   s.settling = std::make_unique<settle_machine>(options);
   auto me = caf::actor_cast<caf::actor>(self);
-  s.hints = watch_local_bucket(watched->location(), [me](std::vector<bucket_hints::hint> h) {
+  s.hints = watch_local_bucket(s.place.watched->location(), [me](std::vector<bucket_hints::hint> h) {
     caf::anon_send(me, change_hints{std::move(h)});
   });
   tolerate_strangers(self, "BUCKET WATCHER");
+  self->set_down_handler([=](const caf::down_msg&) { self->quit(); });
+  self->monitor(s.place.host); // nobody would hear us
   self->send(self, scan_tick{});
   return {
-      [=](const change_hints& m) { take_hints(c, m.hints); },
+      [=](const change_hints& m) {
+        take_hints(c, m.hints);
+        harvest(c);
+      },
       [=](const watch_tick&) {
         self->state.tick_armed = false;
-        for (const auto& key : self->state.settling->due(c.now()))
-          (void)look_at_key(c, key);
+        look_at_due(c);
         harvest(c);
       },
       [=](const scan_tick&) {
         scan(c, "");
         harvest(c);
-        self->delayed_send(self, services->config.scan_interval, scan_tick{});
+        tell_status(c);
+        self->delayed_send(self, self->state.place.how.scan_interval, scan_tick{});
+      },
+      [=](const status_tick&) {
+        self->state.status_armed = false;
+        tell_status(c);
       },
       [=](const batch_booked& m) {
-        auto& state = self->state;
-        auto batch = state.told.extract(m.batch);
-        if (batch.empty())
-          return;
-        for (const auto& report : batch.mapped())
-          state.in_flight.erase(report.object.key); // not booked: the scan finds it again
-        // It may have changed while it was being booked.
-        for (const auto& report : batch.mapped())
-          if (report.refused.empty())
-            (void)look_at_key(c, report.object.key);
+        end_batch(c, m.batch);
         harvest(c);
       },
-      [=](const ask_bucket_status& m) { m.done(status_of(self->state)); },
-      [=](const ask_settling& m) {
-        std::vector<std::string> keys;
-        for (auto& v : self->state.settling->settling(c.now()))
-          keys.push_back(std::move(v.key));
-        keys.insert(keys.end(), self->state.in_flight.begin(), self->state.in_flight.end());
-        m.done(std::move(keys));
-      },
+      [=](const ask_service& m) { m.done(answer(c, m.question)); },
   };
 }
 

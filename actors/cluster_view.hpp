@@ -4,6 +4,7 @@
 #include "cluster/membership.hpp"
 #include "core/node.hpp"
 #include "core/run.hpp"
+#include "core/service.hpp"
 
 #include <map>
 #include <optional>
@@ -44,6 +45,7 @@ struct node_view {
   std::int32_t slots_busy = 0;
   bool drained = false; ///< draining, and nothing runs
   std::vector<running_attempt> running;
+  std::vector<hosted_service> services; ///< placed there
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     std::remove_reference_t<decltype(s.record)>::fields(s.record, v);
@@ -52,6 +54,7 @@ struct node_view {
     v("SlotsBusy", s.slots_busy);
     v("Drained", s.drained);
     v("Running", s.running);
+    v("Services", s.services);
   }
 };
 

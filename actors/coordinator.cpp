@@ -1,8 +1,8 @@
 #include "actors/coordinator.hpp"
 
-#include "actors/bucket_watcher.hpp"
 #include "actors/fail_points.hpp"
 #include "actors/manners.hpp"
+#include "actors/placer.hpp"
 #include "actors/workflow_actor.hpp"
 #include "core/limits.hpp"
 #include "core/object_path.hpp"
@@ -47,13 +47,39 @@ void merge(changes& into, changes from) {
   move_all(into.events, from.events);
 }
 
+/// Why an object that settled on another node cannot run yet: whoever probes and
+/// publishes here must see it as it was seen there.
+std::string unlike_here(const node_services& services, const settled_batch& m,
+                        const settled_report& report) {
+  if (m.node.empty() || !report.refused.empty())
+    return {};
+  const auto& [bucket, key, seen] = report.object;
+  auto found = services.find_bucket(bucket);
+  auto here = found ? (*found)->stat(key) : result<generation>{failure{found.error()}};
+  if (!here)
+    return fmt::format("{}/{} of node {} is not seen here: {}", bucket, key, m.node,
+                       here.error().message);
+  return *here == seen ? "" : fmt::format("{}/{} is not here as node {} saw it", bucket, key, m.node);
+}
+
+/// What is being booked already, or is not so here yet, is left out: the next scan
+/// tells it again.
 void book(coordinator_state& s, settled_batch m) {
   changes all;
   std::vector<run_record> started;
   std::vector<run_id> replaced;
+  std::vector<std::string> taken;
+  std::string unseen;
   auto now = s.services->clock.now();
   for (const auto& report : m.reports) {
     auto key = keys::object(report.object.bucket, report.object.key);
+    if (auto why = unlike_here(*s.services, m, report); !why.empty()) {
+      unseen = std::move(why);
+      continue;
+    }
+    if (!s.being_booked.insert(key).second)
+      continue;
+    taken.push_back(key);
     auto known = find_record<object_record>(*s.services->store, family::objects, key);
     if (!known) {
       spdlog::error("COORDINATOR: {}", known.error().message);
@@ -68,11 +94,14 @@ void book(coordinator_state& s, settled_batch m) {
     started.insert(started.end(), d.record.runs.begin(), d.record.runs.end());
     merge(all, std::move(d.record));
   }
-  s.services->counters.objects_settled += m.reports.size();
+  s.services->counters.objects_settled += taken.size();
   fail_point("ingest.before");
   s.commit(std::move(all), [&s, m = std::move(m), started = std::move(started),
-                            replaced = std::move(replaced)](const result<void>& r) {
+                            replaced = std::move(replaced), taken = std::move(taken),
+                            unseen = std::move(unseen)](const result<void>& r) {
     fail_point("ingest.booked");
+    for (const auto& key : taken)
+      s.being_booked.erase(key);
     if (r) {
       for (const auto& run : started)
         s.remember(run);
@@ -80,9 +109,9 @@ void book(coordinator_state& s, settled_batch m) {
         s.cancel(id, replaced_sentence, {});
       s.admit();
     } else {
-      spdlog::error("COORDINATOR: {} objects not booked: {}", m.reports.size(), r.error().message);
+      spdlog::error("COORDINATOR: {} objects not booked: {}", taken.size(), r.error().message);
     }
-    s.self->send(m.reply_to, batch_booked{m.batch, r.has_value()});
+    s.self->send(m.reply_to, batch_booked{m.batch, r.has_value(), unseen});
   });
 }
 
@@ -396,9 +425,9 @@ caf::behavior coordinator(self_ptr self, node_services* services, caf::actor sch
   });
   if (!loaded)
     spdlog::critical("COORDINATOR: {}", loaded.error().message);
-  auto me = caf::actor_cast<caf::actor>(self);
-  for (const auto& [name, b] : services->buckets)
-    s.watchers[name] = self->spawn<caf::detached>(bucket_watcher, services, b.get(), me);
+  // Linked: without it nobody watches.
+  s.placer = self->spawn<caf::linked>(placer_actor, services,
+                                      caf::actor_cast<caf::actor>(self), s.membership);
   for (auto id : replaced)
     s.cancel(id, replaced_sentence, {});
   s.admit();

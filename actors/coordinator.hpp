@@ -23,7 +23,7 @@ struct coordinator_state {
   catalog definitions;
   caf::actor scheduler, publisher;
   caf::actor membership; ///< empty: this node is alone
-  std::map<std::string, caf::actor> watchers; ///< by bucket
+  caf::actor placer;
 
   struct waiting_order {
     std::int32_t priority = 0;
@@ -38,6 +38,7 @@ struct coordinator_state {
   std::map<run_id, int> restarts;
   std::map<std::string, std::set<run_id>> runs_of_object; ///< not ended, by object key
   std::map<run_id, std::string> object_of_run;
+  std::set<std::string> being_booked; ///< object keys of commits under way
   std::map<std::string, run_id> sessions_in_flight;
   using attempt = std::pair<std::uint32_t, std::uint32_t>; ///< shard, epoch
   /// Until their runs are there; one that is told again is the same one.

@@ -26,14 +26,32 @@ struct run_request {
   std::string session_context;
 };
 
+/// Could a node watch the bucket?
+struct bucket_host {
+  std::string node;
+  std::string why_not; ///< "" = it could, or does
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Node", s.node);
+    v("WhyNot", s.why_not);
+  }
+};
+
 struct bucket_status {
   std::string name;
-  std::string location;
+  std::string location;        ///< on the coordinator; "" = it has no such bucket
   std::string watch_mode;      ///< "inotify", or "scan: why"
   bool available = true;
   std::string problem;         ///< why not available
   std::uint64_t settling = 0;  ///< objects
   timestamp last_scan;
+  std::string wish;            ///< where it shall be watched: coordinator, any, a node
+  std::string watched_by;      ///< the node where it is; "" = nowhere
+  std::string watched_at;      ///< its directory there
+  std::string reason;          ///< why there
+  timestamp since;
+  std::uint64_t epoch = 0;     ///< of the placement
+  std::vector<bucket_host> nodes;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -43,6 +61,13 @@ struct bucket_status {
     v("Problem", s.problem);
     v("Settling", s.settling);
     v("LastScan", s.last_scan);
+    v("Watch", s.wish);
+    v("WatchedBy", s.watched_by);
+    v("WatchedAt", s.watched_at);
+    v("Reason", s.reason);
+    v("Since", s.since);
+    v("Epoch", s.epoch);
+    v("Nodes", s.nodes);
   }
 };
 
@@ -98,6 +123,7 @@ struct node_status {
   std::string cpu;             ///< features that codecs and filters use
   std::map<std::string, std::int64_t> device_sessions;
   std::int64_t scratch_floor_bytes = 0; ///< that stay free
+  std::vector<hosted_service> services; ///< placed here
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -117,6 +143,7 @@ struct node_status {
     v("Cpu", s.cpu);
     v("DeviceSessions", s.device_sessions);
     v("ScratchFloorBytes", s.scratch_floor_bytes);
+    v("Services", s.services);
   }
 };
 

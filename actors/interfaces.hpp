@@ -4,6 +4,7 @@
 #include "actors/gateway.hpp"
 #include "cluster/blame.hpp"
 #include "cluster/ingest.hpp"
+#include "cluster/placement.hpp"
 #include "cluster/protocol.hpp"
 #include "cluster/transport.hpp"
 #include "cluster/run_machine.hpp"
@@ -24,8 +25,11 @@
 // Actors are untyped handles, because the conversation is circular (a WORKFLOW
 // asks the SCHEDULER, which answers the WORKFLOW).
 //
-//   BUCKET WATCHER ──settled_batch──→ COORDINATOR ──spawns──→ WORKFLOW
-//        ↑────────────batch_booked────────┘                    │  ↑
+//   BUCKET WATCHER ─service_says→ SERVICE HOST ─service_word→ PLACER
+//        ↑──────────answered()────────┘  ↑──service_answer──────┘ │ settled_batch
+//                                                                ↓
+//                                             COORDINATOR ──spawns──→ WORKFLOW
+//                                                              │  ↑
 //                                                  offer_work  │  │ worker_granted
 //                                                              ↓  │
 //   PUBLISHER ←──publish_order── WORKFLOW           SCHEDULER ─┘  │
@@ -310,27 +314,96 @@ struct change_hints {
 /// BUCKET WATCHER → itself.
 struct watch_tick {};
 struct scan_tick {};
-/// COORDINATOR → BUCKET WATCHER: the batch is in the books, or is not (then it
-/// will be told again).
+struct status_tick {};
+/// COORDINATOR → PLACER, and the answer to a word of a BUCKET WATCHER → itself:
+/// the batch is in the books, or is not (then it will be told again).
 struct batch_booked {
   std::uint64_t batch = 0;
   bool ok = true;
+  std::string unseen; ///< what of it was left out, because it is not so here
 };
-struct ask_bucket_status {
-  gateway::reply<bucket_status> done;
+
+// ---- to SERVICE HOST (on every node) ---------------------------------------------
+// Its owner, the NODE AGENT or (on the coordinator) the PLACER, sends it what the
+// coordinator says: host_service, end_service, service_answer; and gets what the
+// node says: service_word, and this.
+
+/// SERVICE HOST → its owner, whenever it changes.
+struct services_hosted {
+  std::vector<hosted_service> hosted;
 };
-/// COORDINATOR → BUCKET WATCHER: what is settling now, for an audit.
-struct ask_settling {
-  std::function<void(std::vector<std::string>)> done;
+/// NODE AGENT → SERVICE HOST: a coordinator of this term is there; say again what
+/// is not answered.
+struct services_welcome {
+  std::uint64_t term = 0;
+};
+/// A service → SERVICE HOST: tell or ask the coordinator. `answered` is called
+/// once, on whatever thread: errc::cancelled when the service ends here, or when
+/// a newer word of the same topic came before the answer.
+struct service_says {
+  service_id service;
+  std::uint64_t epoch = 0;
+  std::string payload;
+  std::string topic; ///< "" = each word counts
+  std::function<void(result<std::string>)> answered;
+};
+/// A service → SERVICE HOST: why it cannot be done here; "" = it can.
+struct service_fares {
+  service_id service;
+  std::uint64_t epoch = 0;
+  std::string problem;
+};
+/// NODE AGENT, PLACER → SERVICE HOST → the service: a question about it.
+struct ask_service {
+  service_id service;
+  std::string question;
+  std::function<void(result<std::string>)> done;
+};
+/// SERVICE HOST → itself.
+struct say_again_tick {};
+struct begin_again {
+  service_id service;
+  std::uint64_t epoch = 0;
+};
+
+// ---- to PLACER -------------------------------------------------------------------
+
+/// MEMBERSHIP → PLACER, whenever something about a node changes.
+struct node_placeable {
+  placement_node node;
+  std::vector<std::string> foreign; ///< buckets it has mounted that are not ours
+  std::string ended; ///< why its life ended; "" = it did not
+};
+/// MEMBERSHIP → PLACER: what the node says it hosts, whenever that changes.
+struct node_hosting {
+  std::string node;
+  std::vector<hosted_service> hosted;
+};
+/// MEMBERSHIP → PLACER: the word of a service there.
+struct node_says {
+  std::string node;
+  service_word word;
+};
+/// PLACER → itself, every half second; after a pause, what the store refused.
+struct placer_tick {};
+struct write_placement_again {
+  std::uint64_t token = 0;
+};
+/// Gateway → PLACER: one question, as a function on its state.
+struct placer_state;
+struct placer_call {
+  std::shared_ptr<std::function<void(placer_state&)>> call;
 };
 
 // ---- to COORDINATOR --------------------------------------------------------------
 
-/// BUCKET WATCHER → COORDINATOR, at most limits::ingest_batch_max reports.
+/// PLACER → COORDINATOR: what a BUCKET WATCHER found, at most
+/// limits::ingest_batch_max reports. Answered by `batch_booked`.
 struct settled_batch {
   std::uint64_t batch = 0;
   std::vector<settled_report> reports;
   caf::actor reply_to;
+  std::string node; ///< that saw it; "" = this one
 };
 /// WORKFLOW → COORDINATOR: the run has ended and is cleaned up.
 struct run_ended {
@@ -389,8 +462,24 @@ FM_LOCAL_MESSAGE(change_hints)
 FM_LOCAL_MESSAGE(watch_tick)
 FM_LOCAL_MESSAGE(scan_tick)
 FM_LOCAL_MESSAGE(batch_booked)
-FM_LOCAL_MESSAGE(ask_bucket_status)
-FM_LOCAL_MESSAGE(ask_settling)
+FM_LOCAL_MESSAGE(status_tick)
+FM_LOCAL_MESSAGE(host_service)
+FM_LOCAL_MESSAGE(end_service)
+FM_LOCAL_MESSAGE(service_answer)
+FM_LOCAL_MESSAGE(service_word)
+FM_LOCAL_MESSAGE(services_hosted)
+FM_LOCAL_MESSAGE(services_welcome)
+FM_LOCAL_MESSAGE(service_says)
+FM_LOCAL_MESSAGE(service_fares)
+FM_LOCAL_MESSAGE(ask_service)
+FM_LOCAL_MESSAGE(say_again_tick)
+FM_LOCAL_MESSAGE(begin_again)
+FM_LOCAL_MESSAGE(node_placeable)
+FM_LOCAL_MESSAGE(node_hosting)
+FM_LOCAL_MESSAGE(node_says)
+FM_LOCAL_MESSAGE(placer_tick)
+FM_LOCAL_MESSAGE(write_placement_again)
+FM_LOCAL_MESSAGE(placer_call)
 FM_LOCAL_MESSAGE(settled_batch)
 FM_LOCAL_MESSAGE(run_ended)
 FM_LOCAL_MESSAGE(gateway_call)

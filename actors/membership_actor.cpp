@@ -75,6 +75,7 @@ void tell_scheduler(membership_state& s, const std::string& name) {
   if (record == nullptr)
     return;
   auto n = offered_by(name, record->facts);
+  n.buckets = s.services->proven_buckets(record->facts);
   n.labels = record->labels;
   n.takes_work = s.core->takes_work(name);
   n.why_not = s.core->why_no_work(name);
@@ -182,6 +183,7 @@ void act_on(membership_state& s, const node_came& a) {
   const auto now = s.services->uptime.now();
   const auto& facts = record->facts;
   tell_scheduler(s, a.name);
+  s.tell_placer(a.name);
   std::map<std::uint32_t, held_attempt> in_slot;
   for (const auto& h : held) {
     if (h.ended)
@@ -215,17 +217,31 @@ void act_on(membership_state& s, const node_returned& a) {
 
 /// Its mode or what it has changed; or it was removed, with all that was held
 /// against it.
-void tell_of_change(membership_state& s, const std::string& name) {
+void tell_of_change(membership_state& s, const std::string& name,
+                    const std::string& ended = {}) {
   if (s.core->find(name) == nullptr) {
     s.blame.forget(name);
     s.self->send(s.scheduler, node_forgotten{name});
   }
   tell_scheduler(s, name);
+  s.tell_placer(name, ended);
+}
+
+/// Nobody is left to answer.
+void fail_orders(membership_state& s, const std::string& node, const std::string& why) {
+  for (auto i = s.orders.begin(); i != s.orders.end();)
+    if (i->second.node == node) {
+      auto asked = s.orders.extract(i++);
+      asked.mapped().done(fail(errc::unavailable, "node {} is gone: {}", node, why));
+    } else {
+      ++i;
+    }
 }
 
 void act_on(membership_state& s, const node_gone& a) {
+  fail_orders(s, a.name, a.why);
   auto node = s.nodes.extract(a.name);
-  tell_of_change(s, a.name);
+  tell_of_change(s, a.name, a.why);
   if (node.empty())
     return;
   for (const auto& slot : node.mapped().slots)
@@ -276,6 +292,10 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
     return;
   pass_on_scratch(s, name, beat.scratch_bytes);
   node->second.held = beat.held;
+  if (node->second.services != beat.services) {
+    node->second.services = beat.services;
+    s.self->send(s.placer, node_hosting{name, std::move(beat.services)});
+  }
   auto held = by_slot(std::move(beat.held), node->second.slots.size());
   for (std::size_t i = 0; i < held.size(); ++i)
     s.self->send(node->second.slots[i], slot_seen{std::move(held[i])});
@@ -298,6 +318,10 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   s.self->send(node->second.slots.at(place->second.slot),
                slot_ended{m.shard, std::move(m.outcome), std::move(noted)});
   places.erase(place);
+}
+
+void hear(membership_state& s, const frame_arrived&, const std::string& name, service_word& m) {
+  s.self->send(s.placer, node_says{name, std::move(m)});
 }
 
 void hear(membership_state& s, const frame_arrived& m, const std::string&, node_leaving&) {
@@ -519,6 +543,35 @@ void membership_state::say(const std::string& node, cluster_message word) {
   if (const auto* a = std::get_if<assign_attempt>(&word))
     entry->second.places[a->shard] = {a->slot, a->epoch};
   put(*this, entry->second.connection, ++entry->second.sequence, std::move(word));
+}
+
+void membership_state::introduce(caf::actor who) {
+  placer = std::move(who);
+  for (const auto& known : core->nodes())
+    tell_placer(known.record.name);
+  for (const auto& [name, node] : nodes)
+    if (node.services)
+      self->send(placer, node_hosting{name, *node.services});
+}
+
+void membership_state::tell_placer(const std::string& name, const std::string& ended) {
+  if (!placer)
+    return; // it will be introduced
+  node_placeable m;
+  m.node.name = name;
+  m.node.why_not = core->why_no_work(name);
+  m.ended = ended;
+  for (const auto& known : core->nodes()) {
+    if (known.record.name != name)
+      continue;
+    m.node.standing = standing_of(known);
+    m.node.kinds = known.record.facts.service_kinds;
+    m.node.buckets = services->proven_buckets(known.record.facts);
+    for (const auto& b : known.record.facts.buckets)
+      if (!services->buckets.contains(b.name))
+        m.foreign.push_back(b.name);
+  }
+  self->send(placer, std::move(m));
 }
 
 void membership_state::order(const std::string& node, std::string what,

@@ -54,7 +54,7 @@ struct membership_state {
 
   caf::stateful_actor<membership_state>* self = nullptr;
   node_services* services = nullptr;
-  caf::actor scheduler, coordinator;
+  caf::actor scheduler, coordinator, placer;
   coordinator_life life;
   cluster_endpoints endpoints;
   std::optional<membership> core;
@@ -84,6 +84,7 @@ struct membership_state {
     int busy = 0;
     std::vector<held_attempt> held; ///< as last told
     std::optional<std::int64_t> scratch_left; ///< as the SCHEDULER was last told
+    std::optional<std::vector<hosted_service>> services; ///< likewise
   };
   std::map<std::string, remote_node> nodes;                  ///< those that are here
   /// What a hello said was held, until it is acted on: its connection may be gone.
@@ -109,6 +110,9 @@ struct membership_state {
   void order(const std::string& node, std::string what, std::vector<std::string> arguments,
              gateway::reply<std::string> done);
   void say(const std::string& node, cluster_message word);
+  /// The PLACER is there: tells it of every node, and from now on what changes.
+  void introduce(caf::actor who);
+  void tell_placer(const std::string& node, const std::string& ended = {});
 };
 
 /// COORDINATOR → MEMBERSHIP, once: where late outcomes go.

@@ -3,6 +3,7 @@
 #include "actors/fail_points.hpp"
 #include "actors/manners.hpp"
 #include "actors/node_orders.hpp"
+#include "actors/service_host.hpp"
 #include "actors/task_worker.hpp"
 #include "core/codec.hpp"
 #include "core/host_port.hpp"
@@ -67,6 +68,7 @@ void beat(node_agent_state& s) {
   node_beat b;
   b.held = s.book->held();
   b.scratch_bytes = s.services->scratch_space().free;
+  b.services = s.hosted;
   say(s, std::move(b));
   act(s, s.book->beat());
 }
@@ -122,6 +124,7 @@ void hear(node_agent_state& s, const node_welcome& m) {
   s.data->set(std::move(data));
   spdlog::info("NODE AGENT: welcome in cluster {}, term {}", m.cluster, s.term);
   act(s, s.book->welcomed());
+  s.self->send(s.service_host, services_welcome{s.term});
   if (s.leaving)
     say(s, node_leaving{}); // may have been said before the term was known
 }
@@ -157,11 +160,21 @@ void hear(node_agent_state& s, const stop_held& m) { act(s, s.book->stop(m.shard
 void hear(node_agent_state& s, const outcome_noted& m) { s.book->noted(m.shard, m.epoch); }
 
 void hear(node_agent_state& s, const node_order& m) {
-  carry_out(*s.services, m, [me = caf::actor_cast<caf::actor>(s.self),
-                             order = m.order](result<std::string> answer) {
+  order_answer done = [me = caf::actor_cast<caf::actor>(s.self),
+                       order = m.order](result<std::string> answer) {
     caf::anon_send(me, order_done{order, std::move(answer)});
-  });
+  };
+  if (m.what == "ask service" && m.arguments.size() == 3)
+    return s.self->send(s.service_host, ask_service{{m.arguments[0], m.arguments[1]},
+                                                    m.arguments[2], std::move(done)});
+  carry_out(*s.services, m, std::move(done));
 }
+
+void hear(node_agent_state& s, const host_service& m) { s.self->send(s.service_host, m); }
+
+void hear(node_agent_state& s, const end_service& m) { s.self->send(s.service_host, m); }
+
+void hear(node_agent_state& s, const service_answer& m) { s.self->send(s.service_host, m); }
 
 void report(node_agent_state& s, order_done m) {
   node_report word;
@@ -227,6 +240,21 @@ void lose_slot(node_agent_state& s, const caf::actor_addr& worker) {
   start_slot(s, *slot);
 }
 
+/// What it hosted is gone: the next beat tells, and it is placed anew.
+void start_service_host(node_agent_state& s) {
+  s.hosted.clear();
+  s.service_host =
+      s.self->spawn(framemill::service_host, s.services, caf::actor_cast<caf::actor>(s.self));
+  s.self->monitor(s.service_host);
+}
+
+void lose(node_agent_state& s, const caf::actor_addr& who) {
+  if (s.service_host.address() != who)
+    return lose_slot(s, who);
+  spdlog::error("NODE AGENT: the SERVICE HOST died; another starts");
+  start_service_host(s);
+}
+
 void leave_if_done(node_agent_state& s) {
   if (!s.leaving || !s.left || !s.book->empty())
     return;
@@ -266,7 +294,8 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
   s.book.emplace(static_cast<std::uint32_t>(services->config.slots));
   s.slots.resize(static_cast<std::size_t>(services->config.slots));
   tolerate_strangers(self, "NODE AGENT");
-  self->set_down_handler([=](const caf::down_msg& down) { lose_slot(self->state, down.source); });
+  self->set_down_handler([=](const caf::down_msg& down) { lose(self->state, down.source); });
+  start_service_host(s);
   for (std::uint32_t i = 0; i < s.slots.size(); ++i)
     start_slot(s, i);
   if (auto r = open_link(s); !r) {
@@ -301,6 +330,12 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
         self->delayed_send(self, beat_every, beat_tick{});
       },
       [=](order_done& m) { report(self->state, std::move(m)); },
+      // ---- as the owner of its SERVICE HOST
+      [=](const services_hosted& m) { self->state.hosted = m.hosted; },
+      [=](const service_word& m) {
+        if (self->state.welcome)
+          say(self->state, m);
+      },
       [=](const leave_cluster& m) {
         self->state.leaving = true;
         self->state.left = m.left;

@@ -51,6 +51,8 @@ struct node_agent_state {
     bool restarting = false;
   };
   std::vector<slot> slots;
+  caf::actor service_host;
+  std::vector<hosted_service> hosted; ///< by it
   std::uint64_t term = 0;      ///< the newest heard
   std::uint64_t sequence = 0;  ///< of this connection
   bool welcome = false;        ///< on this connection

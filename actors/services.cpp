@@ -1,7 +1,9 @@
 #include "actors/services.hpp"
 
+#include "cluster/placement.hpp"
 #include "core/limits.hpp"
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <filesystem>
@@ -22,6 +24,30 @@ result<void> validate(const plan_options& p) {
   if (!(p.shard_seconds_max >= p.shard_seconds_min))
     return fail_field(errc::invalid_argument, "seconds_max",
                       "sharding: seconds_max must not be below seconds_min");
+  return {};
+}
+
+/// Where buckets are watched is for the coordinator to say.
+result<void> check_watch(const node_config& c) {
+  for (const auto& [name, where] : c.watch) {
+    if (!c.roles.coordinator)
+      return fail_field(errc::invalid_argument, "watch",
+                        "where bucket `{}` is watched is said to the coordinator, not to a worker",
+                        name);
+    if (!c.buckets.contains(name))
+      return fail_field(errc::invalid_argument, "watch", "there is no bucket `{}` to watch", name);
+    auto wish = parse_wish(where);
+    if (!wish)
+      return fail_field(errc::invalid_argument, "watch",
+                        "bucket `{}` is watched by `coordinator`, `any` or a node: {}", name,
+                        wish.error().message);
+    if (wish->where == service_wish::place::node && wish->node != c.name
+        && c.cluster.listen.empty())
+      return fail_field(errc::invalid_argument, "watch",
+                        "bucket `{}` cannot be watched by node {}: this node is alone "
+                        "(cluster_listen)",
+                        name, wish->node);
+  }
   return {};
 }
 
@@ -64,7 +90,7 @@ result<void> validate(const node_config& c) {
     if (path.empty())
       return fail_field(errc::missing_argument, "bucket", "bucket `{}` has no path", name);
   }
-  return {};
+  return check_watch(c);
 }
 
 void artifact_pins::pin(run_id run, std::string sha256) {
@@ -113,6 +139,24 @@ bool fingerprint_board::lacks(std::string_view fingerprint) const {
   return !here_.empty() && !here_.contains(fingerprint);
 }
 
+void foreign_bucket_board::set(bucket_nodes b) {
+  std::lock_guard lock{mutex_};
+  buckets_ = std::move(b);
+}
+
+std::string foreign_bucket_board::sentence_of(const std::string& bucket) const {
+  std::lock_guard lock{mutex_};
+  auto entry = buckets_.find(bucket);
+  return entry == buckets_.end() ? "" : foreign_bucket_sentence(bucket, entry->second);
+}
+
+std::string foreign_bucket_sentence(const std::string& bucket,
+                                    const std::set<std::string>& nodes) {
+  return fmt::format("bucket `{}` is mounted on {} but not on the coordinator, which probes and "
+                     "publishes there: mount it there too, and name it with --bucket",
+                     bucket, fmt::join(nodes, ", "));
+}
+
 void node_services::release_artifacts(run_id run) {
   // Another run may make and pin the same content just now: asked again there.
   auto is_live = [this](std::string_view sha) { return pins.is_pinned(sha); };
@@ -159,8 +203,18 @@ node_facts node_services::facts() const {
   return f;
 }
 
+std::vector<std::string> node_services::proven_buckets(const node_facts& of) const {
+  std::vector<std::string> out;
+  for (const auto& b : of.buckets)
+    if (auto known = sentinels.find(b.name); known != sentinels.end() && known->second == b.sentinel)
+      out.push_back(b.name);
+  return out;
+}
+
 result<bucket*> node_services::find_bucket(const std::string& name) const {
   auto entry = buckets.find(name);
+  if (auto why = foreign_buckets.sentence_of(name); entry == buckets.end() && !why.empty())
+    return fail_field(errc::unsupported, "Bucket", "{}", why);
   if (entry == buckets.end())
     return fail_field(errc::not_found, "Bucket", "no bucket named `{}` on this node", name);
   return entry->second.get();

@@ -42,6 +42,7 @@ struct node_config {
   std::string data_dir = "framemill-data";
   std::string media_program;         ///< framemill-media, absolute
   std::map<std::string, std::string> buckets; ///< name → directory
+  std::map<std::string, std::string> watch; ///< bucket → coordinator, any, or a node
   int slots = 0;                     ///< 0 = one per core
   int cores = 0;                     ///< for children together; 0 = the machine's, or
                                      ///< one per slot if those are more
@@ -103,6 +104,22 @@ struct disk_space {
   std::int64_t free = -1;
   std::int64_t floor = 0; ///< that stay free
 };
+/// Buckets that other nodes have mounted and this one does not know: by name,
+/// with the nodes. Thread-safe.
+class foreign_bucket_board {
+public:
+  using bucket_nodes = std::map<std::string, std::set<std::string>>;
+  void set(bucket_nodes b);
+  /// "" = no node has it.
+  [[nodiscard]] std::string sentence_of(const std::string& bucket) const;
+
+private:
+  mutable std::mutex mutex_;
+  bucket_nodes buckets_;
+};
+/// That such a bucket cannot be used, and what to do.
+[[nodiscard]] std::string foreign_bucket_sentence(const std::string& bucket,
+                                                  const std::set<std::string>& nodes);
 
 /// Monotone counts for /metrics. Thread-safe.
 struct node_counters {
@@ -128,6 +145,8 @@ struct node_services {
   std::unique_ptr<framemill::journal> journal;
   std::unique_ptr<artifact_store> artifacts;
   std::map<std::string, std::unique_ptr<bucket>> buckets;
+  std::map<std::string, std::string> sentinels; ///< of the buckets
+  foreign_bucket_board foreign_buckets;
   std::unique_ptr<framemill::child_host> children;
   artifact_pins pins;
   template_board templates;
@@ -149,7 +168,10 @@ struct node_services {
   /// What this machine has and can do, but for what it costs time to find out
   /// (the self-test, proofs of mounts).
   [[nodiscard]] node_facts facts() const;
-  /// errc::not_found naming the bucket.
+  /// What a node has mounted that is what we mean by these names, as the sentinels
+  /// tell.
+  [[nodiscard]] std::vector<std::string> proven_buckets(const node_facts& of) const;
+  /// errc::not_found naming the bucket; unsupported when only other nodes have it.
   [[nodiscard]] result<bucket*> find_bucket(const std::string& name) const;
 };
 

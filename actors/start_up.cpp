@@ -103,6 +103,7 @@ open_buckets(node_services& s,
     FM_TRY(auto b, open_local_bucket({name, path, sentinel}));
     if (auto swept = b->sweep(); swept && *swept > 0)
       spdlog::info("bucket {}: {} unfinished temporary files removed", name, *swept);
+    s.sentinels[name] = std::move(sentinel);
     s.buckets[name] = std::move(b);
   }
   return {};

@@ -2,6 +2,7 @@
 
 #include "actors/node_agent.hpp"
 #include "actors/self_test.hpp"
+#include "actors/service_host.hpp"
 #include "actors/start_up.hpp"
 #include "core/codec.hpp"
 #include "core/host_port.hpp"
@@ -85,10 +86,9 @@ result<std::string> sentinel_of_mount(const std::string&, const std::string& pat
 
 result<node_facts> proven_facts(node_services& s) {
   auto f = s.facts();
-  for (const auto& [name, path] : s.config.buckets) {
-    FM_TRY(auto sentinel, local_bucket_sentinel(path));
-    f.buckets.push_back({name, std::move(sentinel)});
-  }
+  for (const auto& [name, sentinel] : s.sentinels)
+    f.buckets.push_back({name, sentinel});
+  f.service_kinds = service_kinds();
   FM_TRY(f.self_test, self_test(s));
   if (!f.self_test.empty())
     spdlog::error("the self-test failed: {}", f.self_test);

@@ -148,7 +148,10 @@ TEST_CASE("DescribeEvents: in order, of one run, by page") {
 
 TEST_CASE("DescribeBuckets, AuditBucket, DescribeNode: what the gateway says") {
   cluster_fixture f;
-  CHECK(f.cluster("DescribeBuckets", json::object())["Buckets"][0]["Name"] == "in");
+  auto bucket = f.cluster("DescribeBuckets", json::object())["Buckets"][0];
+  CHECK(bucket["Name"] == "in");
+  CHECK(bucket["WatchedBy"] == "one");
+  CHECK(bucket["Nodes"][1]["WhyNot"] == "it is away");
   auto audit = f.cluster("AuditBucket", {{"Bucket", "in"}, {"Prefix", "a/"}})["Audit"];
   CHECK(audit["Balanced"] == true);
   CHECK(audit["Prefix"] == "a/");

@@ -361,7 +361,13 @@ void fake_gateway::explain(run_request request, reply<physical_plan> done) {
 }
 
 void fake_gateway::buckets(reply<std::vector<bucket_status>> done) {
-  later([=] { done(std::vector<bucket_status>{{"in", "memory", "scan", true, "", 0, {}}}); });
+  later([=] {
+    bucket_status in{"in", "memory", "scan"};
+    in.wish = "any";
+    in.watched_by = "one";
+    in.nodes = {{"one", ""}, {"two", "it is away"}};
+    done(std::vector<bucket_status>{in});
+  });
 }
 
 void fake_gateway::audit(std::string bucket, std::string prefix, reply<audit_report> done) {

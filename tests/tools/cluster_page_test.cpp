@@ -22,7 +22,11 @@ const json nodes = json::parse(R"json([
    "Labels": {"rack.row": "a\u001b[2J"}, "LastHeard": "2026-11-21T10:00:00.000000Z",
    "Facts": {"Slots": 2, "Cores": 8, "MemoryBytes": 16000000000, "SelfTest": "frame 3 differs"},
    "Running": [{"Run": 7, "Shard": 3, "Role": "decode", "Epoch": 2, "Phase": "encoding",
-                "Fraction": 0.25}]},
+                "Fraction": 0.25}],
+   "Services": [{"Service": {"Kind": "bucket-watcher", "Name": "media"}, "Epoch": 8,
+                 "Problem": ""},
+                {"Service": {"Kind": "bucket-watcher", "Name": "old"}, "Epoch": 2,
+                 "Problem": "its mount is gone"}]},
   {"Name": "two", "Presence": "away", "Mode": "cordoned", "ModeReason": "three inputs failed",
    "LastHeard": "", "LastSeen": "2026-11-20T10:00:00.000000Z", "Facts": {}, "Running": []}])json");
 
@@ -72,6 +76,7 @@ TEST_CASE("node_page: facts, self-test, and what runs") {
   CHECK(holds(page, "1/2 busy"));
   CHECK(holds(page, "encoding"));
   CHECK(holds(page, "25%"));
+  CHECK(holds(page, "bucket-watcher media, bucket-watcher old (its mount is gone)"));
   CHECK(node_page(nullptr) != ""); // another server's answer is survived
 }
 

@@ -1,3 +1,4 @@
+#include "tools/framemill/bucket_page.hpp"
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/format.hpp"
 #include "tools/framemill/json_path.hpp"
@@ -30,17 +31,24 @@ result<exit_code> list(const context& ctx) {
     print_json(answer);
     return exit_code::ok;
   }
-  table t{{{"BUCKET"},
-           {"LOCATION"},
-           {"WATCHED BY"},
-           {"SETTLING", align::right},
-           {"LAST SCAN"},
-           {"PROBLEM"}}};
-  for (const auto& b : list_at(answer, "Buckets"))
-    t.row({text_at(b, "Name"), text_at(b, "Location"), text_at(b, "WatchMode"),
-           text_at(b, "Settling"), format_time(text_at(b, "LastScan")), text_at(b, "Problem")});
-  print(t, "no buckets; start framemilld with --bucket NAME=PATH");
+  print(bucket_table(list_at(answer, "Buckets")),
+        "no buckets; start framemilld with --bucket NAME=PATH");
   return exit_code::ok;
+}
+
+result<exit_code> show(const context& ctx, const bucket_options& o) {
+  FM_TRY(auto server, ctx.connect());
+  FM_TRY(auto answer, server.own("DescribeBuckets", json::object()));
+  for (const auto& b : list_at(answer, "Buckets")) {
+    if (text_at(b, "Name") != o.bucket)
+      continue;
+    if (ctx.wants_json())
+      print_json({{"Bucket", b}});
+    else
+      print(bucket_page(b));
+    return exit_code::ok;
+  }
+  return fail_field(errc::not_found, "Bucket", "there is no bucket {}", o.bucket);
 }
 
 result<json> objects_of(const client& server, const bucket_options& o) {
@@ -145,6 +153,10 @@ void add_bucket(CLI::App& app, context& ctx) {
       app.add_subcommand("bucket", "Watched buckets and what is known of their objects");
   noun->require_subcommand(1)->fallthrough();
   on_chosen(ctx, *noun->add_subcommand("list", "List buckets"), [&ctx] { return list(ctx); });
+
+  auto* one = noun->add_subcommand("show", "Who watches a bucket, why, and who else could");
+  one->add_option("BUCKET", o->bucket, "Bucket")->required();
+  on_chosen(ctx, *one, [&ctx, o] { return show(ctx, *o); });
 
   auto* verb = noun->add_subcommand("objects", "List the objects of a bucket's ledger");
   verb->add_option("BUCKET", o->bucket, "Bucket")->required();

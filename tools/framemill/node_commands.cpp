@@ -44,6 +44,7 @@ std::string own_text(const json& n) {
        {"shards ready", text_at(n, "ShardsReady")},
        {"runs",
         fmt::format("{} live, {} queued", text_at(n, "RunsLive"), text_at(n, "RunsQueued"))},
+       {"services", services_text(list_at(n, "Services"))},
        {"media", text_at(n, "Fingerprint")},
        {"cpu", text_at(n, "Cpu")},
        {"devices", pairs_text(at(n, "DeviceSessions"))},

@@ -81,6 +81,17 @@ std::string running_text(const json& node) {
   return out;
 }
 
+std::string services_text(const json& services) {
+  std::string out;
+  for (const auto& s : services) {
+    out += fmt::format("{}{} {}", out.empty() ? "" : ", ", text_at(s, "Service.Kind"),
+                       text_at(s, "Service.Name"));
+    if (auto problem = text_at(s, "Problem"); !problem.empty())
+      out += " (" + problem + ")";
+  }
+  return out;
+}
+
 table node_table(const json& nodes) {
   table t{{{"NODE"},
            {"STATE"},
@@ -115,6 +126,7 @@ std::string node_page(const json& node) {
                            {"encoders", joined(list_at(node, "Facts.Encoders"))},
                            {"devices", devices_text(at(node, "Facts"))},
                            {"buckets mounted", buckets_text(list_at(node, "Facts.Buckets"))},
+                           {"services", services_text(list_at(node, "Services"))},
                            {"sandbox", text_at(node, "Facts.Sandbox")},
                            {"self-test", self_test_text(node)},
                            {"enrolled", time_at(node, "Enrolled")},

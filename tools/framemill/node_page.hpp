@@ -15,6 +15,9 @@ namespace framemill::cli {
 /// `7/3 decode encoding 25%, …`: what its slots are doing.
 [[nodiscard]] std::string running_text(const json& node);
 
+/// `bucket-watcher media (the mount is gone), …`: what is placed there.
+[[nodiscard]] std::string services_text(const json& services);
+
 /// A row per node.
 [[nodiscard]] table node_table(const json& nodes);
 

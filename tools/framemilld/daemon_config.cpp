@@ -170,10 +170,13 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   if (file.contains("scratch_floor_mib"))
     n.scratch_floor_bytes = scratch_floor_mib << 20;
   FM_CHECK(read_tables(file, path, "bucket", [&](table_reader& b) -> result<void> {
-    std::string name, directory;
+    std::string name, directory, watch;
     b.read("name", name);
     b.read("path", directory);
+    b.read("watch", watch);
     FM_CHECK(b.finished());
+    if (!watch.empty())
+      n.watch[name] = watch;
     return add_bucket(name + "=" + directory, n);
   }));
   return read_tables(file, path, "device", [&](table_reader& d) -> result<void> {
@@ -204,6 +207,15 @@ result<void> add_device(const std::string& text, node_config& into) {
       || std::from_chars(number.data(), end, sessions).ptr != end)
     return fail_field(errc::malformed, "device", "`{}` is not NAME=SESSIONS", text);
   into.devices[text.substr(0, at)] = sessions; // its bounds are validate()'s
+  return {};
+}
+
+result<void> add_watch(const std::string& text, node_config& into) {
+  auto at = text.find('=');
+  if (at == std::string::npos || at == 0 || at + 1 == text.size())
+    return fail_field(errc::malformed, "watch",
+                      "`{}` is not BUCKET=coordinator, BUCKET=any or BUCKET=NODE", text);
+  into.watch[text.substr(0, at)] = text.substr(at + 1);
   return {};
 }
 

@@ -23,6 +23,8 @@ struct daemon_config {
 [[nodiscard]] result<void> add_bucket(const std::string& text, node_config& into);
 /// `NAME=SESSIONS`, how many may use it at once.
 [[nodiscard]] result<void> add_device(const std::string& text, node_config& into);
+/// `BUCKET=coordinator`, `BUCKET=any` or `BUCKET=NODE`: who watches it.
+[[nodiscard]] result<void> add_watch(const std::string& text, node_config& into);
 /// `coordinator,gateway,worker`: which there are. A coordinator is a gateway.
 [[nodiscard]] result<void> read_roles(const std::string& text, node_roles& into);
 /// `control=HOST:PORT` or `data=HOST:PORT`; needs allow_faults.

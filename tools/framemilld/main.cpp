@@ -87,7 +87,7 @@ int main(int argc, char** argv) {
   CLI::App app{"framemilld - the Framemill node daemon"};
   app.set_version_flag("--version", FRAMEMILL_VERSION);
   std::string file, data_dir, api_listen, log_level, fail_point_text;
-  std::vector<std::string> buckets, devices;
+  std::vector<std::string> buckets, devices, watch;
   int slots = 0, cores = 0;
   bool list_fail_points = false, allow_faults = false;
   std::string roles, name, cluster_listen, join, token;
@@ -96,6 +96,8 @@ int main(int argc, char** argv) {
   app.add_option("--data-dir", data_dir, "where state lives (default ./framemill-data)");
   app.add_option("--api-listen", api_listen, "HOST:PORT of the API (default 127.0.0.1:8700)");
   app.add_option("--bucket", buckets, "NAME=PATH, a directory as a bucket; repeatable");
+  app.add_option("--watch", watch,
+                 "BUCKET=coordinator, any or NODE: who watches it (default: coordinator)");
   app.add_option("--role", roles,
                  "coordinator, gateway, worker, joined by commas (default: all of them)");
   app.add_option("--name", name, "of this node (default: the host's)");
@@ -154,6 +156,9 @@ int main(int argc, char** argv) {
       return die(r.error());
   for (const auto& d : devices)
     if (auto r = add_device(d, config.node); !r)
+      return die(r.error());
+  for (const auto& w : watch)
+    if (auto r = add_watch(w, config.node); !r)
       return die(r.error());
   const bool coordinates = config.node.roles.coordinator;
   if (coordinates)
