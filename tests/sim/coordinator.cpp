@@ -6,7 +6,6 @@ namespace framemill::sim {
 
 namespace {
 
-constexpr microseconds scan_every{300'000};
 constexpr const char* replaced_sentence = "the object was replaced by a newer generation";
 
 std::chrono::milliseconds revive_delay(int restarts) {
@@ -38,7 +37,7 @@ void services::discard(const std::string& sha256) {
     on.disks.artifacts.erase(sha256);
 }
 
-// ---- COORDINATOR and BUCKET WATCHER -------------------------------------------------------
+// ---- COORDINATOR ---------------------------------------------------------------------------
 
 run_keeper::run_keeper(services& s) : actor(s.on.w, s.self), services_(s) {
   auto check = [&](const result<void>& r) {
@@ -72,30 +71,22 @@ run_keeper::run_keeper(services& s) : actor(s.on.w, s.self), services_(s) {
     spawn_run(id);
   for (auto id : replaced)
     cancel(id, replaced_sentence);
-  post_after(world_.dice.between(1ms, scan_every), [this] { scan(); });
 }
 
-/// The scan against the ledger; what is being booked is not told again.
-void run_keeper::scan() {
-  std::vector<settled_report> reports;
-  for (const auto& [key, input] : services_.on.disks.inputs) {
-    auto line = find_record<object_record>(services_.store, family::objects,
-                                           keys::object(input.object.bucket, key));
-    auto is_known = line && *line && (*line)->object == input.object;
-    if (!is_known && being_booked_.insert(key).second)
-      reports.push_back({input.object, {"close-write"}, services_.clock(), {}});
-  }
-  if (!reports.empty())
-    book(reports);
-  post_after(scan_every, [this] { scan(); });
-}
-
-void run_keeper::book(const std::vector<settled_report>& reports) {
+/// What is being booked already, or is not so here, is left out: a scan tells it
+/// again.
+void run_keeper::book(const std::vector<settled_report>& reports, const std::string& node,
+                      const std::function<void(bool)>& done) {
   changes all;
   std::vector<run_id> replaced;
   std::vector<std::string> told;
   for (const auto& report : reports) {
     auto key = keys::object(report.object.bucket, report.object.key);
+    if (!node.empty() && services_.on.disks.inputs.at(report.object.key).object != report.object
+        && world_.breaks != rule::placing)
+      continue;
+    if (!being_booked_.insert(report.object.key).second && world_.breaks != rule::booking)
+      continue;
     told.push_back(report.object.key);
     auto known = find_record<object_record>(services_.store, family::objects, key);
     auto d = decide_ingest(services_.clock(), report, *known, definitions_,
@@ -114,10 +105,12 @@ void run_keeper::book(const std::vector<settled_report>& reports) {
     add(all.events, d.record.events);
   }
   auto started = all.runs;
-  services_.books->commit(std::move(all), [this, started, replaced, told](result<void> r) {
-    post([this, started, replaced, told, r] {
+  services_.books->commit(std::move(all), [this, started, replaced, told,
+                                           done](const result<void>& written) {
+    post([this, started, replaced, told, done, r = written.has_value()] {
       for (const auto& key : told)
         being_booked_.erase(key);
+      done(r);
       if (!r)
         return;
       for (const auto& run : started)
@@ -366,6 +359,8 @@ void coordinator::start() {
   services_->publisher = services_->spawn<publisher_shell>();
   services_->members = services_->spawn<membership_shell>();
   services_->keeper = services_->spawn<run_keeper>();
+  services_->placer = services_->spawn<placer_shell>();
+  services_->members->post([to = services_->members] { to->introduce_placer(); });
 }
 
 void coordinator::crash() {

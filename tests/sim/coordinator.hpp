@@ -5,6 +5,7 @@
 #include "cluster/blame.hpp"
 #include "cluster/ingest.hpp"
 #include "cluster/membership.hpp"
+#include "cluster/placement.hpp"
 #include "cluster/progress_meter.hpp"
 #include "cluster/protocol.hpp"
 #include "cluster/run_machine.hpp"
@@ -12,6 +13,7 @@
 #include "tests/sim/machines.hpp"
 #include "tests/sim/network.hpp"
 #include "tests/sim/truth.hpp"
+#include "tests/sim/watch_shell.hpp"
 
 #include <deque>
 #include <map>
@@ -30,7 +32,9 @@ class membership_shell;
 class remote_worker_shell;
 class workflow_shell;
 class run_keeper;
+class placer_shell;
 class publisher_shell;
+inline const std::string coordinator_name = "coordinator";
 
 /// The store as the coordinator has it: batches become durable after a while, and
 /// the checkers see each.
@@ -71,6 +75,7 @@ struct services {
   scheduler_shell* scheduler = nullptr;
   membership_shell* members = nullptr;
   run_keeper* keeper = nullptr;
+  placer_shell* placer = nullptr;
   publisher_shell* publisher = nullptr;
   std::set<std::string> builds; ///< of the nodes that are here
   std::map<std::string, int> pin_counts;
@@ -209,6 +214,8 @@ public:
   void claim(const claim_lease& m);
   void unclaimed(late_outcome m);
   void tell_node(const std::string& node, worker_key slot, cluster_message word);
+  void tell_service(const std::string& node, cluster_message word);
+  void introduce_placer();
   void slot_used(const std::string& node, worker_key slot, int change);
   void judged(const attempt_report& r, workflow_shell* reply_to);
   void apply(membership::step step, std::function<void(result<void>)> then = {});
@@ -244,6 +251,7 @@ private:
     std::map<shard_id, place> places;
     std::uint64_t sequence = 0;
     int busy = 0;
+    std::optional<std::vector<hosted_service>> services; ///< as last told
   };
   struct asked {
     std::function<void(result<std::string>)> done;
@@ -261,6 +269,7 @@ private:
   void refuse(connection_key c, const std::string& reason, bool final);
   void welcome(const std::string& name, connection_key c);
   void tell_scheduler(const std::string& name);
+  void tell_placer(const std::string& name, const std::string& ended = {});
   void forget_if_removed(const std::string& name);
   void answer(const claim_lease& claim, late_outcome m);
   void refuse(const claim_lease& m, const std::string& why);
@@ -287,6 +296,7 @@ private:
   void hear(connection_key c, const std::string& name, node_outcome& m);
   void hear(connection_key c, const std::string& name, node_leaving& m);
   void hear(connection_key c, const std::string& name, node_report& m);
+  void hear(connection_key c, const std::string& name, service_word& m);
   template <class Other>
   void hear(connection_key, const std::string& name, Other&) {
     world_.violate("{} speaks like a coordinator", name);
@@ -381,7 +391,43 @@ private:
   bool was_refused_ = false;
 };
 
-// ---- COORDINATOR and BUCKET WATCHER: actors/coordinator.cpp -------------------------------
+// ---- PLACER: actors/placer.cpp, actors/watch_desk.cpp --------------------------------------
+
+class placer_shell final : public actor {
+public:
+  explicit placer_shell(services& s);
+
+  void node_placeable(placement_node n, const std::string& ended);
+  void node_hosting(const std::string& node, std::vector<hosted_service> hosted);
+  void node_says(const std::string& node, const service_word& word);
+
+  [[nodiscard]] const placement& core() const { return *core_; }
+  [[nodiscard]] std::string restlessness() const; ///< "" when all is in its place
+
+private:
+  void apply(placement::step step);
+  void write(changes record, std::uint64_t token);
+  void flush();
+  void act_on(const tell_host& a);
+  void act_on(const tell_end& a);
+  void say(const std::string& node, cluster_message word);
+  void answer(const std::string& node, const service_word& to, const watch_answer& what);
+  void book(const std::vector<settled_report>& reports, const std::string& node,
+            std::function<void(bool)> done);
+  [[nodiscard]] std::vector<std::uint32_t> unbooked(const watch_question& m) const;
+  void tick();
+  void host_here(std::uint64_t epoch);
+  void scan_here(std::uint64_t epoch);
+
+  services& services_;
+  std::optional<placement> core_;
+  step_queue<std::vector<placement_action>> steps_;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> in_hand_; ///< epoch, number
+  std::optional<watch_shell> here_;
+  std::uint64_t here_epoch_ = 0;
+};
+
+// ---- COORDINATOR: actors/coordinator.cpp --------------------------------------------------
 
 class run_keeper final : public actor {
 public:
@@ -390,13 +436,14 @@ public:
   void late(late_outcome m);
   void run_ended(run_id run);
   void cancel(run_id run, std::string why);
+  /// What a watcher found, on `node` ("" = here).
+  void book(const std::vector<settled_report>& reports, const std::string& node,
+            const std::function<void(bool)>& done);
 
   [[nodiscard]] std::string restlessness() const;
   [[nodiscard]] bool knows_all_inputs() const;
 
 private:
-  void scan();
-  void book(const std::vector<settled_report>& reports);
   void remember(const run_record& run);
   void spawn_run(run_id run);
   void on_run_down(workflow_shell* who);

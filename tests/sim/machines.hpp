@@ -34,6 +34,7 @@ struct machines {
   std::map<std::string, std::pair<generation, std::string>> outputs; ///< by key; its artifact
   microseconds clock_skew{0}; ///< of the coordinator's machine
   bool store_is_slow = false;
+  std::string watch = "coordinator"; ///< where the bucket of the inputs shall be watched
 };
 
 /// What all share.

@@ -101,6 +101,35 @@ void membership_shell::tell_scheduler(const std::string& name) {
       });
 }
 
+/// The PLACER is there: it is told of every node.
+void membership_shell::introduce_placer() {
+  for (const auto& known : core_->nodes())
+    tell_placer(known.record.name);
+}
+
+void membership_shell::tell_placer(const std::string& name, const std::string& ended) {
+  if (services_.placer == nullptr)
+    return;
+  placement_node n;
+  n.name = name;
+  n.why_not = core_->why_no_work(name);
+  for (const auto& known : core_->nodes()) {
+    if (known.record.name != name)
+      continue;
+    n.standing = standing_of(known);
+    n.kinds = known.record.facts.service_kinds;
+    for (const auto& b : known.record.facts.buckets)
+      n.buckets.push_back(b.name);
+  }
+  services_.placer->post([to = services_.placer, n = std::move(n), ended]() mutable {
+    to->node_placeable(std::move(n), ended);
+  });
+}
+
+void membership_shell::tell_service(const std::string& node, cluster_message word) {
+  say(node, std::move(word));
+}
+
 void membership_shell::forget_if_removed(const std::string& name) {
   if (core_->find(name) == nullptr) {
     blame_.forget(name);
@@ -179,6 +208,7 @@ void membership_shell::act_on(const node_came& a) {
   auto held = hello.empty() ? std::vector<held_attempt>{} : std::move(hello.mapped());
   const auto now = services_.uptime();
   tell_scheduler(a.name);
+  tell_placer(a.name);
   const auto slots = static_cast<std::uint32_t>(record->facts.slots);
   std::map<std::uint32_t, held_attempt> in_slot;
   for (const auto& h : held) {
@@ -214,6 +244,7 @@ void membership_shell::act_on(const node_returned& a) {
 void membership_shell::act_on(const node_gone& a) {
   auto node = nodes_.extract(a.name);
   forget_if_removed(a.name);
+  tell_placer(a.name, a.why);
   if (node.empty())
     return;
   for (auto* slot : node.mapped().slots)
@@ -221,7 +252,10 @@ void membership_shell::act_on(const node_gone& a) {
   world_.note("MEMBERSHIP: {} is gone: {}", a.name, a.why);
 }
 
-void membership_shell::act_on(const node_changed& a) { forget_if_removed(a.name); }
+void membership_shell::act_on(const node_changed& a) {
+  forget_if_removed(a.name);
+  tell_placer(a.name);
+}
 
 void membership_shell::act_on(const refuse_connection& a) {
   hellos_.erase(a.connection);
@@ -313,6 +347,12 @@ void membership_shell::hear(connection_key, const std::string& name, node_beat& 
   auto node = nodes_.find(name);
   if (node == nodes_.end())
     return;
+  if (node->second.services != beat.services) {
+    node->second.services = beat.services;
+    services_.placer->post([to = services_.placer, name, m = std::move(beat.services)] {
+      to->node_hosting(name, m);
+    });
+  }
   auto held = by_slot(std::move(beat.held), node->second.slots.size());
   for (std::size_t i = 0; i < held.size(); ++i)
     node->second.slots[i]->post(
@@ -338,6 +378,11 @@ void membership_shell::hear(connection_key, const std::string& name, node_outcom
     slot->ended(shard, std::move(o), std::move(n));
   });
   places.erase(place);
+}
+
+void membership_shell::hear(connection_key, const std::string& name, service_word& m) {
+  services_.placer->post(
+      [to = services_.placer, name, m = std::move(m)] { to->node_says(name, m); });
 }
 
 void membership_shell::hear(connection_key c, const std::string&, node_leaving&) {

@@ -9,7 +9,10 @@ namespace {
 
 constexpr microseconds silence_max{3'000'000};
 constexpr int deliveries_max = 40;
+constexpr microseconds scan_every{300'000};
 constexpr microseconds delivery_rests{250'000};
+constexpr std::uint64_t say_again_beats = 8;
+const service_id watcher{bucket_watcher_kind, "in"};
 
 error failure_named(errc code) { return {code, std::string{to_string(code)}, {}}; }
 
@@ -28,6 +31,9 @@ void node::start() {
   world::begin(process_);
   boot_ = fmt::format("{}.{}", name_, process_.life);
   book_.emplace(static_cast<std::uint32_t>(facts.slots));
+  services_.emplace(static_cast<std::uint64_t>(stage_.w.now().us));
+  watch_.reset();
+  waiting_.clear();
   slots_.assign(static_cast<std::size_t>(facts.slots), {});
   term_ = sequence_ = 0;
   is_welcome_ = is_leaving_ = false;
@@ -112,9 +118,11 @@ void node::say_hello() {
 
 void node::beat() {
   if (is_welcome_) {
-    say(node_beat{book_->held(), facts.scratch_bytes});
+    say(node_beat{book_->held(), facts.scratch_bytes, services_->hosted()});
     act(book_->beat());
   }
+  if (is_welcome_ && ++beats_ % say_again_beats == 0)
+    act(services_->unanswered());
   if (is_leaving_ && book_->empty())
     return end_life();
   if (uptime() - heard_ > silence_max) {
@@ -169,6 +177,9 @@ void node::on_frame(connection_key, const std::string& frame) {
 void node::hear(const node_welcome&) {
   is_welcome_ = true;
   act(book_->welcomed());
+  if (std::exchange(books_term_, term_) != term_ && watch_)
+    watch_->forget();
+  act(services_->unanswered());
   if (is_leaving_)
     say(node_leaving{});
 }
@@ -207,6 +218,82 @@ void node::hear(const node_order& m) {
   else
     report.failure = error{errc::contract_broken, self_test, {}};
   say(std::move(report));
+}
+
+// ---- SERVICE HOST and BUCKET WATCHER ------------------------------------------------------
+
+void node::hear(const host_service& m) { act(services_->ordered(m)); }
+
+void node::hear(const end_service& m) { act(services_->ended(m)); }
+
+void node::hear(const service_answer& m) {
+  if (!services_->answered(m))
+    return;
+  auto what = decode<watch_answer>(m.payload);
+  if (auto who = waiting_.extract(m.number); what && !who.empty())
+    who.mapped()(*what);
+}
+
+void node::act(const service_book::actions& actions) {
+  for (const auto& a : actions)
+    std::visit([&](const auto& what) { act_on(what); }, a);
+}
+
+void node::act_on(const begin_service& a) {
+  stage_.w.note("{}: watches, epoch {}", name_, a.order.epoch);
+  watch_.emplace(stage_.disks);
+  watch_epoch_ = a.order.epoch;
+  scan(watch_epoch_);
+}
+
+void node::act_on(const cease_service& a) {
+  stage_.w.note("{}: watches no more, epoch {}", name_, a.epoch);
+  watch_.reset();
+  waiting_.clear();
+}
+
+void node::act_on(const say_word& a) {
+  if (is_welcome_)
+    say(a.word);
+}
+
+void node::say(const watch_word& word, const std::string& topic,
+               std::function<void(const watch_answer&)> answered) {
+  auto said = services_->said(watcher, watch_epoch_, encode(word), topic);
+  if (!said)
+    stage_.w.violate("{} has a watcher that it does not host", name_);
+  if (said->replaced)
+    waiting_.erase(*said->replaced);
+  waiting_[said->word.number] = std::move(answered);
+  act_on(say_word{said->word});
+}
+
+void node::scan(std::uint64_t epoch) {
+  if (!watch_ || watch_epoch_ != epoch)
+    return;
+  (void)services_->told_problem(watcher, epoch, mount_is_gone ? "its mount is gone" : "");
+  auto asked = mount_is_gone ? watch_question{} : watch_->scan();
+  if (!asked.found.empty())
+    say(asked, "question", [this, asked](const watch_answer& a) {
+      if (!watch_)
+        return;
+      auto reports = watch_->found(asked, std::get<watch_unbooked>(a), uptime());
+      if (!reports.reports.empty())
+        say(reports, "", [this, reports](const watch_answer&) {
+          if (watch_)
+            watch_->told(reports);
+        });
+    });
+  stage_.w.after(scan_every, &process_, [this, epoch] { scan(epoch); });
+}
+
+/// Who waited for answers is gone; what it said is answered to nobody.
+void node::lose_watcher() {
+  if (!process_.is_up || process_.is_frozen || !watch_)
+    return;
+  stage_.w.note("{}: its BUCKET WATCHER dies", name_);
+  waiting_.clear();
+  watch_.emplace(stage_.disks);
 }
 
 // ---- TASK WORKER -----------------------------------------------------------------------

@@ -1,8 +1,10 @@
 #pragma once
 
 #include "cluster/attempt_book.hpp"
+#include "cluster/service_book.hpp"
 #include "tests/sim/machines.hpp"
 #include "tests/sim/network.hpp"
+#include "tests/sim/watch_shell.hpp"
 
 #include <functional>
 
@@ -23,12 +25,15 @@ public:
   void thaw();
   /// A TASK WORKER dies with what it works on.
   void lose_worker(std::uint32_t slot);
+  /// Its BUCKET WATCHER dies with what it knows.
+  void lose_watcher();
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::string& key() const { return key_; }
   [[nodiscard]] bool is_up() const { return process_.is_up; }
   [[nodiscard]] bool is_frozen() const { return process_.is_frozen; }
   [[nodiscard]] bool is_quiet() const;
+  [[nodiscard]] bool watches() const { return watch_.has_value(); }
   /// Told for good that it is not wanted: needs a token to come back.
   [[nodiscard]] bool is_outcast() const { return is_outcast_; }
   void enrolled() { is_outcast_ = false; }
@@ -36,6 +41,7 @@ public:
   // ---- its machine
   bool disk_is_full = false;
   bool breaks_children = false;
+  bool mount_is_gone = false;
   int slowness = 1;
   std::string self_test;
   node_facts facts;
@@ -69,11 +75,23 @@ private:
   void hear(const stop_held& m);
   void hear(const outcome_noted& m);
   void hear(const node_order& m);
+  void hear(const host_service& m);
+  void hear(const end_service& m);
+  void hear(const service_answer& m);
   template <class Other>
   void hear(const Other&) {
     stage_.w.violate("{} heard the word of a node", name_);
   }
   void end_life();
+
+  // SERVICE HOST and BUCKET WATCHER: actors/service_host.cpp
+  void act(const service_book::actions& actions);
+  void act_on(const begin_service& a);
+  void act_on(const cease_service& a);
+  void act_on(const say_word& a);
+  void scan(std::uint64_t epoch);
+  void say(const watch_word& word, const std::string& topic,
+           std::function<void(const watch_answer&)> answered);
 
   // TASK WORKER
   void later(microseconds delay, std::uint32_t slot, void (node::*what)(std::uint32_t));
@@ -94,6 +112,12 @@ private:
   process process_;
   std::string boot_;
   std::optional<attempt_book> book_;
+  std::optional<service_book> services_;
+  std::optional<watch_shell> watch_;
+  std::uint64_t watch_epoch_ = 0;
+  std::map<std::uint64_t, std::function<void(const watch_answer&)>> waiting_; ///< by number
+  std::uint64_t books_term_ = 0; ///< of what the watcher remembers
+  std::uint64_t beats_ = 0;
   std::vector<slot> slots_;
   std::uint64_t term_ = 0, sequence_ = 0;
   bool is_welcome_ = false, is_leaving_ = false, is_outcast_ = false;

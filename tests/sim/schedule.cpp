@@ -33,6 +33,8 @@ schedule::schedule(std::uint64_t seed, rule broken_rule, bool traces)
 
 void schedule::run() {
   define_workflow();
+  static constexpr const char* places[] = {"coordinator", "any", "any", "n0"};
+  disks_.watch = places[world_.dice.below(4)];
   coordinator_.start();
   build_cluster();
   land_inputs();
@@ -78,6 +80,9 @@ void schedule::build_cluster() {
     f.devices = {"gpu"};
     f.device_sessions = {{"gpu", static_cast<std::int64_t>(1 + i % 2)}};
     f.fingerprint = is_mixed && dice.one_in(2) ? "B" : "A";
+    f.service_kinds = {bucket_watcher_kind};
+    if (!dice.one_in(4))
+      f.buckets.push_back({"in", "its sentinel"});
     nodes_.push_back(std::make_unique<node>(stage_, fmt::format("n{}", i), std::move(f)));
     enrol(*nodes_.back());
   }
@@ -120,7 +125,8 @@ void schedule::choose_faults() {
       &schedule::crash_coordinator, &schedule::crash_coordinator, &schedule::freeze_coordinator,
       &schedule::skew_coordinator,  &schedule::refuse_commits,   &schedule::slow_store,
       &schedule::cancel_run,        &schedule::replace_input,    &schedule::cordon_node,
-      &schedule::drain_node,        &schedule::remove_node,      &schedule::label_node};
+      &schedule::drain_node,        &schedule::remove_node,      &schedule::label_node,
+      &schedule::kill_watcher,      &schedule::lose_mount};
   for (auto f : all)
     if (world_.dice.one_in(4))
       faults_.push_back(f);
@@ -203,6 +209,14 @@ void schedule::jumble_frames() {
   net_.jumble(n.name(), world_.dice.one_in(2) ? direction::to_hub : direction::to_node,
               world_.dice.one_in(2) ? jumbling::duplicate : jumbling::reorder);
   later(a_while(), [this, &n] { net_.heal(n.name()); });
+}
+
+void schedule::kill_watcher() { some_node().lose_watcher(); }
+
+void schedule::lose_mount() {
+  auto& n = some_node();
+  n.mount_is_gone = true;
+  later(a_while(), [&n] { n.mount_is_gone = false; });
 }
 
 void schedule::stop_node() {
@@ -359,7 +373,7 @@ void schedule::heal() {
   coordinator_.thaw();
   coordinator_.start();
   for (const auto& n : nodes_) {
-    n->disk_is_full = n->breaks_children = false;
+    n->disk_is_full = n->breaks_children = n->mount_is_gone = false;
     n->self_test.clear();
     n->slowness = 1;
     n->thaw();
@@ -393,12 +407,17 @@ std::string schedule::restlessness() {
     return why;
   if (auto why = life.members->restlessness(); !why.empty())
     return why;
+  if (auto why = life.placer->restlessness(); !why.empty())
+    return why;
   const auto& s = life.scheduler->core();
   if (s.busy() + s.ready() > 0)
     return fmt::format("{} slots are reserved, {} shards wait", s.busy(), s.ready());
-  for (const auto& n : nodes_)
+  for (const auto& n : nodes_) {
     if (!n->is_up() || !n->is_quiet())
       return fmt::format("{} has something to tell", n->name());
+    if (n->watches() && n->name() != life.placer->core().services().at(0).record.host)
+      return fmt::format("{} watches, and should not", n->name());
+  }
   return "";
 }
 
@@ -499,6 +518,8 @@ std::string try_seed(std::uint64_t seed, rule broken_rule, schedule::sights& see
   add(seen.facts.hedged, now.facts.hedged), add(seen.facts.broken, now.facts.broken);
   add(seen.facts.adopted, now.facts.adopted), add(seen.facts.rebuilt, now.facts.rebuilt);
   add(seen.facts.quarantined, now.facts.quarantined);
+  add(seen.facts.moved, now.facts.moved);
+  add(seen.facts.found_elsewhere, now.facts.found_elsewhere);
   add(seen.facts.retried, now.facts.retried);
   return wrong;
 }

@@ -46,6 +46,8 @@ private:
   void break_children();
   void kill_worker();
   void jumble_frames();
+  void kill_watcher();
+  void lose_mount();
   void stop_node();
   void upgrade_node();
   void crash_coordinator();

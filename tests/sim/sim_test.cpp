@@ -36,6 +36,8 @@ TEST_CASE("simulation: a thousand clusters come through their faults") {
   CHECK(seen.facts.refused > 0);
   CHECK(seen.facts.hedged > 0);
   CHECK(seen.facts.quarantined > 0);
+  CHECK(seen.facts.moved > 0);
+  CHECK(seen.facts.found_elsewhere > 0);
 }
 
 TEST_CASE("simulation: the same seed is the same day") {
@@ -45,7 +47,8 @@ TEST_CASE("simulation: the same seed is the same day") {
 TEST_CASE("simulation: a rule that is broken on purpose is found") {
   for (auto broken_rule :
        {rule::fencing, rule::grace, rule::durable, rule::idempotence, rule::grants,
-        rule::drain, rule::builds, rule::publishing, rule::claims, rule::noted}) {
+        rule::drain, rule::builds, rule::publishing, rule::claims, rule::noted,
+        rule::placing, rule::booking}) {
     CAPTURE(to_string(broken_rule));
     CHECK(found_by(broken_rule, seeds) > 0);
   }

@@ -93,12 +93,13 @@ void print_sights(const schedule::sights& s, std::uint64_t seeds, double seconds
       "{} schedules in {:.1f} s: {:.0f} per second, {:.0f} events each, {} s of cluster time\n"
       "{} faults; {} runs: {} succeeded, {} failed ({} by their faults), {} cancelled\n"
       "{} attempts: {} failed, {} leases lost, {} late outcomes refused, {} hedged, "
-      "{} adopted\n{} inputs quarantined, {} runs encoded anew\n",
+      "{} adopted\n{} inputs quarantined, {} runs encoded anew; the watcher moved {} times, "
+      "{} reports from elsewhere\n",
       seeds, seconds, static_cast<double>(seeds) / seconds,
       static_cast<double>(s.steps) / static_cast<double>(seeds), s.seconds, s.faults, s.runs,
       s.succeeded, s.failed, s.excused, s.cancelled, s.facts.attempts, s.facts.retried,
       s.facts.broken, s.facts.refused, s.facts.hedged, s.facts.adopted, s.facts.quarantined,
-      s.facts.rebuilt);
+      s.facts.rebuilt, s.facts.moved, s.facts.found_elsewhere);
 }
 
 /// A finding without its numbers.

@@ -39,6 +39,10 @@ void truth::became_durable(const write_batch& batch) {
       case family::jobs: job_written(decoded<job_record>(world_, *op.value)); break;
       case family::shards: shard_written(decoded<shard_record>(world_, *op.value)); break;
       case family::nodes: node_written(decoded<node_record>(world_, *op.value)); break;
+      case family::meta:
+        if (op.key.starts_with("service/"))
+          service_written(decoded<service_record>(world_, *op.value));
+        break;
       case family::events: told(decoded<event_record>(world_, *op.value)); break;
       default: break;
     }
@@ -192,6 +196,32 @@ void truth::node_written(node_record n) {
   if (n.mode != node_mode::active)
     idle_since_.emplace(n.name, world_.now());
   books_of_nodes_.insert_or_assign(n.name, std::move(n));
+}
+
+/// Each placement has an epoch of its own.
+void truth::service_written(service_record s) {
+  world_.note("BOOKS: {} is on `{}`, epoch {}: {}", s.service.name, s.host, s.epoch, s.reason);
+  if (s.epoch < watcher_.epoch || (s.epoch == watcher_.epoch && s.host != watcher_.host))
+    world_.violate("the watcher went from epoch {} on `{}` to epoch {} on `{}`", watcher_.epoch,
+                   watcher_.host, s.epoch, s.host);
+  seen.moved += watcher_.epoch > 0 && s.host != watcher_.host;
+  watcher_ = std::move(s);
+}
+
+void truth::host_told(const std::string& node, std::uint64_t epoch) const {
+  const bool is_booked = epoch < watcher_.epoch
+                         || (epoch == watcher_.epoch && node == watcher_.host);
+  if (!is_booked)
+    world_.violate("{} was told to watch under epoch {}, which is not in the books", node,
+                   epoch);
+}
+
+/// One node speaks for the bucket.
+void truth::heard_from(const std::string& node, std::uint64_t epoch) {
+  ++seen.found_elsewhere;
+  if (node != watcher_.host || epoch != watcher_.epoch)
+    world_.violate("{} was heard as the watcher of epoch {}, but epoch {} is on {}", node, epoch,
+                   watcher_.epoch, watcher_.host);
 }
 
 /// Each transition of a run is told, is in the table, and its end is told once.

@@ -67,12 +67,16 @@ public:
   void granted(const std::string& node);
   void noted(shard_id shard, std::uint32_t epoch);
   void published(run_id run, std::uint32_t job, const std::string& key);
+  /// A node is told to host the watcher of the inputs' bucket.
+  void host_told(const std::string& node, std::uint64_t epoch) const;
+  /// What it found is going to be booked.
+  void heard_from(const std::string& node, std::uint64_t epoch);
   /// How often output `key` got a new content.
   [[nodiscard]] int publications(const std::string& key) const;
 
   struct counts {
     std::uint64_t attempts = 0, refused = 0, hedged = 0, broken = 0, adopted = 0,
-                  quarantined = 0, rebuilt = 0, retried = 0;
+                  quarantined = 0, rebuilt = 0, retried = 0, moved = 0, found_elsewhere = 0;
   };
   counts seen;
 
@@ -81,6 +85,7 @@ private:
   void job_written(job_record j);
   void shard_written(shard_record s);
   void node_written(node_record n);
+  void service_written(service_record s);
   void told(const event_record& e);
   void check_attempts(const real_run& r, const shard_record& s) const;
   void check_ended(const real_run& r, const shard_record* before, const shard_record& s,
@@ -94,6 +99,7 @@ private:
   std::map<run_id, real_run> runs_;
   std::map<run_id, run_state> told_;
   std::map<std::string, node_record> books_of_nodes_;
+  service_record watcher_; ///< where the books have it
   std::map<std::string, timestamp> idle_since_; ///< nodes that shall take no work
   std::map<std::string, real_node> nodes_;
   std::vector<real_attempt> attempts_; ///< by serial − 1

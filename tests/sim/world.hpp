@@ -48,6 +48,8 @@ enum class rule : std::uint8_t {
   publishing,  ///< what a former life published is published again
   claims,      ///< leases of a former life are broken at once
   noted,       ///< a node may forget an outcome that is not in the books
+  placing,     ///< a former watcher is heard, and believed
+  booking,     ///< what is being booked is booked again
 };
 
 /// An invariant does not hold.
@@ -145,4 +147,4 @@ private:
 } // namespace framemill::sim
 
 FM_ENUM_NAMES(framemill::sim::rule, "none", "fencing", "grace", "durable", "idempotence",
-              "grants", "drain", "builds", "publishing", "claims", "noted")
+              "grants", "drain", "builds", "publishing", "claims", "noted", "placing", "booking")
