@@ -97,8 +97,12 @@ void scan(const context& c, const std::string& prefix) {
   sieve found{c};
   auto listed = c.watched().list(
       prefix,
-      [&](const bucket_entry& entry) { return found.add({{entry.key, entry.generation}, {}}); },
-      [&](const refused_entry& entry) { (void)found.add({{entry.key, {}}, entry.reason}); });
+      [&](const bucket_entry& entry) {
+        return found.add({{entry.key, entry.generation}, {}});
+      },
+      [&](const refused_entry& entry) {
+        (void)found.add({{entry.key, {}}, entry.reason});
+      });
   if (!s.is_blind)
     (void)found.flush();
   if (s.problem.empty() != listed.has_value())
@@ -145,15 +149,15 @@ void look_at_due(const context& c) {
 void say(const context& c, const watch_word& word, std::string topic,
          std::function<void(result<watch_answer>)> answered) {
   const auto& place = c.state().place;
-  c.self->send(place.host, service_says{place.service, place.epoch, encode(word),
-                                        std::move(topic),
-                                        [answered = std::move(answered)](
-                                            const result<std::string>& payload) {
-                                          if (payload)
-                                            answered(decode<watch_answer>(*payload));
-                                          else
-                                            answered(failure{payload.error()});
-                                        }});
+  c.self->send(
+      place.host,
+      service_says{place.service, place.epoch, encode(word), std::move(topic),
+                   [answered = std::move(answered)](const result<std::string>& payload) {
+                     if (payload)
+                       answered(decode<watch_answer>(*payload));
+                     else
+                       answered(failure{payload.error()});
+                   }});
 }
 
 void send_batches(const context& c) {
@@ -250,12 +254,14 @@ caf::behavior bucket_watcher(self_ptr self, node_services* services, watcher_pla
   auto& s = self->state;
   s.place = std::move(place);
   settle_machine::options options;
-  options.quiet_min = std::chrono::duration_cast<std::chrono::milliseconds>(s.place.how.settle_quiet);
+  options.quiet_min =
+      std::chrono::duration_cast<std::chrono::milliseconds>(s.place.how.settle_quiet);
   s.settling = std::make_unique<settle_machine>(options);
   auto me = caf::actor_cast<caf::actor>(self);
-  s.hints = watch_local_bucket(s.place.watched->location(), [me](std::vector<bucket_hints::hint> h) {
-    caf::anon_send(me, change_hints{std::move(h)});
-  });
+  s.hints =
+      watch_local_bucket(s.place.watched->location(), [me](std::vector<bucket_hints::hint> h) {
+        caf::anon_send(me, change_hints{std::move(h)});
+      });
   tolerate_strangers(self, "BUCKET WATCHER");
   self->set_down_handler([=](const caf::down_msg&) { self->quit(); });
   self->monitor(s.place.host); // nobody would hear us

@@ -36,10 +36,10 @@ struct bucket_watcher_state {
   watcher_place place;
   std::unique_ptr<settle_machine> settling;
   std::unique_ptr<bucket_hints> hints;
-  std::set<std::string> closed;  ///< keys with a close hint since the last look
+  std::set<std::string> closed;     ///< keys with a close hint since the last look
   std::deque<settled_report> ready; ///< to be told
   std::map<std::uint64_t, std::vector<settled_report>> told; ///< awaiting the books
-  std::set<std::string> in_flight; ///< keys in `ready` or `told`
+  std::set<std::string> in_flight;                           ///< keys in `ready` or `told`
   std::uint64_t last_batch = 0;
   bool tick_armed = false;
   bool status_armed = false;

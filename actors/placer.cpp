@@ -32,7 +32,8 @@ void say(const placer_state& s, const std::string& node, Word word) {
   if (node == s.services->config.name)
     return s.self->send(s.host, std::move(word));
   if (s.membership)
-    on_membership(s, [node, word = std::move(word)](membership_state& m) { m.say(node, word); });
+    on_membership(s,
+                  [node, word = std::move(word)](membership_state& m) { m.say(node, word); });
 }
 
 // ---- What the core wants done --------------------------------------------------------------
@@ -107,10 +108,10 @@ void placer_state::apply(placement::step step) {
 }
 
 void placer_state::write(std::uint64_t token, changes record) {
-  services->journal->commit(std::move(record), [me = caf::actor_cast<caf::actor>(self),
-                                                token](result<void> written) {
-    caf::anon_send(me, committed{token, std::move(written)});
-  });
+  services->journal->commit(
+      std::move(record), [me = caf::actor_cast<caf::actor>(self), token](result<void> written) {
+        caf::anon_send(me, committed{token, std::move(written)});
+      });
 }
 
 void placer_state::answer(const std::string& node, const service_word& word,

@@ -106,7 +106,8 @@ void act(service_host_state& s, const service_book::actions& actions) {
 void say(service_host_state& s, service_says m) {
   auto said = s.book->said(m.service, m.epoch, std::move(m.payload), m.topic);
   if (!said)
-    return m.answered(fail(errc::cancelled, "{} {} ended here", m.service.kind, m.service.name));
+    return m.answered(
+        fail(errc::cancelled, "{} {} ended here", m.service.kind, m.service.name));
   if (said->replaced)
     if (auto older = s.words.extract(*said->replaced); !older.empty())
       older.mapped().answered(fail(errc::cancelled, "a newer word of its kind was said"));
@@ -126,8 +127,8 @@ void lose(service_host_state& s, const caf::actor_addr& who) {
   for (auto& [id, r] : s.live) {
     if (!r.actor || r.actor.address() != who)
       continue;
-    auto delay = std::min(std::chrono::seconds{1} * (1 << std::min(r.deaths++, 5)),
-                          restart_delay_max);
+    auto delay =
+        std::min(std::chrono::seconds{1} * (1 << std::min(r.deaths++, 5)), restart_delay_max);
     r.actor = {};
     spdlog::error("SERVICE HOST: {} {} died; again in {} s", id.kind, id.name, delay.count());
     fares(s, id, r.order.epoch, "it died, and is started again");

@@ -97,7 +97,8 @@ void ask_page(placer_state& s, const service_id& id, const std::string& after,
               std::vector<std::string> keys, gateway::reply<std::vector<std::string>> done) {
   auto me = caf::actor_cast<caf::actor>(s.self);
   s.ask(id, "settling " + after,
-        [me, id, keys = std::move(keys), done = std::move(done)](result<std::string> page) mutable {
+        [me, id, keys = std::move(keys),
+         done = std::move(done)](result<std::string> page) mutable {
           if (!page)
             return done(failure{page.error()});
           std::size_t count = 0;
@@ -125,7 +126,8 @@ std::vector<service_spec> wanted_watchers(const node_services& services) {
     service_spec spec;
     spec.id = watcher_of(name);
     spec.bucket = name;
-    spec.payload = encode(watch_order{services.config.scan_interval, services.config.settle_quiet});
+    spec.payload =
+        encode(watch_order{services.config.scan_interval, services.config.settle_quiet});
     if (auto wish = services.config.watch.find(name); wish != services.config.watch.end())
       spec.wish = parse_wish(wish->second).value_or(service_wish{}); // checked by `validate`
     out.push_back(std::move(spec));
@@ -136,8 +138,8 @@ std::vector<service_spec> wanted_watchers(const node_services& services) {
 void hear_watcher(placer_state& s, const std::string& node, service_word word) {
   auto said = decode<watch_word>(word.payload);
   if (!said)
-    return spdlog::error("PLACER: node {}, {} {}: {}", node, word.service.kind, word.service.name,
-                         said.error().message);
+    return spdlog::error("PLACER: node {}, {} {}: {}", node, word.service.kind,
+                         word.service.name, said.error().message);
   std::visit([&](auto& what) { hear(s, node, word, std::move(what)); }, *said);
 }
 

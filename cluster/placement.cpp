@@ -44,11 +44,10 @@ event_record placed_event(timestamp now, const service_spec& spec, const service
   e.bucket = spec.bucket;
   e.node = r.host;
   e.state = r.host.empty() ? "nowhere" : "placed";
-  e.message =
-      r.host.empty()
-          ? fmt::format("no node hosts {} {}: {}", r.service.kind, r.service.name, r.reason)
-          : fmt::format("node {} hosts {} {}: {}", r.host, r.service.kind, r.service.name,
-                        r.reason);
+  e.message = r.host.empty() ? fmt::format("no node hosts {} {}: {}", r.service.kind,
+                                           r.service.name, r.reason)
+                             : fmt::format("node {} hosts {} {}: {}", r.host, r.service.kind,
+                                           r.service.name, r.reason);
   return e;
 }
 
@@ -265,8 +264,7 @@ const placement::known_node* placement::best(const placed& s, timestamp now) con
 /// After a restart of the coordinator its host may still come.
 bool placement::waits_for_host(const placed& s, timestamp now) const {
   auto host = nodes_.find(s.record.host);
-  const bool may_come =
-      host == nodes_.end() || host->second.is.standing == node_standing::away;
+  const bool may_come = host == nodes_.end() || host->second.is.standing == node_standing::away;
   return now < claims_end_ && may_come && s.lost.empty() && !s.record.host.empty()
          && s.spec.wish.where != service_wish::place::coordinator;
 }
@@ -320,10 +318,10 @@ void placement::improve(step& out, timestamp now, placed& s, const known_node& h
     if (distance(s.spec.wish, other->is) >= distance(s.spec.wish, host.is)
         || now - other->open_since < options_.return_after)
       return;
-    why = fmt::format("it is wanted on {}",
-                      s.spec.wish.where == service_wish::place::any ? "another node than the "
-                                                                      "coordinator's"
-                                                                    : s.spec.wish.node);
+    why = fmt::format("it is wanted on {}", s.spec.wish.where == service_wish::place::any
+                                                ? "another node than the "
+                                                  "coordinator's"
+                                                : s.spec.wish.node);
   }
   move(out, now, s, other->is.name, std::move(why));
 }
@@ -350,8 +348,7 @@ void placement::move(step& out, timestamp now, placed& s, const std::string& hos
 void placement::tell(step& out, timestamp now, placed& s) {
   s.is_told = true;
   s.told = now;
-  out.actions.push_back(
-      tell_host{s.record.host, {s.spec.id, s.record.epoch, s.spec.payload}});
+  out.actions.push_back(tell_host{s.record.host, {s.spec.id, s.record.epoch, s.spec.payload}});
 }
 
 // ---- looking -----------------------------------------------------------------------------

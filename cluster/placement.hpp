@@ -28,7 +28,7 @@ struct placement_node {
   std::string name;
   bool is_here = false; ///< the coordinator's own machine
   node_standing standing = node_standing::away;
-  std::string why_not; ///< of a standing that is not open: "it is away"
+  std::string why_not;              ///< of a standing that is not open: "it is away"
   std::vector<std::string> kinds;   ///< of services that it can host
   std::vector<std::string> buckets; ///< mounted there, as their sentinels prove
 };
@@ -53,8 +53,14 @@ struct service_spec {
 };
 
 // What the PLACER shall say, once `record` of the step is durable.
-struct tell_host { std::string node; host_service order; };
-struct tell_end { std::string node; end_service order; };
+struct tell_host {
+  std::string node;
+  host_service order;
+};
+struct tell_end {
+  std::string node;
+  end_service order;
+};
 using placement_action = std::variant<tell_host, tell_end>;
 
 /// Which node hosts which service. Pure; owned by the PLACER; only the leader
@@ -127,7 +133,7 @@ private:
     bool is_confirmed = false;
     bool is_told = false; ///< in this life of the coordinator
     timestamp told;
-    std::string lost;     ///< why it must be placed anew
+    std::string lost; ///< why it must be placed anew
     std::string problem;
     timestamp problem_since;
     std::map<std::string, timestamp> unfit_until; ///< by node

@@ -13,9 +13,16 @@
 namespace framemill {
 
 // What the SERVICE HOST shall do.
-struct begin_service { host_service order; };
-struct cease_service { service_id service; std::uint64_t epoch = 0; };
-struct say_word { service_word word; };
+struct begin_service {
+  host_service order;
+};
+struct cease_service {
+  service_id service;
+  std::uint64_t epoch = 0;
+};
+struct say_word {
+  service_word word;
+};
 using service_action = std::variant<begin_service, cease_service, say_word>;
 
 /// What a node hosts, and the words of it that are not answered. Pure; owned by

@@ -65,10 +65,10 @@ struct watch_question {
 /// How the watcher fares, for people. A lost one is made up for by the next.
 struct watch_status {
   static constexpr std::uint64_t kind = 3;
-  std::string location;        ///< on its node
-  std::string mode;            ///< "inotify", or "scan: why"
-  std::string problem;         ///< why the bucket is not available; "" = it is
-  std::uint64_t settling = 0;  ///< objects
+  std::string location;       ///< on its node
+  std::string mode;           ///< "inotify", or "scan: why"
+  std::string problem;        ///< why the bucket is not available; "" = it is
+  std::uint64_t settling = 0; ///< objects
   timestamp last_scan;
   template <class Self, class V>
   static void fields(Self& s, V& v) {

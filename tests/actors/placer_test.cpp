@@ -34,8 +34,7 @@ struct placing : test_services, virtual_actors {
     changes c;
     c.services.push_back({watcher, "w1", 3, {}, "as ever"});
     keep(std::move(c));
-    placer =
-        system.spawn(placer_actor, &shared, coordinator.handle, membership.handle);
+    placer = system.spawn(placer_actor, &shared, coordinator.handle, membership.handle);
     drain();
     members.services = &shared;
     auto recording = std::make_unique<recording_hub>();
@@ -174,7 +173,8 @@ TEST_CASE_FIXTURE(placing, "placer: what a watcher asks is answered from the boo
   auto seven = line.object.generation;
 
   says("w1", 3, 101,
-       watch_question{{{"known.mp4", seven}, {"known.mp4", {}}, {"new.mp4", seven}, {"ours.mp4", seven}}});
+       watch_question{
+           {{"known.mp4", seven}, {"known.mp4", {}}, {"new.mp4", seven}, {"ours.mp4", seven}}});
 
   auto answers = sent<service_answer>();
   REQUIRE(answers.size() == 1);

@@ -29,9 +29,10 @@ struct hosting : test_services, virtual_actors {
   }
   /// A word of the service; the answer comes into `answers`.
   void says(std::uint64_t epoch, const std::string& payload, const std::string& topic = {}) {
-    tell(host, service_says{odd, epoch, payload, topic, [this](result<std::string> r) {
-                              answers.push_back(r ? *r : std::string{to_string(r.error().code)});
-                            }});
+    tell(host,
+         service_says{odd, epoch, payload, topic, [this](result<std::string> r) {
+                        answers.push_back(r ? *r : std::string{to_string(r.error().code)});
+                      }});
   }
 
   inbox owner{system};
@@ -43,8 +44,10 @@ struct hosting : test_services, virtual_actors {
 
 TEST_CASE_FIXTURE(hosting, "service_host: what it cannot do is a problem, not a silence") {
   tell(host, host_service{odd, 1, "how"});
-  CHECK(hosted() == std::vector{hosted_service{odd, 1, "this version cannot host a "
-                                                       "weather-forecaster"}});
+  CHECK(hosted()
+        == std::vector{hosted_service{odd, 1,
+                                      "this version cannot host a "
+                                      "weather-forecaster"}});
   tell(host, host_service{lost, 1, encode(watch_order{})});
   CHECK(hosted()[0].problem == "no bucket named `lost` on this node");
   CHECK(service_kinds() == std::vector<std::string>{bucket_watcher_kind});

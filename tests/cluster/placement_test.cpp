@@ -54,8 +54,8 @@ struct stage {
       events.push_back(e.message);
     for (const auto& a : step.actions)
       if (const auto* t = std::get_if<tell_host>(&a))
-        told.push_back(fmt::format("{} hosts {}@{}", t->node, t->order.service.name,
-                                   t->order.epoch));
+        told.push_back(
+            fmt::format("{} hosts {}@{}", t->node, t->order.service.name, t->order.epoch));
       else if (const auto* e = std::get_if<tell_end>(&a))
         told.push_back(
             fmt::format("{} ends {}@{}", e->node, e->order.service.name, e->order.epoch));
@@ -241,8 +241,9 @@ TEST_CASE_FIXTURE(on_w1, "placement: who has not mounted the bucket does not wat
   CHECK(verdicts["w2"] == "it cannot host a bucket-watcher");
 }
 
-TEST_CASE_FIXTURE(on_w1, "placement: a host that has had a problem for a while is relieved, for "
-                         "a while") {
+TEST_CASE_FIXTURE(on_w1,
+                  "placement: a host that has had a problem for a while is relieved, for "
+                  "a while") {
   confirms("w1", record().epoch, "the mount is gone");
   pass(4s);
   CHECK(record().host == "w1");
@@ -365,8 +366,7 @@ TEST_CASE("placement: an epoch that the books forgot is passed over") {
   s.confirms("w1", 9);
 
   CHECK(s.record().epoch == 10);
-  CHECK(s.said()
-        == words{"w1 ends media@9", "w1 hosts media@10"});
+  CHECK(s.said() == words{"w1 ends media@9", "w1 hosts media@10"});
 }
 
 TEST_CASE("placement: a service that nobody wants any more is ended and forgotten") {

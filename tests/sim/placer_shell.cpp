@@ -56,9 +56,8 @@ void placer_shell::write(changes record, std::uint64_t token) {
         steps_.written(token);
         return flush();
       }
-      post_after(write_again_after, [this, kept, token] {
-        write(core_->renewed(std::move(*kept)), token);
-      });
+      post_after(write_again_after,
+                 [this, kept, token] { write(core_->renewed(std::move(*kept)), token); });
     });
   });
 }
@@ -83,9 +82,8 @@ void placer_shell::act_on(const tell_end& a) {
 }
 
 void placer_shell::say(const std::string& node, cluster_message word) {
-  services_.members->post([to = services_.members, node, word = std::move(word)] {
-    to->tell_service(node, word);
-  });
+  services_.members->post(
+      [to = services_.members, node, word = std::move(word)] { to->tell_service(node, word); });
 }
 
 void placer_shell::tick() {
