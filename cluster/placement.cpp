@@ -15,6 +15,11 @@ bool may_host(node_standing s) {
   return s != node_standing::closed && s != node_standing::away;
 }
 
+/// A clock that was set back must not hold anything up.
+bool has_lasted(std::chrono::milliseconds lasts, timestamp since, timestamp now) {
+  return now < since || now - since >= lasts;
+}
+
 /// The less, the nearer to what is wished.
 int distance(const service_wish& wish, const placement_node& n) {
   if (wish.where == service_wish::place::node && n.name == wish.node)
@@ -89,7 +94,7 @@ placement::placement(std::vector<service_record> records, options o)
 
 placement::step placement::begin(timestamp now, std::vector<service_spec> wanted) {
   step out;
-  claims_end_ = now + options_.claims_last;
+  began_ = now;
   for (auto& spec : wanted) {
     auto& s = services_[spec.id];
     s.record.service = spec.id;
@@ -203,7 +208,7 @@ placement::step placement::tick(timestamp now) {
   for (auto& [id, s] : services_) {
     auto host = nodes_.find(s.record.host);
     const bool is_there = host != nodes_.end() && may_host(host->second.is.standing);
-    if (is_there && !s.is_confirmed && now - s.told >= options_.tell_again_after)
+    if (is_there && !s.is_confirmed && has_lasted(options_.tell_again_after, s.told, now))
       tell(out, now, s);
   }
   return out;
@@ -234,8 +239,8 @@ std::string placement::obstacle(const placed& s, const placement_node& n) const 
 }
 
 bool placement::is_unfit(const placed& s, const std::string& node, timestamp now) const {
-  auto until = s.unfit_until.find(node);
-  return until != s.unfit_until.end() && now < until->second;
+  auto since = s.unfit_since.find(node);
+  return since != s.unfit_since.end() && !has_lasted(options_.unfit_for, since->second, now);
 }
 
 /// Services that it has beside this one.
@@ -265,8 +270,8 @@ const placement::known_node* placement::best(const placed& s, timestamp now) con
 bool placement::waits_for_host(const placed& s, timestamp now) const {
   auto host = nodes_.find(s.record.host);
   const bool may_come = host == nodes_.end() || host->second.is.standing == node_standing::away;
-  return now < claims_end_ && may_come && s.lost.empty() && !s.record.host.empty()
-         && s.spec.wish.where != service_wish::place::coordinator;
+  return !has_lasted(options_.claims_last, began_, now) && may_come && s.lost.empty()
+         && !s.record.host.empty() && s.spec.wish.where != service_wish::place::coordinator;
 }
 
 /// "" while its host can have it.
@@ -305,9 +310,9 @@ void placement::improve(step& out, timestamp now, placed& s, const known_node& h
   std::string why; // "" = only if it is nearer
   if (host.is.standing == node_standing::doubtful)
     why = fmt::format("node {}: {}", host.is.name, host.is.why_not);
-  if (!s.problem.empty() && now - s.problem_since >= options_.problem_patience) {
+  if (!s.problem.empty() && has_lasted(options_.problem_patience, s.problem_since, now)) {
     why = fmt::format("node {}: {}", host.is.name, s.problem);
-    s.unfit_until[host.is.name] = now + options_.unfit_for;
+    s.unfit_since[host.is.name] = now;
   }
   if (why.empty() && is_where_wished(s.spec.wish, host.is))
     return;
@@ -316,7 +321,7 @@ void placement::improve(step& out, timestamp now, placed& s, const known_node& h
     return;
   if (why.empty()) {
     if (distance(s.spec.wish, other->is) >= distance(s.spec.wish, host.is)
-        || now - other->open_since < options_.return_after)
+        || !has_lasted(options_.return_after, other->open_since, now))
       return;
     why = fmt::format("it is wanted on {}", s.spec.wish.where == service_wish::place::any
                                                 ? "another node than the "

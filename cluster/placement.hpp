@@ -136,7 +136,7 @@ private:
     std::string lost; ///< why it must be placed anew
     std::string problem;
     timestamp problem_since;
-    std::map<std::string, timestamp> unfit_until; ///< by node
+    std::map<std::string, timestamp> unfit_since; ///< by node
   };
   struct known_node {
     placement_node is;
@@ -161,7 +161,7 @@ private:
   std::map<service_id, placed> services_;
   std::vector<service_record> records_; ///< until `begin`
   std::map<std::string, known_node> nodes_;
-  timestamp claims_end_;
+  timestamp began_;
 };
 
 } // namespace framemill

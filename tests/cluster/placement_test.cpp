@@ -152,6 +152,18 @@ TEST_CASE("placement: a host is told again until it says that it has it") {
   CHECK(s.said() == words{"here hosts media@1"}); // its SERVICE HOST began again
 }
 
+TEST_CASE("placement: a clock that is set back holds nothing up") {
+  stage s;
+  s.begin("any");
+  s.knows(node("w1"));
+  (void)s.said();
+  s.now = s.now - microseconds{3'600'000'000};
+
+  s.pass(1s);
+  CHECK(s.record().host == "w1");
+  CHECK(s.said().back() == "w1 hosts media@2");
+}
+
 TEST_CASE_FIXTURE(on_w1, "placement: a service does not move for a node that is as good") {
   pass(60s);
   CHECK(record().host == "w1");
