@@ -70,6 +70,35 @@ TEST_CASE_FIXTURE(scheduling, "scheduler_actor: an offer that was withdrawn is n
   CHECK(workflow.take<worker_granted>().empty());
 }
 
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: work goes on when a node's disk has room again") {
+  scheduler_node n;
+  n.name = "far";
+  n.scratch_left = 0;
+  tell(scheduler, node_known{n, true});
+  tell(scheduler, worker_joined{{9, "far"}, worker.handle});
+  auto o = offer_of(1, 4);
+  o.scratch_bytes = 1000;
+  tell(scheduler, offer_work{o, workflow.handle});
+  CHECK(workflow.take<worker_granted>().empty());
+
+  tell(scheduler, scratch_seen{"far", 999});
+  CHECK(workflow.take<worker_granted>().empty());
+  tell(scheduler, scratch_seen{"far", 1000});
+  CHECK(workflow.take<worker_granted>().size() == 1);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: planners are told of the widest node") {
+  for (const auto* name : {"node", "other"}) {
+    scheduler_node n;
+    n.name = name;
+    n.cores = name == std::string{"other"} ? 12 : 4;
+    tell(scheduler, node_known{n, true});
+  }
+  CHECK(shared.cores_here.load() == 0); // nobody has slots
+  join(worker, 9);
+  CHECK(shared.cores_here.load() == 4);
+}
+
 TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a late idle does not free the next grant") {
   join(worker, 9);
   offer(workflow, 1, 1);
