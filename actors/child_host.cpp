@@ -59,7 +59,11 @@ std::vector<std::string> command(const std::string& program, const std::string& 
            "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
            "--ro-bind-try", "/etc/fonts", "/etc/fonts",
            "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-           "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+           // A child of root's daemon runs under root's user, which may write
+           // sysctls, core_pattern among them; bubblewrap 0.8 leaves these as they are.
+           "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
+           "--ro-bind-try", "/proc/sysrq-trigger", "/proc/sysrq-trigger",
+           "--dev", "/dev", "--tmpfs", "/tmp",
            "--ro-bind", program, "/framemill-media", "--cap-drop", "ALL"};
     if (!scratch.empty())
       out.insert(out.end(), {"--bind", scratch, "/scratch", "--ro-bind", scratch + "/in",

@@ -127,6 +127,17 @@ TEST_CASE("child_host: a crash is told by its signal") {
   });
 }
 
+TEST_CASE("child_host: a child in the sandbox cannot write sysctls") {
+  hosting h{true};
+  if (!h.host.sandbox().bubblewrap) {
+    MESSAGE("skipped: " << h.host.sandbox().summary);
+    return;
+  }
+  heard child;
+  CHECK(h.run("sysctls", child).text() == "exit 0");
+  CHECK(child.log == std::vector<std::string>{"sysctls are closed"});
+}
+
 TEST_CASE("child_host: an exit code is told") {
   with_and_without_sandbox([](hosting& h) {
     heard child;

@@ -8,6 +8,7 @@
 #include <map>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -122,6 +123,12 @@ void read_source() {
   log("source " + std::string(bytes, n > 0 ? static_cast<std::size_t>(n) : 0));
 }
 
+/// Opens a sysctl for writing, and writes nothing.
+void reach_for_sysctls() {
+  auto fd = ::open("/proc/sys/kernel/core_pattern", O_WRONLY | O_CLOEXEC);
+  log(fd < 0 ? "sysctls are closed" : "sysctls are open");
+}
+
 const std::map<std::string, void (*)()> ways{
     {"answer", answer},
     {"crash", [] { std::raise(SIGSEGV); }},
@@ -159,6 +166,7 @@ const std::map<std::string, void (*)()> ways{
     {"grandchild", leave_grandchild},
     {"descriptors", list_descriptors},
     {"source", read_source},
+    {"sysctls", reach_for_sysctls},
     {"exit 7", [] { ::_exit(7); }},
 };
 
