@@ -99,7 +99,7 @@ TEST_CASE("cluster: what no node has is told of devices, memory and scratch too"
     config = "scratch_floor_mib = 1000000000\n"; // a PiB
     lacks = "w1: needs 1 MiB of scratch, it has 0 MiB";
   }
-  cluster_fixture f{1, cluster_links::direct, config};
+  cluster_fixture f{1, cluster_links::cables, config};
   add_picky(f, wish);
 
   f.put(key);
