@@ -10,6 +10,7 @@ namespace {
 
 struct scheduling : test_services, virtual_actors {
   scheduling() : test_services(durability::at_once) { drain(); }
+  ~scheduling() { kill(scheduler); } // while work waits its timers have no end
 
   void join(inbox& worker, worker_key key) {
     tell(scheduler, worker_joined{{key, "node"}, worker.handle});
