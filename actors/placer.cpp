@@ -15,6 +15,7 @@ namespace {
 
 using self_ptr = caf::stateful_actor<placer_state>*;
 constexpr std::chrono::milliseconds tick_every{500};
+constexpr microseconds begin_patience{5'000'000}; ///< that questions have with a service
 constexpr std::chrono::seconds write_again_after{1};
 
 // ---- Speaking ----------------------------------------------------------------------------
@@ -119,18 +120,30 @@ void placer_state::answer(const std::string& node, const service_word& word,
   say(*this, node, service_answer{word.service, word.epoch, word.number, std::move(payload)});
 }
 
-void placer_state::ask(const service_id& id, const std::string& question,
+void placer_state::ask(const service_id& id, const std::string& text,
                        gateway::reply<std::string> done) {
+  put({id, text, std::move(done), services->uptime.now() + begin_patience});
+}
+
+void placer_state::put(question q) {
   for (const auto& v : core->services()) {
-    if (v.spec.id != id || v.record.host.empty())
+    if (v.spec.id != q.service || v.record.host.empty())
       continue;
+    if (!v.is_confirmed && services->uptime.now() < q.until)
+      return questions.push_back(std::move(q));
     if (v.record.host == services->config.name)
-      return self->send(host, ask_service{id, question, std::move(done)});
-    return on_membership(*this, [=, node = v.record.host](membership_state& m) {
-      m.order(node, "ask service", {id.kind, id.name, question}, done);
+      return self->send(host, ask_service{q.service, q.text, std::move(q.done)});
+    return on_membership(*this, [node = v.record.host, q = std::move(q)](membership_state& m) {
+      m.order(node, "ask service", {q.service.kind, q.service.name, q.text}, q.done);
     });
   }
-  done(fail(errc::unavailable, "no node hosts {} {}", id.kind, id.name));
+  q.done(fail(errc::unavailable, "no node hosts {} {}", q.service.kind, q.service.name));
+}
+
+/// Of those that were beginning, some may have begun.
+void placer_state::put_again() {
+  for (auto& q : std::exchange(questions, {}))
+    put(std::move(q));
 }
 
 std::vector<hosted_service> placer_state::hosted_by(const std::string& node) const {
@@ -174,6 +187,7 @@ caf::behavior placer_actor(self_ptr self, node_services* services, caf::actor co
       [=](const node_hosting& m) {
         auto& state = self->state;
         state.apply(state.core->node_hosts(services->clock.now(), m.node, m.hosted));
+        state.put_again();
       },
       [=](node_says& m) { hear(self->state, m.node, std::move(m.word)); },
       // ---- as the owner of the SERVICE HOST here
@@ -181,6 +195,7 @@ caf::behavior placer_actor(self_ptr self, node_services* services, caf::actor co
         auto& state = self->state;
         state.apply(
             state.core->node_hosts(services->clock.now(), services->config.name, m.hosted));
+        state.put_again();
       },
       [=](service_word& m) { hear(self->state, services->config.name, std::move(m)); },
       // ---- and of itself
@@ -189,6 +204,7 @@ caf::behavior placer_actor(self_ptr self, node_services* services, caf::actor co
       [=](const placer_tick&) {
         auto& state = self->state;
         state.apply(state.core->tick(services->clock.now()));
+        state.put_again();
         self->delayed_send(self, tick_every, placer_tick{});
       },
       [=](const committed& m) {

@@ -13,6 +13,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <vector>
 
 namespace framemill {
 
@@ -51,12 +52,23 @@ struct placer_state {
   /// Buckets that are not ours: who has them mounted.
   std::map<std::string, std::set<std::string>> foreign;
 
+  struct question {
+    service_id service;
+    std::string text;
+    gateway::reply<std::string> done;
+    timestamp until;
+  };
+  std::vector<question> questions; ///< to services that are beginning
+
   // Verbs, used by handlers and by the gateway's calls (on this actor only).
   void apply(placement::step step);
   void write(std::uint64_t token, changes record);
   void answer(const std::string& node, const service_word& word, std::string payload);
-  /// A question to a service, wherever it is; errc::unavailable when it is nowhere.
+  /// A question to a service, wherever it is; one that is beginning is waited for.
+  /// errc::unavailable: it is nowhere, or does not answer.
   void ask(const service_id& id, const std::string& question, gateway::reply<std::string> done);
+  void put(question q);
+  void put_again();
   /// What a node hosts, by the books.
   [[nodiscard]] std::vector<hosted_service> hosted_by(const std::string& node) const;
 };

@@ -106,6 +106,7 @@ placement::step placement::begin(timestamp now, std::vector<service_spec> wanted
     else
       out.record.erased_services.push_back(r.service);
   decide_all(out, now);
+  tell_unconfirmed(out, now); // who is here goes on at once
   return out;
 }
 
@@ -205,13 +206,18 @@ void placement::confirm(step& out, timestamp now, const std::string& node,
 placement::step placement::tick(timestamp now) {
   step out;
   decide_all(out, now);
+  tell_unconfirmed(out, now);
+  return out;
+}
+
+/// Those who are there and do not say that they host.
+void placement::tell_unconfirmed(step& out, timestamp now) {
   for (auto& [id, s] : services_) {
     auto host = nodes_.find(s.record.host);
     const bool is_there = host != nodes_.end() && may_host(host->second.is.standing);
     if (is_there && !s.is_confirmed && has_lasted(options_.tell_again_after, s.told, now))
       tell(out, now, s);
   }
-  return out;
 }
 
 changes placement::renewed(changes refused) const {

@@ -156,6 +156,7 @@ private:
   void move(step& out, timestamp now, placed& s, const std::string& host, std::string reason);
   void confirm(step& out, timestamp now, const std::string& node, const hosted_service& h);
   static void tell(step& out, timestamp now, placed& s);
+  void tell_unconfirmed(step& out, timestamp now);
 
   options options_;
   std::map<service_id, placed> services_;
