@@ -13,13 +13,15 @@ import data_plane
 import harness
 import memory
 import overhead
+import quality
 import recovery
 import scheduler_core
 import workflow
 
 MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory,
                 "cluster": cluster, "cluster_dispatch": cluster_dispatch, "recovery": recovery,
-                "data_plane": data_plane, "scheduler_core": scheduler_core}
+                "data_plane": data_plane, "scheduler_core": scheduler_core,
+                "quality": quality}
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
@@ -28,7 +30,7 @@ def main():
     parser.add_argument("what", nargs="*", choices=[[], *MEASUREMENTS], help="default: all of them")
     parser.add_argument("--quick", action="store_true", help="small sources, one round: does it still run?")
     parser.add_argument("--rounds", type=int, help="default 3, with --quick 1")
-    parser.add_argument("--case", default="", help="workflow: only cases whose title holds this")
+    parser.add_argument("--case", default="", help="workflow: only cases whose title matches this pattern")
     parser.add_argument("--without", action="append", default=[], choices=["a", "b"],
                         help="workflow: leaves this peer out; repeatable")
     parser.add_argument("--bin-dir", default=os.environ.get("FRAMEMILL_BIN_DIR", f"{ROOT}/build/release/bin"))

@@ -17,7 +17,8 @@ def _make(path, arguments):
     if os.path.exists(path):
         return path
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = path.replace(".mp4", ".part.mp4")
+    stem, kind = os.path.splitext(path)
+    part = f"{stem}.part{kind}"
     subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments, part], check=True)
     os.rename(part, path)
     return path
@@ -48,12 +49,45 @@ def small(cache, seconds, fps, width=320, height=180):
         "-c:v", "libx264", "-preset", "ultrafast", "-g", str(10 * fps), "-c:a", "aac", "-b:a", "32k"])
 
 
+def real_clip(name):
+    """Its path; None where the clips are not to be had."""
+    clips = os.environ.get("FRAMEMILL_CLIPS", os.path.join(HERE, "../../shared/media"))
+    path = os.path.realpath(os.path.join(clips, name))
+    return path if os.path.exists(path) else None
+
+
+def real_kinds(cache, quick=False):
+    """Title → path of real pictures in every kind of stream that shards meet: long, short
+    and open GOPs, B-frames, 29.97, frames at odd times, several codecs and containers.
+    What no clip has is encoded from one."""
+    as_they_are = {"H.264 4:4:4, B-frames, 20 fps": "video/cockatoo.mp4",
+                   "H.264, frames at odd times": "video/movie-hello.mp4",
+                   "VP8 in WebM, 24 fps": "video/ocean.webm",
+                   "H.264, B-frames, long GOPs, 1080p": "video/bbb_1080p_30s.mp4",
+                   "H.264, wide pixels": "video/balle-jbart.mp4",
+                   "VP8, screen, 15 fps": "video/display-dual-monitors.webm"}
+    again = {"HEVC, open GOPs, B-frames, 29.97": ("video/paraglide_launch.mp4", "hevc-open.mkv", [
+                 "-c:v", "libx265", "-preset", "veryfast", "-crf", "20",
+                 "-x265-params", "log-level=error:open-gop=1:keyint=48"]),
+             "MPEG-2 in TS, open GOPs, B-frames, 29.97": ("video/paraglide_launch.mp4", "mpeg2-open.ts", [
+                 "-c:v", "mpeg2video", "-b:v", "12M", "-g", "15", "-bf", "2"]),
+             "H.264, each seventh frame missing": ("video/paraglide_launch.mp4", "h264-vfr.mp4", [
+                 "-vf", "select=mod(n\\,7)", "-vsync", "vfr", "-c:v", "libx264", "-preset", "veryfast",
+                 "-crf", "18", "-x264-params", "open-gop=1:keyint=60"])}
+    out = {title: real_clip(name) for title, name in as_they_are.items()}
+    for title, (name, made, encoder) in again.items():
+        if clip := real_clip(name):
+            out[title] = _make(os.path.join(cache, made), [
+                "-stream_loop", "1", "-i", clip, *encoder, "-c:a", "aac"])
+    found = {title: path for title, path in out.items() if path}
+    return dict(list(found.items())[:2]) if quick else found
+
+
 def bunny(cache, seconds=60):
     """Big Buck Bunny (c) 2008 Blender Foundation, CC-BY-3.0, looped; None where the
     clip is not to be had."""
-    clips = os.environ.get("FRAMEMILL_CLIPS", os.path.join(HERE, "../../shared/media"))
-    clip = os.path.join(clips, "video/bbb_1080p_30s.mp4")
-    if not os.path.exists(clip):
+    clip = real_clip("video/bbb_1080p_30s.mp4")
+    if not clip:
         return None
     return _make(os.path.join(cache, f"bunny-{seconds}s.mp4"),
                  ["-stream_loop", "-1", "-i", clip, "-t", str(seconds), "-c", "copy", "-movflags", "+faststart"])

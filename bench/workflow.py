@@ -262,7 +262,7 @@ def measure(options, say):
         for number, (source, longer) in enumerate((s, l) for l in (False, True) for s in found):
             name = f"w{number}"
             title = source.name + ", with WebP and HLS" * longer
-            if options.case not in title:
+            if not re.search(options.case, title):
                 continue
             say(title)
             node.create_workflow(definition(node, source, name, longer))
