@@ -242,13 +242,20 @@ void report(const context& c, std::uint32_t index, const attempt_outcome& outcom
                attempt_judged{std::move(r), caf::actor_cast<caf::actor>(c.self)});
 }
 
+/// An input was found lost or damaged: what is left of it must not be taken for it.
+void drop_damaged(const context& c, const attempt_outcome& outcome) {
+  const auto& why = outcome.failure ? outcome.failure : outcome.result.failure;
+  if (why && why->code == errc::artifact_lost && !why->field.empty())
+    (void)c.services->artifacts->is_whole(why->field);
+}
+
 constexpr std::chrono::seconds look_every{1};
 /// A node of the run's encoder build may be restarting.
 constexpr microseconds build_patience{30'000'000};
 
 bool has_artifact(const context& c, std::string_view sha) {
   // Hashed, not only looked for: a disk may have lost more than names.
-  return c.services->artifacts->verify(sha).has_value();
+  return c.services->artifacts->is_whole(sha);
 }
 
 /// No node has the run's encoder build: what was encoded is encoded anew, since
@@ -377,6 +384,7 @@ caf::behavior workflow_actor(self_ptr self, node_services* services, run_id run,
           services->pins.pin(run, f.sha256);
         if (c.machine().is_live(m.shard, m.outcome.epoch)) {
           self->state.meter.ended(m.shard, m.outcome.epoch);
+          drop_damaged(c, m.outcome);
           report(c, m.shard, m.outcome);
           count(*services, m.outcome);
         }

@@ -144,6 +144,13 @@ result<void> artifact_store::verify(std::string_view sha256) const {
   return found == sha256 ? result<void>{} : not_as_named(path_of(sha256), sha256, found);
 }
 
+bool artifact_store::is_whole(std::string_view sha256) {
+  const auto seen = verify(sha256);
+  if (!seen && seen.error().code == errc::corrupt)
+    (void)discard(sha256, [](std::string_view) { return false; }); // or it fails its next reader
+  return seen.has_value();
+}
+
 result<void> artifact_store::link_to(std::string_view sha256, const std::string& target) const {
   FM_CHECK(check_hash(sha256));
   const auto path = path_of(sha256);
