@@ -77,8 +77,11 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
     assets[asset.name] = std::move(sha);
   }
   auto options = services.config.planning;
-  options.slots = std::max(services.slots_here.load(), 1);
-  options.cores = std::max(services.cores_here.load(), 1);
+  // What is ours counts from the start, before its TASK WORKERs have joined: a plan of
+  // a daemon that has just begun is the plan of any other moment.
+  const auto& own = services.config;
+  options.slots = std::max({services.slots_here.load(), own.roles.worker ? own.slots : 0, 1});
+  options.cores = std::max({services.cores_here.load(), own.roles.worker ? own.cores : 0, 1});
   options.trust_index = trust_index;
   if (index_sha256.empty())
     return make_plan(run, nullptr, *templates, assets, options);
