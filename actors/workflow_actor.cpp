@@ -246,7 +246,8 @@ void report(const context& c, std::uint32_t index, const attempt_outcome& outcom
 void drop_damaged(const context& c, const attempt_outcome& outcome) {
   const auto& why = outcome.failure ? outcome.failure : outcome.result.failure;
   if (why && why->code == errc::artifact_lost && !why->field.empty())
-    (void)c.services->artifacts->is_whole(why->field);
+    if (auto whole = c.services->artifacts->verify(why->field); !whole)
+      spdlog::warn("run {}: {}", c.machine().run().id.value, whole.error().message);
 }
 
 constexpr std::chrono::seconds look_every{1};
@@ -255,7 +256,7 @@ constexpr microseconds build_patience{30'000'000};
 
 bool has_artifact(const context& c, std::string_view sha) {
   // Hashed, not only looked for: a disk may have lost more than names.
-  return c.services->artifacts->is_whole(sha);
+  return c.services->artifacts->verify(sha).has_value();
 }
 
 /// No node has the run's encoder build: what was encoded is encoded anew, since

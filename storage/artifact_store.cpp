@@ -138,17 +138,13 @@ std::string artifact_store::path_of(std::string_view sha256) const {
   return fmt::format("{}/{}/{}", directory_, sha256.substr(0, 2), sha256);
 }
 
-result<void> artifact_store::verify(std::string_view sha256) const {
+result<void> artifact_store::verify(std::string_view sha256) {
   FM_CHECK(check_hash(sha256));
   FM_TRY(const auto found, sha256_of_file(path_of(sha256)));
-  return found == sha256 ? result<void>{} : not_as_named(path_of(sha256), sha256, found);
-}
-
-bool artifact_store::is_whole(std::string_view sha256) {
-  const auto seen = verify(sha256);
-  if (!seen && seen.error().code == errc::corrupt)
-    (void)discard(sha256, [](std::string_view) { return false; }); // or it fails its next reader
-  return seen.has_value();
+  if (found == sha256)
+    return {};
+  FM_CHECK(discard(sha256, [](std::string_view) { return false; }));
+  return not_as_named(path_of(sha256), sha256, found);
 }
 
 result<void> artifact_store::link_to(std::string_view sha256, const std::string& target) const {

@@ -26,11 +26,10 @@ public:
   [[nodiscard]] result<std::string> put(std::string_view bytes);
   [[nodiscard]] bool contains(std::string_view sha256) const;
   [[nodiscard]] std::string path_of(std::string_view sha256) const;
-  /// Hash of the stored bytes again: errc::corrupt when they changed.
-  [[nodiscard]] result<void> verify(std::string_view sha256) const;
-  /// Is it here, and whole? What is damaged is removed: a delivery of the same bytes
-  /// would find it there and leave it as it is.
-  [[nodiscard]] bool is_whole(std::string_view sha256);
+  /// Hash of the stored bytes again: errc::corrupt when they changed. They are
+  /// removed then: a delivery of the same artifact would find it there and leave it
+  /// as it is.
+  [[nodiscard]] result<void> verify(std::string_view sha256);
   /// Hard-links (or copies, across file systems) the artifact to `target`, which
   /// must not be there yet and must not be written to.
   [[nodiscard]] result<void> link_to(std::string_view sha256, const std::string& target) const;
