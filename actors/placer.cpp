@@ -76,17 +76,6 @@ void note_foreign_buckets(placer_state& s, const node_placeable& m) {
 
 // ---- Beginning -----------------------------------------------------------------------------
 
-result<std::vector<service_record>> load(const state_store& store) {
-  std::vector<service_record> out;
-  constexpr std::string_view prefix = "service/";
-  FM_CHECK(scan_records<service_record>(store, family::meta, prefix, prefix_end(prefix),
-                                        [&](service_record r) {
-                                          out.push_back(std::move(r));
-                                          return true;
-                                        }));
-  return out;
-}
-
 placement_node this_machine(const node_services& services) {
   placement_node n;
   n.name = services.config.name;
@@ -162,7 +151,7 @@ caf::behavior placer_actor(self_ptr self, node_services* services, caf::actor co
   s.coordinator = std::move(coordinator);
   s.membership = std::move(membership);
   tolerate_strangers(self, "PLACER");
-  auto records = load(*services->store);
+  auto records = records_below<service_record>(*services->store, family::meta, "service/");
   if (!records) {
     spdlog::critical("PLACER: {}", records.error().message);
     self->quit(caf::sec::runtime_error);

@@ -341,7 +341,7 @@ membership::step membership::disconnected(timestamp now, connection_key c) {
   return out;
 }
 
-membership::step membership::left(timestamp now, connection_key c) {
+membership::step membership::left(timestamp, connection_key c) {
   step out;
   auto name = name_of_.find(c);
   if (name == name_of_.end())

@@ -13,16 +13,10 @@ const service_id watcher{bucket_watcher_kind, "in"};
 } // namespace
 
 placer_shell::placer_shell(services& s) : actor(s.on.w, s.self), services_(s) {
-  std::vector<service_record> records;
-  constexpr std::string_view prefix = "service/";
-  auto r = scan_records<service_record>(s.store, family::meta, prefix, prefix_end(prefix),
-                                        [&](service_record one) {
-                                          records.push_back(std::move(one));
-                                          return true;
-                                        });
-  if (!r)
-    world_.violate("{}", r.error().message);
-  core_.emplace(std::move(records));
+  auto records = records_below<service_record>(s.store, family::meta, "service/");
+  if (!records)
+    world_.violate("{}", records.error().message);
+  core_.emplace(std::move(records).value_or(std::vector<service_record>{}));
   placement_node here;
   here.name = coordinator_name;
   here.is_here = true;
