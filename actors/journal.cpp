@@ -24,6 +24,75 @@ void put_blame(write_batch& batch, const Blame& b, bool is_over) {
     put_record(batch, family::blame, keys::of(b), b);
 }
 
+void put_queues(write_batch& batch, const changes& c) {
+  for (const auto& q : c.queues)
+    put_record(batch, family::queues, keys::queue(q.name), q);
+  for (const auto& name : c.erased_queues)
+    batch.erase(family::queues, keys::queue(name));
+  for (const auto& t : c.topics)
+    put_record(batch, family::queues, keys::topic(t.name), t);
+  for (const auto& name : c.erased_topics)
+    batch.erase(family::queues, keys::topic(name));
+  for (const auto& s : c.subscriptions)
+    put_record(batch, family::queues, keys::subscription(s.topic, s.name), s);
+  for (const auto& [topic, name] : c.erased_subscriptions)
+    batch.erase(family::queues, keys::subscription(topic, name));
+}
+
+void put_messages(write_batch& batch, const changes& c) {
+  for (const auto& m : c.messages)
+    put_record(batch, family::messages, keys::message_body(m.id), m);
+  for (const auto& s : c.message_states)
+    put_record(batch, family::messages, keys::message_state(s.id), s);
+  for (auto id : c.erased_messages) {
+    batch.erase(family::messages, keys::message_body(id));
+    batch.erase(family::messages, keys::message_state(id));
+  }
+}
+
+/// Where a delivery is follows from its state.
+void put_delivery(write_batch& batch, const delivery_record& d) {
+  auto other = d.state == delivery_state::dead ? delivery_state::pending : delivery_state::dead;
+  put_record(batch, family::deliveries, keys::delivery(d.state, d.sink, d.event), d);
+  batch.erase(family::deliveries, keys::delivery(other, d.sink, d.event));
+}
+
+void put_notices(write_batch& batch, const changes& c) {
+  for (const auto& d : c.deliveries)
+    put_delivery(batch, d);
+  for (const auto& [sink, event] : c.erased_deliveries)
+    batch.erase(family::deliveries, keys::delivery(delivery_state::pending, sink, event));
+  for (const auto& [name, event] : c.cursors)
+    batch.put(family::cursors, name, keys::of(event));
+  for (const auto& k : c.signing_keys)
+    put_record(batch, family::meta, keys::signing_key(k.id), k);
+  for (const auto& id : c.erased_signing_keys)
+    batch.erase(family::meta, keys::signing_key(id));
+}
+
+void put_functions(write_batch& batch, const changes& c) {
+  for (const auto& f : c.functions)
+    put_record(batch, family::functions, keys::function(f.name), f);
+  for (const auto& name : c.erased_functions) {
+    batch.erase(family::functions, keys::function(name));
+    batch.erase(family::functions, keys::function_secrets(name));
+  }
+  for (const auto& s : c.secrets)
+    put_record(batch, family::functions, keys::function_secrets(s.function), s);
+  for (const auto& [sha256, bytes] : c.function_code)
+    batch.put(family::functions, keys::function_code(sha256), bytes);
+  for (const auto& sha256 : c.erased_function_code)
+    batch.erase(family::functions, keys::function_code(sha256));
+  for (const auto& t : c.function_triggers)
+    put_record(batch, family::function_triggers, t.event_type, t);
+  for (const auto& type : c.erased_function_triggers)
+    batch.erase(family::function_triggers, type);
+  for (const auto& r : c.invocations)
+    put_record(batch, family::function_logs, keys::invocation(r), r);
+  for (const auto& key : c.erased_invocations)
+    batch.erase(family::function_logs, key);
+}
+
 write_batch to_batch(const changes& c) {
   write_batch batch;
   for (const auto& w : c.workflows)
@@ -62,6 +131,10 @@ write_batch to_batch(const changes& c) {
     put_record(batch, family::meta, keys::of(s.service), s);
   for (const auto& id : c.erased_services)
     batch.erase(family::meta, keys::of(id));
+  put_queues(batch, c);
+  put_messages(batch, c);
+  put_notices(batch, c);
+  put_functions(batch, c);
   for (const auto& e : c.events)
     put_record(batch, family::events, keys::of(e.id), e);
   return batch;

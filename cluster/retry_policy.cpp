@@ -1,20 +1,10 @@
 #include "cluster/retry_policy.hpp"
 
+#include "core/random.hpp"
+
 #include <algorithm>
 
 namespace framemill {
-
-namespace {
-
-/// SplitMix64's finaliser: spreads neighbouring identities over all values.
-std::uint64_t spread(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ULL;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  return x ^ (x >> 31);
-}
-
-} // namespace
 
 std::optional<std::chrono::milliseconds>
 retry_policy::next(errc code, int attempts, std::uint64_t identity) const {
@@ -25,8 +15,8 @@ retry_policy::next(errc code, int attempts, std::uint64_t identity) const {
     return std::nullopt;
   auto doublings = std::clamp(attempts - 1, 0, 16);
   auto delay = std::min(delay_first * (1 << doublings), delay_max);
-  auto per_mille = 500 + spread(identity * 31 + static_cast<std::uint64_t>(attempts)) % 1001;
-  return delay * static_cast<std::int64_t>(per_mille) / 1000;
+  auto per_mille = jitter_per_mille(identity * 31 + static_cast<std::uint64_t>(attempts));
+  return delay * per_mille / 1000;
 }
 
 } // namespace framemill

@@ -2,6 +2,7 @@
 
 #include "core/limits.hpp"
 #include "core/node.hpp"
+#include "core/notify.hpp"
 #include "core/object_path.hpp"
 #include "core/utf8.hpp"
 
@@ -142,43 +143,6 @@ result<void> check_input(const media_input& in) {
   if (!key)
     return fail_field(key.error().code, "CosInputInfo.Object", "{}", key.error().message);
   return {};
-}
-
-// ---- Notification --------------------------------------------------------------------
-
-result<void> check_queue(const notify_config& n) {
-  if (!n.cmq_model.empty() && n.cmq_model != "Queue" && n.cmq_model != "Topic")
-    return invalid("CmqModel", "CmqModel must be Queue or Topic");
-  bool topic = n.cmq_model == "Topic";
-  if ((topic ? n.topic_name : n.queue_name).empty())
-    return fail_field(errc::missing_argument, topic ? "TopicName" : "QueueName",
-                      "a notification to a queue needs its name");
-  return {};
-}
-
-result<void> check_url(std::string_view url) {
-  bool http = url.starts_with("http://") || url.starts_with("https://");
-  auto rest = url.substr(std::min(url.size(), url.find("://") + 3));
-  bool plain = std::none_of(url.begin(), url.end(),
-                            [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
-  if (http && plain && !rest.empty() && rest.front() != '/')
-    return {};
-  return invalid("NotifyUrl", "NotifyUrl must be an http:// or https:// address");
-}
-
-result<void> check_notify(const notify_config& n) {
-  if (n.notify_mode != "Finish" && n.notify_mode != "Change" && !n.notify_mode.empty())
-    return invalid("NotifyMode", "NotifyMode must be Finish or Change");
-  const auto& type = n.notify_type;
-  if (type == "URL")
-    return check_url(n.notify_url);
-  if (type.empty() || type == "CMQ" || type == "TDMQ-CMQ")
-    return check_queue(n);
-  if (type == "SCF")
-    return {};
-  return fail_field(errc::unsupported, "NotifyType",
-                    "NotifyType `{}` is not supported; supported are: TDMQ-CMQ, CMQ, URL, SCF",
-                    type);
 }
 
 // ---- Activities ------------------------------------------------------------------------
@@ -718,7 +682,7 @@ result<void> validate_call(const workflow_spec& spec, const template_source& tem
                       limits::priority_min, limits::priority_max);
   FM_CHECK(within("Scheduling", check_scheduling(spec.scheduling)));
   if (spec.notify)
-    FM_CHECK(within("TaskNotifyConfig", check_notify(*spec.notify)));
+    FM_CHECK(within("TaskNotifyConfig", validate(*spec.notify)));
   return check_activities(spec.activities, templates, {bucket_of(spec), spec.output_dir});
 }
 

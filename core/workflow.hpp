@@ -307,6 +307,22 @@ struct trigger {
 /// Does the trigger take this key? `key` has no leading '/'.
 [[nodiscard]] bool matches(const trigger& t, std::string_view key);
 
+/// A queue of Amazon's, or of who speaks its protocol.
+struct aws_sqs {
+  std::string region;
+  std::string queue_name;
+  std::string secret_id;
+  std::string secret_key;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("SQSRegion", s.region, required);
+    v("SQSQueueName", s.queue_name, required);
+    v("S3SecretId", s.secret_id);
+    v("S3SecretKey", s.secret_key);
+  }
+  bool operator==(const aws_sqs&) const = default;
+};
+
 struct notify_config {
   std::string notify_type;
   std::string notify_mode = "Finish";
@@ -316,6 +332,7 @@ struct notify_config {
   std::string cmq_region;
   std::string queue_name;
   std::string topic_name;
+  std::optional<framemill::aws_sqs> aws_sqs;
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -327,7 +344,7 @@ struct notify_config {
     v("CmqRegion", s.cmq_region);
     v("QueueName", s.queue_name);
     v("TopicName", s.topic_name);
-    v.unsupported("AwsSQS");
+    v("AwsSQS", s.aws_sqs);
   }
   bool operator==(const notify_config&) const = default;
 };

@@ -2,6 +2,9 @@
 
 #include "core/blame.hpp"
 #include "core/codec.hpp"
+#include "core/queue_message.hpp"
+#include "core/notify.hpp"
+#include "core/function.hpp"
 #include "core/run.hpp"
 #include "core/service.hpp"
 #include "storage/state_store.hpp"
@@ -28,6 +31,24 @@ namespace keys {
 [[nodiscard]] std::string of(const input_blame& b);
 [[nodiscard]] std::string of(const node_blame& b);
 [[nodiscard]] std::string of(const service_id& id);             ///< in `meta`
+[[nodiscard]] std::string queue(std::string_view name);
+[[nodiscard]] std::string topic(std::string_view name);
+[[nodiscard]] std::string subscription(std::string_view topic, std::string_view name);
+[[nodiscard]] std::string message_body(message_id id);
+[[nodiscard]] std::string message_state(message_id id);
+inline constexpr std::string_view queue_prefix = "queue/", topic_prefix = "topic/",
+                                  subscription_prefix = "subscription/",
+                                  message_state_prefix = "state/";
+[[nodiscard]] std::string signing_key(std::string_view id);     ///< in `meta`
+[[nodiscard]] std::string prefix(delivery_state state);         ///< of its deliveries
+[[nodiscard]] std::string prefix(delivery_state state, std::string_view sink);
+[[nodiscard]] std::string delivery(delivery_state state, std::string_view sink, event_id event);
+[[nodiscard]] std::string function(std::string_view name);
+[[nodiscard]] std::string function_secrets(std::string_view name);
+[[nodiscard]] std::string function_code(std::string_view sha256);
+[[nodiscard]] std::string invocation(const invocation_record& r);
+[[nodiscard]] std::string invocations(std::string_view function); ///< prefix of its calls
+[[nodiscard]] std::string invocations(std::string_view function, timestamp since);
 } // namespace keys
 
 template <class T>

@@ -1,11 +1,11 @@
 #include "api/action.hpp"
-#include "api/mps/media_json.hpp"
-#include "api/mps/task_json.hpp"
 #include "api/mps/workflow_json.hpp"
 #include "core/limits.hpp"
+#include "core/mps/media_json.hpp"
+#include "core/mps/task_json.hpp"
 #include "core/object_path.hpp"
 #include "core/utf8.hpp"
-#include "storage/records.hpp"
+#include "storage/run_books.hpp"
 
 namespace framemill {
 
@@ -292,15 +292,7 @@ result<task_view> read_task(const state_store& store, std::string_view task_id) 
   auto id = run_of_task_id(task_id);
   if (!id)
     return fail(errc::not_found, "there is no task `{}`", task_id);
-  task_view out;
-  FM_TRY(out.run, find_run(store, *id));
-  FM_TRY(auto jobs, records_of<job_record>(store, family::jobs, *id));
-  for (auto& j : jobs) {
-    auto index = j.index;
-    out.jobs.emplace(index, std::move(j));
-  }
-  FM_TRY(out.shards, records_of<shard_record>(store, family::shards, *id));
-  return out;
+  return framemill::read_task(store, *id);
 }
 
 void describe_detail(const action_context& context, task_by_id request, api_reply done) {

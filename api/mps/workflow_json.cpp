@@ -1,5 +1,7 @@
 #include "api/mps/workflow_json.hpp"
 
+#include "core/notify.hpp"
+
 #include <charconv>
 
 namespace framemill::mps {
@@ -126,7 +128,7 @@ json to_workflow_info(const workflow_record& record) {
           {"AiContentReviewTask", nullptr},
           {"AiAnalysisTask", nullptr},
           {"AiRecognitionTask", nullptr},
-          {"TaskNotifyConfig", to_json_value(spec.notify)},
+          {"TaskNotifyConfig", to_json_value(without_secret_key(spec.notify))},
           {"TaskPriority", spec.priority},
           {"Scheduling", to_json_value(spec.scheduling)},
           {"CreateTime", to_iso8601(record.created)},

@@ -221,3 +221,55 @@ TEST_CASE("journal: what is remembered of failures is kept, and erased when noth
   commit_and_wait(**j, c);
   CHECK(records_below<input_blame>(store, family::blame, "")->empty());
 }
+
+TEST_CASE("journal: a delivery is where its state says, and in one place only") {
+  memory_state_store store;
+  auto j = journal::open(store);
+  REQUIRE(j);
+  delivery_record d;
+  d.sink = "http://h:80";
+  d.event = {7};
+  auto kept_as = [&](delivery_state s) {
+    return *find_record<delivery_record>(store, family::deliveries,
+                                         keys::delivery(s, d.sink, d.event));
+  };
+  auto write = [&](changes c) {
+    (*j)->commit(std::move(c), [](const result<void>& r) { CHECK(r); });
+  };
+  auto put = [&](delivery_state s) {
+    changes c;
+    d.state = s;
+    c.deliveries.push_back(d);
+    c.cursors.emplace_back("outbox", d.event);
+    write(std::move(c));
+  };
+
+  put(delivery_state::pending);
+  CHECK(kept_as(delivery_state::pending) == d);
+  CHECK(*store.find(family::cursors, "outbox") == keys::of(event_id{7}));
+  put(delivery_state::dead);
+  CHECK(kept_as(delivery_state::dead) == d);
+  CHECK_FALSE(kept_as(delivery_state::pending));
+  put(delivery_state::pending);
+  CHECK_FALSE(kept_as(delivery_state::dead));
+  changes arrived;
+  arrived.erased_deliveries.emplace_back(d.sink, d.event);
+  write(std::move(arrived));
+  CHECK_FALSE(kept_as(delivery_state::pending));
+}
+
+TEST_CASE("journal: signing keys are kept by id until they are erased") {
+  memory_state_store store;
+  auto j = journal::open(store);
+  REQUIRE(j);
+  changes c;
+  c.signing_keys = {{"a", "secret", {1}}, {"b", "other", {2}}};
+  (*j)->commit(std::move(c), [](const result<void>& r) { CHECK(r); });
+  changes gone;
+  gone.erased_signing_keys = {"a"};
+
+  (*j)->commit(std::move(gone), [](const result<void>& r) { CHECK(r); });
+
+  CHECK_FALSE(*store.find(family::meta, keys::signing_key("a")));
+  CHECK(*store.find(family::meta, keys::signing_key("b")));
+}

@@ -272,3 +272,19 @@ TEST_CASE("DescribeMediaMetaData: a source that cannot be read is SrcFile") {
   CHECK(code({{"Type", "URL"}, {"UrlInputInfo", {{"Url", "http://x/"}}}}) ==
         "UnsupportedOperation");
 }
+
+TEST_CASE("ParseNotification: answers the event of a body, and refuses what is none") {
+  api_fixture f;
+  auto detail = f.call("DescribeTaskDetail", {{"TaskId", submit(f)}});
+  json body{{"EventType", "WorkflowTask"}, {"WorkflowTaskEvent", detail["WorkflowTask"]}};
+
+  auto event = f.call("ParseNotification", {{"Content", body.dump()}});
+
+  CHECK(event["EventType"] == "WorkflowTask");
+  CHECK(event["WorkflowTaskEvent"] == detail["WorkflowTask"]);
+  CHECK(event["ScheduleTaskEvent"].is_null());
+  CHECK(event["SessionId"] == "");
+  CHECK(code_of(f.call("ParseNotification", {{"Content", "no"}})) ==
+        "InvalidParameterValue.InvalidContent");
+  CHECK(code_of(f.call("ParseNotification", json::object())) == "MissingParameter");
+}

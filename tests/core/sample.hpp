@@ -1,8 +1,11 @@
 #pragma once
 
 #include "core/blame.hpp"
+#include "core/function.hpp"
 #include "core/json.hpp"
+#include "core/notify.hpp"
 #include "core/object.hpp"
+#include "core/queue_message.hpp"
 #include "core/run.hpp"
 #include "core/template.hpp"
 #include "core/workflow.hpp"
@@ -153,6 +156,8 @@ void for_each_record(F&& f) {
   FM_RECORD(activity);
   FM_RECORD(trigger);
   FM_RECORD(notify_config);
+  FM_RECORD(delivery_record);
+  FM_RECORD(signing_key_record);
   FM_RECORD(workflow_spec);
   FM_RECORD(workflow_record);
   FM_RECORD(video_template);
@@ -169,6 +174,21 @@ void for_each_record(F&& f) {
   FM_RECORD(strike);
   FM_RECORD(input_blame);
   FM_RECORD(node_blame);
+  FM_RECORD(queue_settings);
+  FM_RECORD(queue_record);
+  FM_RECORD(topic_record);
+  FM_RECORD(subscription_record);
+  FM_RECORD(message_attribute);
+  FM_RECORD(outgoing_message);
+  FM_RECORD(message_record);
+  FM_RECORD(message_state);
+  FM_RECORD(function_file);
+  FM_RECORD(bucket_grant);
+  FM_RECORD(function_version);
+  FM_RECORD(function_record);
+  FM_RECORD(function_secrets);
+  FM_RECORD(function_trigger);
+  FM_RECORD(invocation_record);
 #undef FM_RECORD
 }
 

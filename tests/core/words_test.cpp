@@ -1,3 +1,4 @@
+#include "core/base64.hpp"
 #include "core/error.hpp"
 #include "core/time.hpp"
 #include "core/utf8.hpp"
@@ -67,4 +68,15 @@ TEST_CASE("utf8: what is not well-formed is refused") {
     CAPTURE(text);
     CHECK(!code_points(text).has_value());
   }
+}
+
+TEST_CASE("base64: the vectors of RFC 4648, both ways") {
+  const std::pair<const char*, const char*> vectors[] = {
+      {"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
+      {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+  for (const auto& [bytes, text] : vectors) {
+    CHECK(encode_base64(bytes) == text);
+    CHECK(decode_base64(text).value() == bytes);
+  }
+  CHECK(encode_base64(std::string{"\xff\x00\xfe", 3}) == "/wD+");
 }

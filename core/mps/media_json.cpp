@@ -1,4 +1,4 @@
-#include "api/mps/media_json.hpp"
+#include "core/mps/media_json.hpp"
 
 #include <cmath>
 

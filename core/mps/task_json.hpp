@@ -11,7 +11,7 @@ namespace framemill::mps {
 struct task_view {
   run_record run;
   std::map<std::uint32_t, job_record> jobs; ///< by activity; empty before planning
-  std::vector<shard_record> shards;
+  std::vector<shard_record> shards;         ///< of sprites they say the grid; else not needed
   std::optional<run_progress> progress; ///< of a live run
 };
 

@@ -1,6 +1,7 @@
-#include "api/mps/task_json.hpp"
+#include "core/mps/task_json.hpp"
 
-#include "api/mps/media_json.hpp"
+#include "core/mps/media_json.hpp"
+#include "core/notify.hpp"
 #include "core/object_path.hpp"
 
 #include <algorithm>
@@ -377,7 +378,7 @@ json to_task_detail(const task_view& task, const template_source& templates) {
           {"ExtractBlindWatermarkTask", nullptr},
           {"ScheduleTask", nullptr},
           {"LiveScheduleTask", nullptr},
-          {"TaskNotifyConfig", to_json_value(run.spec.notify)},
+          {"TaskNotifyConfig", to_json_value(without_secret_key(run.spec.notify))},
           {"TasksPriority", run.priority},
           {"SessionId", run.session_id},
           {"SessionContext", run.session_context},
