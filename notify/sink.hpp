@@ -15,6 +15,7 @@ namespace framemill {
 /// One event on its way to one place. The body is the same at every try; what
 /// depends on the time of the try (Timestamp, Sign, headers) the sink adds.
 struct notification {
+  std::string sink;        ///< where to: `http://host:port`, `queue/NAME`, `function/NAME`, …
   event_id event;          ///< the same at every try: receivers drop repetitions by it
   run_id run;
   std::uint32_t attempt = 1;
@@ -46,8 +47,8 @@ public:
   virtual ~sink() = default;
 
   /// Tries once, and calls `done` exactly once, on any thread, also when it
-  /// takes too long. Does not block. What is under way when the sink is
-  /// destroyed is answered `again` before the destructor returns.
+  /// takes too long. Does not block. What is under way when the last of the sinks
+  /// that share a door is destroyed is answered `again` before its destructor returns.
   virtual void deliver(notification n, done_fn done) = 0;
 };
 
