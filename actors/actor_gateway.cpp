@@ -3,9 +3,11 @@
 #include "actors/audit.hpp"
 #include "actors/coordinator.hpp"
 #include "actors/fail_points.hpp"
+#include "actors/function_orders.hpp"
 #include "actors/inspector.hpp"
 #include "actors/membership_actor.hpp"
 #include "actors/node_orders.hpp"
+#include "actors/outbox.hpp"
 #include "actors/planning.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/start_up.hpp"
@@ -176,6 +178,40 @@ cluster_status view_cluster(const membership_state& m) {
   return out;
 }
 
+void add_notifications(const sink_board& board, std::vector<metric>& to) {
+  auto add = [&](std::string name, std::string help, bool counter, std::string label,
+                 std::string of, double value) {
+    std::map<std::string, std::string> labels;
+    if (!label.empty())
+      labels.emplace(std::move(label), std::move(of));
+    to.push_back({"framemill_notification" + std::move(name), std::move(help), counter,
+                  std::move(labels), value});
+  };
+  const auto kinds = board.by_kind();
+  auto by_kind = [&](const char* name, const char* help, bool counter, auto member) {
+    for (const auto& [kind, t] : kinds)
+      add(name, help, counter, "sink", std::string{to_string(kind)},
+          static_cast<double>(t.*member));
+  };
+  using totals = sink_board::totals;
+  by_kind("s_pending", "Notifications on their way", false, &totals::pending);
+  by_kind("s_delivered_total", "Notifications that arrived", true, &totals::delivered);
+  by_kind("_tries_failed_total", "Tries of notifications that failed", true,
+          &totals::failed_tries);
+  by_kind("s_dead_total", "Notifications given up", true, &totals::dead);
+  const auto latency = board.latency();
+  double below = 0;
+  for (std::size_t i = 0; i < latency.counts.size(); ++i) {
+    below += static_cast<double>(latency.counts[i]);
+    add("_seconds_bucket", "From the event to its delivery, by upper bound", true, "le",
+        i < board.latency_bounds.size() ? fmt::format("{}", board.latency_bounds[i]) : "+Inf",
+        below);
+  }
+  add("_seconds_count", "Deliveries measured", true, "", "", below);
+  add("_seconds_sum", "Seconds from the event to its delivery, in all", true, "", "",
+      latency.sum);
+}
+
 class actor_event_feed final : public event_feed {
 public:
   std::shared_ptr<void> events, progress;
@@ -183,13 +219,13 @@ public:
 
 class actor_gateway final : public gateway {
 public:
-  actor_gateway(caf::actor_system& system, node_services& services, caf::actor coordinator,
-                caf::actor scheduler, caf::actor membership)
-      : system_(system), services_(services), coordinator_(std::move(coordinator)),
-        scheduler_(std::move(scheduler)), membership_(std::move(membership)) {}
+  actor_gateway(caf::actor_system& system, node_services& services, gateway_actors to)
+      : system_(system), services_(services), coordinator_(std::move(to.coordinator)),
+        scheduler_(std::move(to.scheduler)), membership_(std::move(to.membership)),
+        functions_(std::move(to.functions)) {}
 
   void create_workflow(workflow_spec spec, reply<workflow_id> done) override {
-    if (auto here = buckets_of(spec); !here)
+    if (auto here = places_of(spec); !here)
       return done(failure{here.error()});
     on_coordinator([this, spec = std::move(spec), done = std::move(done)](coordinator_state& s) {
       auto made = s.definitions.create_workflow(now(), spec);
@@ -204,7 +240,7 @@ public:
 
   void reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) override {
     change([this, id, spec = std::move(spec)](coordinator_state& s) -> result<changes> {
-      FM_CHECK(buckets_of(spec));
+      FM_CHECK(places_of(spec));
       return s.definitions.reset_workflow(now(), id, spec);
     }, std::move(done));
   }
@@ -257,6 +293,8 @@ public:
   }
 
   void submit(run_request request, reply<run_id> done) override {
+    if (auto here = check_sink(services_.notices, request.spec); !here)
+      return done(failure{here.error()});
     on_coordinator([request = std::move(request), done = std::move(done)](coordinator_state& s) {
       s.submit(request, done);
     });
@@ -503,6 +541,62 @@ public:
                           });
   }
 
+  [[nodiscard]] queue_service* queues() override { return services_.queues.get(); }
+  void sinks(reply<std::vector<sink_status>> done) override {
+    done(services_.notices.board.all());
+  }
+
+  void redrive(std::string sink, event_id event, reply<std::uint64_t> done) override {
+    on_outbox(std::move(done), [=](outbox_state& s, auto& answer) { s.redrive(sink, event, answer); });
+  }
+
+  void replay(event_id from, std::string sink, reply<std::uint64_t> done) override {
+    on_outbox(std::move(done), [=](outbox_state& s, auto& answer) { s.replay(from, sink, answer); });
+  }
+
+  void rotate_signing_key(reply<signing_key_record> done) override {
+    on_outbox(std::move(done), [](outbox_state& s, auto& answer) { s.rotate_signing_key(answer); });
+  }
+
+  void create_function(std::string name, std::string from_template, function_edit edit,
+                       reply<void> done) override {
+    tell_functions(functions_, [=](functions_state& s) {
+      framemill::create_function(s, name, from_template, edit, done);
+    });
+  }
+
+  void update_function(std::string name, function_edit edit, reply<void> done) override {
+    tell_functions(functions_,
+                   [=](functions_state& s) { framemill::update_function(s, name, edit, done); });
+  }
+
+  void delete_function(std::string name, reply<void> done) override {
+    change_functions([=](function_catalog& c) { return c.remove(name); }, std::move(done));
+  }
+
+  void bind_function(std::string event_type, std::string name, reply<void> done) override {
+    change_functions([=, this](function_catalog& c) { return c.bind(now(), event_type, name); },
+                     std::move(done));
+  }
+
+  void unbind_function(std::string event_type, reply<void> done) override {
+    change_functions([=](function_catalog& c) { return c.unbind(event_type); }, std::move(done));
+  }
+
+  void set_trigger_enabled(std::string event_type, bool enabled, reply<void> done) override {
+    change_functions(
+        [=](function_catalog& c) { return c.set_trigger_enabled(event_type, enabled); },
+        std::move(done));
+  }
+
+  void invoke_function(function_invocation what, reply<invocation_result> done) override {
+    tell_functions(functions_, [=](functions_state& s) { s.invoke(what, done); });
+  }
+
+  void functions(reply<function_status> done) override {
+    tell_functions(functions_, [done = std::move(done)](functions_state& s) { done(s.status()); });
+  }
+
   [[nodiscard]] const state_store& store() const override { return *services_.store; }
 
   [[nodiscard]] std::unique_ptr<event_feed> follow(feed_options options) override {
@@ -553,6 +647,13 @@ private:
                                    std::move(call))});
   }
 
+  template <class T, class Call>
+  void on_outbox(reply<T> done, Call call) {
+    auto whole = [done, call = std::move(call)](outbox_state& s) { call(s, done); };
+    if (!services_.notices.outbox.send(std::move(whole)))
+      done(no_outbox());
+  }
+
   /// This machine's own slots.
   [[nodiscard]] node_view view_here(const scheduler_state& s) const {
     node_view v;
@@ -589,6 +690,10 @@ private:
                         });
   }
 
+  void change_functions(functions_state::change_fn decide, reply<void> done) {
+    tell_functions(functions_, [=](functions_state& s) { s.make_change(decide, done); });
+  }
+
   /// Decide, write, answer.
   void change(std::function<result<changes>(coordinator_state&)> decide, reply<void> done) {
     on_coordinator([decide = std::move(decide), done = std::move(done)](coordinator_state& s) {
@@ -609,6 +714,12 @@ private:
       outputs.insert(b);
     }
     return outputs;
+  }
+
+  /// Every place that it names is known here.
+  [[nodiscard]] result<void> places_of(const workflow_spec& spec) const {
+    FM_CHECK(buckets_of(spec));
+    return check_sink(services_.notices, spec);
   }
 
   /// At enable time the outputs must be writable too.
@@ -673,7 +784,7 @@ private:
       return metric{std::move(name), std::move(help), false, {}, static_cast<double>(value)};
     };
     const std::string ended = "framemill_runs_ended_total", ended_help = "Runs that have ended";
-    return {
+    std::vector<metric> out{
         counter("framemill_runs_created_total", "Runs made or resumed since start", n.runs_created),
         counter(ended, ended_help, n.runs_succeeded, {{"state", "succeeded"}}),
         counter(ended, ended_help, n.runs_failed, {{"state", "failed"}}),
@@ -685,6 +796,9 @@ private:
         counter("framemill_objects_settled_total", "Objects booked", n.objects_settled),
         counter("framemill_outputs_published_total", "Files published", n.outputs_published),
         counter("framemill_bytes_published_total", "Bytes published", n.bytes_published),
+        counter("framemill_function_calls_total", "Calls of functions", n.function_calls),
+        counter("framemill_function_calls_failed_total", "Calls of functions that failed",
+                n.function_calls_failed),
         gauge("framemill_runs_live", "Runs with a WORKFLOW actor", s.runs_live),
         gauge("framemill_runs_queued", "Runs waiting to be admitted", s.runs_queued),
         gauge("framemill_slots", "Slots of this node", s.slots),
@@ -693,22 +807,23 @@ private:
         gauge("framemill_scratch_free_bytes", "Free bytes of the scratch file system",
               s.scratch_bytes_free),
     };
+    add_notifications(services_.notices.board, out);
+    return out;
   }
 
   caf::actor_system& system_;
   node_services& services_;
   caf::actor coordinator_, scheduler_;
   caf::actor membership_; ///< empty: this node is alone
+  caf::actor functions_;
   std::atomic<std::uint64_t> inspections_{0};
 };
 
 } // namespace
 
 std::unique_ptr<gateway> make_actor_gateway(caf::actor_system& system, node_services& services,
-                                            caf::actor coordinator, caf::actor scheduler,
-                                            caf::actor membership) {
-  return std::make_unique<actor_gateway>(system, services, std::move(coordinator),
-                                         std::move(scheduler), std::move(membership));
+                                            gateway_actors to) {
+  return std::make_unique<actor_gateway>(system, services, std::move(to));
 }
 
 } // namespace framemill

@@ -10,11 +10,17 @@
 
 namespace framemill {
 
-/// The gateway over actors: turns each call into a message to the COORDINATOR.
+/// Whom it speaks to.
+struct gateway_actors {
+  caf::actor coordinator;
+  caf::actor scheduler;
+  caf::actor membership; ///< empty: this node is alone
+  caf::actor functions;
+};
+
+/// The gateway over actors: turns each call into a message to one of them.
 [[nodiscard]] std::unique_ptr<gateway> make_actor_gateway(caf::actor_system& system,
                                                           node_services& services,
-                                                          caf::actor coordinator,
-                                                          caf::actor scheduler,
-                                            caf::actor membership);
+                                                          gateway_actors to);
 
 } // namespace framemill

@@ -1,16 +1,11 @@
 #include "actors/child_host.hpp"
 
+#include "actors/child_process.hpp"
 #include "core/codec.hpp"
 #include "core/limits.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,35 +31,15 @@ constexpr std::chrono::milliseconds look_every{200}; ///< at what children use
 constexpr std::size_t pipe_bytes_max = 1u << 20; ///< a pipe holds no more (F_SETPIPE_SZ)
 constexpr std::size_t log_line_bytes_max = 2000;
 
-struct pipe_pair {
-  file_handle read, write;
-};
-
-result<pipe_pair> make_pipe() {
-  int fds[2];
-  if (::pipe2(fds, O_CLOEXEC) != 0)
-    return fail_errno(errno, "pipe");
-  return pipe_pair{file_handle{fds[0]}, file_handle{fds[1]}};
-}
-
 /// The command line: the program itself, or bubblewrap around it.
 std::vector<std::string> command(const std::string& program, const std::string& scratch,
                                  bool sandbox, std::vector<std::string> arguments) {
   std::vector<std::string> out;
   if (sandbox) {
-    out = {"bwrap", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-           "--unshare-cgroup-try", "--die-with-parent", "--clearenv",
-           "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
-           "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-           "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
-           "--ro-bind-try", "/etc/fonts", "/etc/fonts",
-           "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
-           // A child of root's daemon runs under root's user, which may write
-           // sysctls, core_pattern among them; bubblewrap 0.8 leaves these as they are.
-           "--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys",
-           "--ro-bind-try", "/proc/sysrq-trigger", "/proc/sysrq-trigger",
-           "--dev", "/dev", "--tmpfs", "/tmp",
-           "--ro-bind", program, "/framemill-media", "--cap-drop", "ALL"};
+    out = bubblewrap();
+    out.insert(out.end(), {"--unshare-net", "--clearenv", "--ro-bind-try", "/etc/fonts",
+                           "/etc/fonts", "--tmpfs", "/tmp", "--ro-bind", program,
+                           "/framemill-media"});
     if (!scratch.empty())
       out.insert(out.end(), {"--bind", scratch, "/scratch", "--ro-bind", scratch + "/in",
                              "/scratch/in", "--chdir", "/scratch"});
@@ -77,87 +52,6 @@ std::vector<std::string> command(const std::string& program, const std::string& 
   return out;
 }
 
-std::vector<char*> argv_of(std::vector<std::string>& words) {
-  std::vector<char*> out;
-  for (auto& w : words)
-    out.push_back(w.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-/// Runs a short command and returns its standard output.
-result<std::string> run_and_read(std::vector<std::string> words) {
-  FM_TRY(auto out, make_pipe());
-  FM_TRY(auto err, make_pipe());
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
-  posix_spawn_file_actions_adddup2(&actions, err.write.get(), 2);
-  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-  auto argv = argv_of(words);
-  pid_t pid = 0;
-  auto status = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (status != 0)
-    return fail_errno(status, words[0]);
-  out.write = {};
-  err.write = {};
-  auto read_all = [](int fd) {
-    std::string text;
-    char buffer[4096];
-    for (ssize_t n; (n = ::read(fd, buffer, sizeof buffer)) > 0;)
-      text.append(buffer, static_cast<std::size_t>(n));
-    return text;
-  };
-  auto text = read_all(out.read.get());
-  auto complaint = read_all(err.read.get());
-  int code = 0;
-  while (::waitpid(pid, &code, 0) < 0 && errno == EINTR) {}
-  while (!text.empty() && text.back() == '\n')
-    text.pop_back();
-  if (!WIFEXITED(code) || WEXITSTATUS(code) != 0)
-    return fail(errc::io_failed, "{}: {}", words[0],
-                complaint.empty() ? "failed" : complaint.substr(0, 300));
-  return text;
-}
-
-/// What a process and all its descendants use.
-struct use_of_machine {
-  std::int64_t resident_bytes = 0;
-  cpu_use cpu;
-};
-
-/// Of all its threads, from the kernel's accounts in nanoseconds.
-void add_cpu(cpu_use& to, pid_t pid) {
-  std::error_code gone;
-  for (fs::directory_iterator i{fmt::format("/proc/{}/task", pid), gone}, end; !gone && i != end;
-       i.increment(gone)) {
-    std::int64_t ran = 0, waited = 0;
-    std::ifstream{i->path() / "schedstat"} >> ran >> waited;
-    to.ran += microseconds{ran / 1000};
-    to.waited += microseconds{waited / 1000};
-  }
-}
-
-use_of_machine measure(pid_t root) {
-  static const auto page = ::sysconf(_SC_PAGESIZE);
-  use_of_machine out;
-  std::vector<pid_t> todo{root};
-  while (!todo.empty()) {
-    auto pid = todo.back();
-    todo.pop_back();
-    std::int64_t size = 0, resident = 0;
-    std::ifstream{fmt::format("/proc/{}/statm", pid)} >> size >> resident;
-    out.resident_bytes += resident * page;
-    add_cpu(out.cpu, pid);
-    std::ifstream children{fmt::format("/proc/{}/task/{}/children", pid, pid)};
-    for (pid_t child; children >> child;)
-      todo.push_back(child);
-  }
-  return out;
-}
-
 } // namespace
 
 std::string child_exit::text() const {
@@ -167,9 +61,7 @@ std::string child_exit::text() const {
     return "killed over its memory limit";
   if (!violation.empty())
     return "killed for breaking the protocol: " + violation;
-  if (signal != 0)
-    return fmt::format("signal {} ({})", signal, ::strsignal(signal));
-  return fmt::format("exit {}", code);
+  return child_end{code, signal}.text();
 }
 
 /// The thread and everything that only it touches.
@@ -177,12 +69,12 @@ class sandboxed_child_host::loop {
 public:
   loop(std::string program, bool sandbox)
       : program_(std::move(program)), sandbox_(sandbox),
-        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), thread_([this] { run(); }) {}
+        thread_([this] { run(); }) {}
 
   ~loop() { close(); }
 
   void close() {
-    post([this] { ending_ = true; });
+    posted_.post([this] { ending_ = true; });
     if (thread_.joinable())
       thread_.join();
   }
@@ -191,12 +83,14 @@ public:
     auto key = ++last_key_;
     auto shared = std::make_shared<std::pair<child_spec, child_listener>>(std::move(spec),
                                                                           std::move(listener));
-    post([this, key, shared] { start(key, std::move(shared->first), std::move(shared->second)); });
+    posted_.post([this, key, shared] {
+      start(key, std::move(shared->first), std::move(shared->second));
+    });
     return key;
   }
 
   void stop(child_key key) {
-    post([this, key] {
+    posted_.post([this, key] {
       if (auto c = children_.find(key); c != children_.end()) {
         c->second.exit.stopped = true;
         kill(c->second);
@@ -205,7 +99,7 @@ public:
   }
 
   void signal(child_key key, int number) {
-    post([this, key, number] {
+    posted_.post([this, key, number] {
       if (auto c = children_.find(key); c != children_.end())
         send(c->second, number);
     });
@@ -219,8 +113,8 @@ public:
 
 private:
   struct child {
-    pid_t pid = 0;
-    file_handle pidfd, input, output, log;
+    spawned process;
+    file_handle input, output, log;
     std::string to_write;    ///< rest of the request
     std::string frames;      ///< bytes of an unfinished frame
     std::string line;        ///< bytes of an unfinished log line
@@ -230,24 +124,11 @@ private:
     bool exited = false;
   };
 
-  void post(std::function<void()> f) {
-    {
-      std::lock_guard lock{mutex_};
-      todo_.push_back(std::move(f));
-    }
-    std::uint64_t one = 1;
-    (void)!::write(wake_.get(), &one, sizeof one);
-  }
-
   void run() {
-    // A child that dies before it has read its request must not take us along.
-    sigset_t broken_pipe;
-    sigemptyset(&broken_pipe);
-    sigaddset(&broken_pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
+    block_broken_pipe();
     while (!ending_ || !children_.empty()) {
       poll_once();
-      take_posted();
+      posted_.run_all();
       if (ending_)
         for (auto& [key, c] : children_)
           kill(c);
@@ -255,42 +136,18 @@ private:
     }
   }
 
-  void take_posted() {
-    std::deque<std::function<void()>> work;
-    {
-      std::lock_guard lock{mutex_};
-      work.swap(todo_);
-    }
-    for (auto& f : work)
-      f();
-  }
-
   void poll_once() {
-    std::vector<pollfd> fds{{wake_.get(), POLLIN, 0}};
-    std::vector<std::pair<child_key, int>> owners{{0, 0}};
-    auto add = [&](child_key key, int which, const file_handle& f, short events) {
-      if (f) {
-        fds.push_back({f.get(), events, 0});
-        owners.emplace_back(key, which);
-      }
-    };
-    for (auto& [key, c] : children_) {
+    child_poll all{posted_.descriptor()};
+    for (const auto& [key, c] : children_) {
       if (!c.to_write.empty())
-        add(key, 0, c.input, POLLOUT);
-      add(key, 1, c.output, POLLIN);
-      add(key, 2, c.log, POLLIN);
+        all.add(key, 0, c.input, POLLOUT);
+      all.add(key, 1, c.output, POLLIN);
+      all.add(key, 2, c.log, POLLIN);
       if (!c.exited)
-        add(key, 3, c.pidfd, POLLIN);
+        all.add(key, 3, c.process.pidfd, POLLIN);
     }
-    auto n = ::poll(fds.data(), fds.size(),
-                    children_.empty() ? -1 : static_cast<int>(look_every.count()));
-    if (n <= 0)
-      return;
-    std::uint64_t drained = 0;
-    (void)!::read(wake_.get(), &drained, sizeof drained);
-    for (std::size_t i = 1; i < fds.size(); ++i)
-      if (fds[i].revents != 0)
-        serve(owners[i].first, owners[i].second);
+    for (auto [key, which] : all.wait(children_.empty() ? -1 : static_cast<int>(look_every.count())))
+      serve(key, which);
   }
 
   void serve(child_key key, int which) {
@@ -331,33 +188,13 @@ private:
     FM_TRY(auto in, make_pipe());
     FM_TRY(auto out, make_pipe());
     FM_TRY(auto log, make_pipe());
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    // Above 3 first, so that the targets 0–3 cannot overwrite a source.
-    auto lift = [](file_handle& f) {
-      if (f && f.get() <= 3)
-        f = file_handle{::fcntl(f.get(), F_DUPFD_CLOEXEC, 10)};
-    };
-    lift(in.read), lift(out.write), lift(log.write), lift(spec.source);
-    posix_spawn_file_actions_adddup2(&actions, in.read.get(), 0);
-    posix_spawn_file_actions_adddup2(&actions, out.write.get(), 1);
-    posix_spawn_file_actions_adddup2(&actions, log.write.get(), 2);
-    if (spec.source)
-      posix_spawn_file_actions_adddup2(&actions, spec.source.get(), 3);
-    if (!sandbox_)
-      posix_spawn_file_actions_addchdir_np(&actions, spec.scratch.c_str());
-    // Sockets of libraries are not close-on-exec; a child gets none of them.
-    posix_spawn_file_actions_addclosefrom_np(&actions, spec.source ? 4 : 3);
-    auto words = command(program_, spec.scratch, sandbox_, {});
-    auto argv = argv_of(words);
-    auto status = posix_spawnp(&c.pid, argv[0], &actions, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    if (status != 0)
-      return fail_errno(status, words[0]);
-    (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(c.pid), 5);
-    c.pidfd = file_handle{static_cast<int>(::syscall(SYS_pidfd_open, c.pid, 0))};
-    if (!c.pidfd)
-      return give_up_on(c.pid, errno);
+    std::vector<file_handle> descriptors;
+    for (auto* f : {&in.read, &out.write, &log.write, &spec.source})
+      if (*f)
+        descriptors.push_back(std::move(*f));
+    FM_TRY(c.process,
+           framemill::spawn(command(program_, spec.scratch, sandbox_, {}), std::move(descriptors),
+                            sandbox_ ? "" : spec.scratch));
     c.input = std::move(in.write);
     c.output = std::move(out.read);
     c.log = std::move(log.read);
@@ -371,36 +208,12 @@ private:
     return {};
   }
 
-  /// Without a handle on it, it could be neither watched nor stopped.
-  static failure give_up_on(pid_t pid, int why) {
-    ::kill(pid, SIGKILL);
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {}
-    return fail_errno(why, "pidfd_open");
-  }
-
   static void write_request(child& c) {
     auto n = ::write(c.input.get(), c.to_write.data(), c.to_write.size());
     if (n > 0)
       c.to_write.erase(0, static_cast<std::size_t>(n));
     else if (n < 0 && errno != EAGAIN && errno != EINTR)
       c.to_write.clear(); // it is dying; its exit will tell
-  }
-
-  /// Appends what is there, up to about `bytes_max`: others wait for their turn.
-  /// Closes `from` at its end.
-  static void drain(file_handle& from, std::string& to, std::size_t bytes_max) {
-    char buffer[65536];
-    for (std::size_t taken = 0; taken < bytes_max;) {
-      auto n = ::read(from.get(), buffer, sizeof buffer);
-      if (n > 0) {
-        to.append(buffer, static_cast<std::size_t>(n));
-        taken += static_cast<std::size_t>(n);
-      } else {
-        if (n == 0 || (errno != EAGAIN && errno != EINTR))
-          from = {};
-        return;
-      }
-    }
   }
 
   void read_output(child& c, std::size_t bytes_max = 1) {
@@ -468,17 +281,13 @@ private:
 
   void reap(child& c) {
     int status = 0;
-    if (::waitpid(c.pid, &status, WNOHANG) != c.pid)
+    if (::waitpid(c.process.pid, &status, WNOHANG) != c.process.pid)
       return;
     c.exited = true;
     c.input = {};
-    if (WIFSIGNALED(status))
-      c.exit.signal = WTERMSIG(status);
-    else
-      c.exit.code = WEXITSTATUS(status);
-    // bubblewrap passes its child's signal on as 128 + n.
-    if (sandbox_ && c.exit.code > 128 && c.exit.code < 128 + 65)
-      c.exit.signal = std::exchange(c.exit.code, -1) - 128;
+    auto end = end_of(status, sandbox_);
+    c.exit.code = end.code;
+    c.exit.signal = end.signal;
     // Nothing of it is alive to write more; do not wait for a leaked pipe.
     if (c.output)
       read_output(c, pipe_bytes_max);
@@ -490,7 +299,7 @@ private:
 
   static void send(child& c, int number) {
     if (!c.exited)
-      (void)::syscall(SYS_pidfd_send_signal, c.pidfd.get(), number, nullptr, 0);
+      send_signal(c.process, number);
   }
   static void kill(child& c) { send(c, SIGKILL); }
 
@@ -504,7 +313,7 @@ private:
     for (auto& [key, c] : children_) {
       if (c.exited)
         continue;
-      auto use = measure(c.pid);
+      auto use = framemill::use_of(c.process.pid);
       uses[key] = use.cpu;
       if (c.memory_bytes_max > 0 && use.resident_bytes > c.memory_bytes_max
           && !std::exchange(c.exit.over_memory, true))
@@ -516,9 +325,8 @@ private:
 
   std::string program_;
   bool sandbox_;
-  file_handle wake_;
+  posted_work posted_;
   mutable std::mutex mutex_;
-  std::deque<std::function<void()>> todo_;
   std::map<child_key, cpu_use> uses_; ///< of those that live
   std::map<child_key, child> children_;
   std::atomic<child_key> last_key_{0};

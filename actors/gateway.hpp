@@ -1,6 +1,8 @@
 #pragma once
 
 #include "actors/cluster_view.hpp"
+#include "core/notify.hpp"
+#include "core/function_request.hpp"
 #include "core/run.hpp"
 #include "media/plan/plan.hpp"
 #include "storage/bucket.hpp"
@@ -15,6 +17,8 @@
 #include <vector>
 
 namespace framemill {
+
+class queue_service; // actors/queue_service.hpp
 
 /// A manual start: an object, and a workflow or a graph of its own.
 struct run_request {
@@ -258,6 +262,49 @@ public:
   /// coordinator's machine, which must be absent or empty.
   virtual void backup(std::string /*directory*/, reply<void> done) { done(no_cluster()); }
 
+  /// The embedded queue; null on a node that has none.
+  [[nodiscard]] virtual queue_service* queues() { return nullptr; }
+  // Notifications.
+  virtual void sinks(reply<std::vector<sink_status>> done) { done(no_outbox()); }
+  /// Dead letters are tried anew, for a whole window; answers how many. Those of
+  /// one sink when it is named, and of one event of it when that is; not_found:
+  /// that one is not dead.
+  virtual void redrive(std::string /*sink*/, event_id, reply<std::uint64_t> done) {
+    done(no_outbox());
+  }
+  /// Tells a sink again of every event from `from` on whose run names it; answers
+  /// how many. What is pending stays as it is. not_found: that is no sink.
+  virtual void replay(event_id /*from*/, std::string /*sink*/, reply<std::uint64_t> done) {
+    done(no_outbox());
+  }
+  /// A new key signs; the one before it does so too, older ones no more.
+  virtual void rotate_signing_key(reply<signing_key_record> done) { done(no_outbox()); }
+  // Functions of users; what is known of them is in the store. Errors name the
+  // field; unsupported: this machine cannot run them, and why.
+  /// `from_template` "" = the edit brings its code.
+  virtual void create_function(std::string /*name*/, std::string /*from_template*/,
+                               function_edit, reply<void> done) {
+    done(no_functions());
+  }
+  virtual void update_function(std::string /*name*/, function_edit, reply<void> done) {
+    done(no_functions());
+  }
+  virtual void delete_function(std::string /*name*/, reply<void> done) { done(no_functions()); }
+  virtual void bind_function(std::string /*event_type*/, std::string /*name*/, reply<void> done) {
+    done(no_functions());
+  }
+  virtual void unbind_function(std::string /*event_type*/, reply<void> done) {
+    done(no_functions());
+  }
+  virtual void set_trigger_enabled(std::string /*event_type*/, bool, reply<void> done) {
+    done(no_functions());
+  }
+  /// A call that failed is a reply, too.
+  virtual void invoke_function(function_invocation, reply<invocation_result> done) {
+    done(no_functions());
+  }
+  virtual void functions(reply<function_status> done) { done(no_functions()); }
+
   /// Durable records, for reading only.
   [[nodiscard]] virtual const state_store& store() const = 0;
 
@@ -273,6 +320,12 @@ public:
 protected:
   [[nodiscard]] static failure no_cluster() {
     return fail(errc::unsupported, "this node has no cluster");
+  }
+  [[nodiscard]] static failure no_outbox() {
+    return fail(errc::unavailable, "there is no OUTBOX just now; try again");
+  }
+  [[nodiscard]] static failure no_functions() {
+    return fail(errc::unsupported, "this node runs no functions");
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include "actors/child_host.hpp"
 #include "actors/gateway.hpp"
+#include "actors/notices.hpp"
 #include "cluster/blame.hpp"
 #include "cluster/ingest.hpp"
 #include "cluster/placement.hpp"
@@ -305,6 +306,38 @@ struct publish_order {
   caf::actor reply_to;
 };
 
+// ---- to OUTBOX -------------------------------------------------------------------
+
+/// Journal → OUTBOX: something was written that may be told. Also OUTBOX → itself.
+struct events_there {};
+/// OUTBOX → itself: has the cursor moved?
+struct outbox_tick {};
+/// OUTBOX → itself, a while after a NOTIFIER died.
+struct start_notifier {
+  std::string sink;
+};
+/// Gateway → OUTBOX: one call, as a function on its state.
+struct outbox_call {
+  std::shared_ptr<outbox_door::call> call;
+};
+
+// ---- to NOTIFIER -----------------------------------------------------------------
+
+/// OUTBOX → NOTIFIER: there is more in the books. A copy does nothing.
+struct deliveries_there {
+  bool anew = false; ///< also before what it has read
+};
+/// Sink's thread → NOTIFIER, once per try.
+struct delivery_answered {
+  event_id event;
+  delivery_answer answer;
+};
+/// NOTIFIER → itself.
+struct notifier_tick {};
+struct write_again {
+  std::uint64_t token = 0;
+};
+
 // ---- to BUCKET WATCHER -----------------------------------------------------------
 
 /// Hint thread → BUCKET WATCHER. Hints may be lost; the scan is the truth.
@@ -395,6 +428,18 @@ struct placer_call {
   std::shared_ptr<std::function<void(placer_state&)>> call;
 };
 
+// ---- to FUNCTIONS ----------------------------------------------------------------
+
+/// Gateway, function host, sinks → FUNCTIONS: one call, as a function on its state.
+struct functions_state;
+struct functions_call {
+  std::shared_ptr<std::function<void(functions_state&)>> call;
+};
+/// FUNCTIONS → itself: a warm process may have been idle long enough; old lines of
+/// the log may go.
+struct functions_tick {};
+struct functions_sweep {};
+
 // ---- to COORDINATOR --------------------------------------------------------------
 
 /// PLACER → COORDINATOR: what a BUCKET WATCHER found, at most
@@ -436,6 +481,14 @@ struct report_status {
 } // namespace framemill
 
 #define FM_LOCAL_MESSAGE(type) CAF_ALLOW_UNSAFE_MESSAGE_TYPE(framemill::type)
+FM_LOCAL_MESSAGE(events_there)
+FM_LOCAL_MESSAGE(outbox_tick)
+FM_LOCAL_MESSAGE(start_notifier)
+FM_LOCAL_MESSAGE(outbox_call)
+FM_LOCAL_MESSAGE(deliveries_there)
+FM_LOCAL_MESSAGE(delivery_answered)
+FM_LOCAL_MESSAGE(notifier_tick)
+FM_LOCAL_MESSAGE(write_again)
 FM_LOCAL_MESSAGE(worker_joined)
 FM_LOCAL_MESSAGE(worker_idle)
 FM_LOCAL_MESSAGE(offer_work)
@@ -480,6 +533,9 @@ FM_LOCAL_MESSAGE(node_says)
 FM_LOCAL_MESSAGE(placer_tick)
 FM_LOCAL_MESSAGE(write_placement_again)
 FM_LOCAL_MESSAGE(placer_call)
+FM_LOCAL_MESSAGE(functions_call)
+FM_LOCAL_MESSAGE(functions_tick)
+FM_LOCAL_MESSAGE(functions_sweep)
 FM_LOCAL_MESSAGE(settled_batch)
 FM_LOCAL_MESSAGE(run_ended)
 FM_LOCAL_MESSAGE(gateway_call)

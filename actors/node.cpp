@@ -2,9 +2,12 @@
 
 #include "actors/actor_gateway.hpp"
 #include "actors/coordinator.hpp"
+#include "actors/functions_actor.hpp"
 #include "actors/manners.hpp"
 #include "actors/membership_actor.hpp"
+#include "actors/outbox.hpp"
 #include "actors/publisher.hpp"
+#include "actors/queue_broker.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/start_up.hpp"
 #include "actors/supply.hpp"
@@ -62,13 +65,14 @@ result<void> collect_artifacts(node_services& s) {
   return {};
 }
 
-/// SUPERVISOR of a node: a TASK WORKER that dies is started again after a
-/// second. The others hold the handles of everybody; when one of them dies the
+/// SUPERVISOR of a node: a TASK WORKER or the OUTBOX that dies is started again
+/// after a second. The others hold the handles of everybody; when one of them dies the
 /// failure climbs: the process ends, and its next start goes on from the store.
 struct supervisor_state {
   static inline const char* name = "supervisor";
   std::map<caf::actor_addr, int> worker_of; ///< slot
   std::map<caf::actor_addr, std::string> vital;
+  caf::actor_addr outbox;
   worker_key last_key = 0;
 };
 
@@ -76,9 +80,12 @@ struct start_worker {
   int slot = 0;
 };
 
+struct start_outbox {};
+
 } // namespace
 } // namespace framemill
 FM_LOCAL_MESSAGE(start_worker)
+FM_LOCAL_MESSAGE(start_outbox)
 namespace framemill {
 namespace {
 
@@ -104,11 +111,22 @@ caf::behavior supervisor(supervisor_ptr self, node_services* services, caf::acto
       spdlog::error("SUPERVISOR: the TASK WORKER of slot {} died; another starts", slot.mapped());
       self->delayed_send(self, std::chrono::seconds{1}, start_worker{slot.mapped()});
     }
+    if (down.source == s.outbox) {
+      spdlog::error("SUPERVISOR: the OUTBOX died; another starts");
+      self->delayed_send(self, std::chrono::seconds{1}, start_outbox{});
+    }
   });
   tolerate_strangers(self, "SUPERVISOR");
   for (int i = 0; i < services->config.slots && services->config.roles.worker; ++i)
     self->send(self, start_worker{i});
+  self->send(self, start_outbox{});
   return {
+      [=](const start_outbox&) {
+        // Detached: it reads whole runs.
+        auto actor = self->spawn<caf::detached>(outbox, services);
+        self->state.outbox = actor.address();
+        self->monitor(actor);
+      },
       [=](const start_worker& m) {
         auto& s = self->state;
         worker_slot slot{++s.last_key, services->config.name};
@@ -156,18 +174,27 @@ struct node::impl {
     auto scheduler = system->spawn(scheduler_actor, &services);
     FM_TRY(auto membership, start_membership(scheduler));
     auto publishing = system->spawn<caf::detached>(publisher, &services);
+    auto brokering = system->spawn<caf::detached>(queue_broker, &services);
+    services.queues = make_queue_service(brokering);
+    services.queue_driver = make_embedded_queue(*services.queues);
+    open_queue_sinks(services);
     // Detached: it asks buckets, and a dead mount must not hold the others up.
     auto coordinating =
         system->spawn<caf::detached>(coordinator, &services, scheduler, publishing, membership);
+    // Detached: it lays out code on disk.
+    auto functions = system->spawn<caf::detached>(functions_actor, &services);
+    services.notices.sinks[sink_kind::function] = make_function_sink(functions, services);
     std::map<std::string, caf::actor> vital{{"SCHEDULER", scheduler},
                                             {"PUBLISHER", publishing},
+                                            {"QUEUE BROKER", brokering},
+                                            {"FUNCTIONS", functions},
                                             {"COORDINATOR", coordinating}};
     if (membership) {
       caf::anon_send(membership, coordinator_known{coordinating});
       vital["MEMBERSHIP"] = membership;
     }
     system->spawn(supervisor, &services, scheduler, std::move(vital));
-    api = make_actor_gateway(*system, services, coordinating, scheduler, membership);
+    api = make_actor_gateway(*system, services, {coordinating, scheduler, membership, functions});
     return {};
   }
 
@@ -203,6 +230,7 @@ result<std::unique_ptr<node>> node::start(node_config config) {
     return known_sentinel(s, name, path);
   }));
   FM_CHECK(start_children(s));
+  FM_CHECK(open_notices(s));
   FM_CHECK(i->start_actors());
   return std::unique_ptr<node>{new node(std::move(i))};
 }

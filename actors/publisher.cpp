@@ -1,6 +1,7 @@
 #include "actors/publisher.hpp"
 
 #include "actors/fail_points.hpp"
+#include "actors/ledger.hpp"
 #include "actors/manners.hpp"
 #include "core/object_path.hpp"
 #include "storage/records.hpp"
@@ -9,7 +10,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <future>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -91,16 +91,6 @@ published_file describe(const target& t, object_ref object) {
   return out;
 }
 
-object_record ledger_line(const publish_order& order, const object_ref& object, timestamp now) {
-  object_record line;
-  line.object = object;
-  line.first_seen = line.last_change = now;
-  line.origin = object_origin{order.run.id, order.run.lineage};
-  if (order.run.workflow)
-    line.origin->workflows.push_back(order.run.workflow.value);
-  return line;
-}
-
 /// Published by this run before a crash, and still what is there?
 result<std::optional<object_ref>> already_there(node_services& services,
                                                 const publish_order& order, const target& t,
@@ -116,13 +106,6 @@ result<std::optional<object_ref>> already_there(node_services& services,
   return std::optional<object_ref>{};
 }
 
-result<void> commit_and_wait(node_services& services, changes c) {
-  std::promise<result<void>> promise;
-  auto future = promise.get_future();
-  services.journal->commit(std::move(c), [&](result<void> r) { promise.set_value(std::move(r)); });
-  return future.get();
-}
-
 result<void> check_source(node_services& services, const run_record& run) {
   FM_TRY(auto* b, services.find_bucket(run.object.bucket));
   auto now = b->stat(run.object.key);
@@ -130,6 +113,20 @@ result<void> check_source(node_services& services, const run_record& run) {
     return fail(errc::input_changed, "{}/{} was replaced while this run worked on it",
                 run.object.bucket, run.object.key);
   return {}; // gone is fine: what was made of it is still right
+}
+
+/// A copy beside the final name, its hash compared on the way.
+result<std::unique_ptr<staged_object>> stage(node_services& services, const target& t,
+                                             bucket& b) {
+  auto& artifacts = *services.artifacts;
+  auto copy = b.stage(t.key, artifacts.path_of(t.file->sha256), t.file->sha256);
+  if (copy)
+    return copy;
+  // Whose fault was it: the artifact's, or the bucket's?
+  if (auto whole = artifacts.verify(t.file->sha256); !whole)
+    return fail_field(errc::artifact_lost, t.file->sha256, "the result {} is lost: {}",
+                      t.file->name, whole.error().message);
+  return copy;
 }
 
 result<std::vector<published_file>> publish(node_services& services,
@@ -140,6 +137,7 @@ result<std::vector<published_file>> publish(node_services& services,
   std::vector<published_file> done(targets.size());
   std::vector<std::pair<std::size_t, std::unique_ptr<staged_object>>> staged;
   changes ledger;
+  const auto origin = origin_of(order.run);
   for (std::size_t i = 0; i < targets.size(); ++i) {
     const auto& t = targets[i];
     FM_TRY(auto* b, services.find_bucket(t.bucket));
@@ -148,13 +146,10 @@ result<std::vector<published_file>> publish(node_services& services,
       done[i] = describe(t, *there);
       continue;
     }
-    if (!services.artifacts->contains(t.file->sha256))
-      return fail_field(errc::artifact_lost, t.file->sha256, "the result {} is lost", t.file->name);
-    auto path = services.artifacts->path_of(t.file->sha256);
     FM_CHECK(fail_door("bucket.stage"));
-    FM_TRY(auto copy, b->stage(t.key, path, t.file->sha256));
+    FM_TRY(auto copy, stage(services, t, *b));
     fail_point("publish.staged");
-    ledger.objects.push_back(ledger_line(order, copy->object(), services.clock.now()));
+    ledger.objects.push_back(ledger_line(origin, copy->object(), services.clock.now()));
     done[i] = describe(t, copy->object());
     staged.emplace_back(i, std::move(copy));
   }

@@ -2,6 +2,7 @@
 
 #include "cluster/placement.hpp"
 #include "core/limits.hpp"
+#include "core/url.hpp"
 
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
@@ -81,6 +82,15 @@ result<void> validate(const node_config& c) {
   if (c.stall_limit.count() < 1000)
     return fail_field(errc::invalid_argument, "stall_limit", "stall_limit must be at least 1 s");
   FM_CHECK(validate(c.planning));
+  if (c.events.retry_window < std::chrono::seconds{1})
+    return fail_field(errc::invalid_argument, "retry_seconds", "retry_seconds must be 1 or more");
+  if (auto url = parse_http_url(c.events.sqs_endpoint);
+      !c.events.sqs_endpoint.empty() && !url)
+    return fail_field(errc::invalid_argument, "sqs_endpoint", "sqs_endpoint: {}",
+                      url.error().message);
+  if (c.functions.processes < 1 || c.functions.processes > 1024)
+    return fail_field(errc::invalid_argument, "function_processes",
+                      "function_processes must be 1 to 1024, not {}", c.functions.processes);
   for (const auto& [name, path] : c.buckets) {
     auto alphabet = name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                            "0123456789-_.");

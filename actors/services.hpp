@@ -3,9 +3,13 @@
 #include "actors/child_host.hpp"
 #include "actors/fail_points.hpp"
 #include "actors/journal.hpp"
+#include "actors/notices.hpp"
 #include "actors/progress_board.hpp"
+#include "actors/queue_service.hpp"
 #include "cluster/catalog.hpp"
 #include "media/plan/plan.hpp"
+#include "notify/queue_driver.hpp"
+#include "notify/sink.hpp"
 #include "storage/artifact_store.hpp"
 
 #include <atomic>
@@ -35,6 +39,23 @@ struct cluster_config {
   std::map<std::string, std::string> via; ///< for fault drills: control, data → HOST:PORT
 };
 
+/// How events leave the node.
+struct event_config {
+  std::vector<std::string> egress_allow; ///< networks, see notify/egress.hpp
+  std::vector<std::string> egress_deny;
+  std::chrono::seconds retry_window{limits::delivery_window};
+  std::string ca_file; ///< whom TLS trusts; "" = the system's authorities
+  std::string sqs_endpoint; ///< for AWS-SQS; "" = Amazon's, by the region
+};
+
+/// How functions are run, and how long their calls are remembered.
+struct function_config {
+  std::string directory;        ///< bootstrap and templates, absolute
+  int processes = 16;           ///< at once, of all functions
+  std::chrono::hours log_age{7 * 24};
+  std::uint64_t log_count = 1000; ///< calls of each function
+};
+
 /// What an operator decides about a node; `framemilld` reads it from TOML and
 /// the command line (docs/operations.md).
 struct node_config {
@@ -58,6 +79,8 @@ struct node_config {
                                      ///< set with each plan
   node_roles roles;
   cluster_config cluster;
+  event_config events;
+  function_config functions;
 };
 [[nodiscard]] result<void> validate(const node_config& c);
 
@@ -125,7 +148,7 @@ private:
 struct node_counters {
   std::atomic<std::uint64_t> runs_created{0}, runs_succeeded{0}, runs_failed{0},
       runs_cancelled{0}, attempts{0}, attempts_failed{0}, frames_encoded{0}, outputs_published{0},
-      bytes_published{0}, objects_settled{0};
+      bytes_published{0}, objects_settled{0}, function_calls{0}, function_calls_failed{0};
 };
 
 /// The node's wall clock; wrong while `clock.now` is armed.
@@ -148,11 +171,14 @@ struct node_services {
   std::map<std::string, std::string> sentinels; ///< of the buckets
   foreign_bucket_board foreign_buckets;
   std::unique_ptr<framemill::child_host> children;
+  std::unique_ptr<queue_service> queues;      ///< the embedded ones
+  std::unique_ptr<framemill::queue_driver> queue_driver; ///< where events for queues go
   artifact_pins pins;
   template_board templates;
   progress_board progress;
   node_counters counters;
   fingerprint_board builds;
+  framemill::notices notices; ///< of a coordinator
   std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
   std::atomic<int> cores_here{0}; ///< of the widest of them
   node_clock clock;     ///< for what is recorded and told

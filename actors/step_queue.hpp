@@ -18,17 +18,15 @@ public:
     return last_;
   }
   void written(std::uint64_t token) {
-    for (auto& s : steps_)
-      if (s.token == token)
-        s.durable = true;
+    if (auto* s = step_of(token))
+      s->durable = true;
   }
   /// Nothing when there is no such step.
   Actions* find(std::uint64_t token) {
-    for (auto& s : steps_)
-      if (s.token == token)
-        return &s.actions;
-    return nullptr;
+    auto* s = step_of(token);
+    return s == nullptr ? nullptr : &s->actions;
   }
+  [[nodiscard]] bool is_empty() const { return steps_.empty(); }
   [[nodiscard]] bool ready() const { return !steps_.empty() && steps_.front().durable; }
   [[nodiscard]] Actions take() {
     auto out = std::move(steps_.front().actions);
@@ -42,6 +40,11 @@ private:
     bool durable = false;
     Actions actions;
   };
+  step* step_of(std::uint64_t token) {
+    const auto first = last_ + 1 - steps_.size(); // tokens follow each other
+    return token < first || token > last_ ? nullptr : &steps_[token - first];
+  }
+
   std::deque<step> steps_;
   std::uint64_t last_ = 0;
 };

@@ -7,6 +7,7 @@ action_table mps_actions() {
   add_workflow_actions(table);
   add_task_actions(table);
   add_template_actions(table);
+  add_notification_actions(table);
   return table;
 }
 

@@ -36,8 +36,12 @@ using action_table = std::map<std::string, action, std::less<>>;
 void add_workflow_actions(action_table& table);
 void add_task_actions(action_table& table);
 void add_template_actions(action_table& table);
-// The part of cluster_actions that is about nodes: node_actions.cpp.
+void add_notification_actions(action_table& table);
+// The parts of cluster_actions that have files of their own.
 void add_node_actions(action_table& table);
+void add_queue_actions(action_table& table);
+void add_event_actions(action_table& table);
+void add_function_actions(action_table& table);
 
 [[nodiscard]] inline tl::unexpected<api_error> refuse(const error& e,
                                                       std::span<const code_rule> rules = {}) {

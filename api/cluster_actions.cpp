@@ -373,44 +373,6 @@ void describe_objects_action(const action_context& context, describe_objects req
   done(std::move(*answer));
 }
 
-// ---- Events --------------------------------------------------------------------------------
-
-struct describe_events {
-  event_id after;
-  run_id run;
-  std::int64_t limit = 100;
-  template <class Self, class V>
-  static void fields(Self& s, V& v) {
-    v("After", s.after);
-    v("Run", s.run);
-    v("Limit", s.limit);
-  }
-};
-
-result<json> list_events(const state_store& store, const describe_events& r) {
-  FM_CHECK(framemill::check(page{0, r.limit}, 1000));
-  std::vector<event_record> found;
-  bool more = false;
-  FM_CHECK(scan_records<event_record>(
-      store, family::events, keys::of(event_id{r.after.value + 1}), "", [&](event_record e) {
-        if (r.run && e.run != r.run)
-          return true;
-        more = found.size() == static_cast<std::size_t>(r.limit);
-        if (!more)
-          found.push_back(std::move(e));
-        return !more;
-      }));
-  return json{{"Next", more ? found.back().id.value : 0}, {"Events", to_json_value(found)}};
-}
-
-void describe_events_action(const action_context& context, describe_events request,
-                            api_reply done) {
-  auto answer = list_events(context.system.store(), request);
-  if (!answer)
-    return done(refuse(answer.error()));
-  done(std::move(*answer));
-}
-
 } // namespace
 
 action_table cluster_actions() {
@@ -426,9 +388,11 @@ action_table cluster_actions() {
                      {"ExplainPlan", make_action(reads, explain_plan)},
                      {"DescribeBuckets", make_action(reads, describe_buckets)},
                      {"AuditBucket", make_action(reads, audit)},
-                     {"DescribeObjects", make_action(reads, describe_objects_action)},
-                     {"DescribeEvents", make_action(reads, describe_events_action)}};
+                     {"DescribeObjects", make_action(reads, describe_objects_action)}};
   add_node_actions(table);
+  add_queue_actions(table);
+  add_event_actions(table);
+  add_function_actions(table);
   return table;
 }
 

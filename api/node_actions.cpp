@@ -1,4 +1,5 @@
 #include "api/action.hpp"
+#include "core/bounds.hpp"
 
 #include <fmt/ranges.h>
 
@@ -22,14 +23,6 @@ constexpr std::size_t order_arguments_max = 16;
 
 constexpr auto orders = std::to_array<std::string_view>(
     {"self-test", "fault list", "fault arm", "fault disarm", "fault scratch"});
-
-result<void> check_within(const char* field, std::int64_t value, std::int64_t low,
-                          std::int64_t high) {
-  if (value < low || value > high)
-    return fail_field(errc::invalid_argument, field, "{} is not within {} and {}", value, low,
-                      high);
-  return {};
-}
 
 // ---- Looking ----------------------------------------------------------------------
 

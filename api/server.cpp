@@ -4,6 +4,7 @@
 #include "api/event_stream.hpp"
 #include "api/metrics_text.hpp"
 #include "api/query.hpp"
+#include "api/sqs/sqs_server.hpp"
 
 #include <spdlog/spdlog.h>
 
@@ -45,8 +46,13 @@ result<json> parameters_of(const http_request& r) {
   return value;
 }
 
-/// Parameters as one bounded line of a log.
-std::string brief(const json& parameters) {
+/// Parameters as one bounded line of a log, without secrets and code.
+std::string brief(json parameters) {
+  if (auto secrets = parameters.find("Secrets"); secrets != parameters.end())
+    for (auto& value : *secrets)
+      value = "***";
+  if (auto files = parameters.find("Files"); files != parameters.end() && files->is_array())
+    *files = fmt::format("{} files", files->size());
   auto text = parameters.dump(-1, ' ', true, json::error_handler_t::replace);
   return text.size() <= audit_bytes_max ? text : text.substr(0, audit_bytes_max) + "…";
 }
@@ -119,6 +125,8 @@ struct api_server::state : std::enable_shared_from_this<state> {
 };
 
 void api_server::state::route(http_request request, std::shared_ptr<http_exchange> exchange) {
+  if (is_sqs_call(request))
+    return answer_sqs(system, options.credentials, time.now(), request, std::move(exchange));
   bool is_get = request.method == "GET" || request.method == "HEAD";
   if (request.path == "/")
     return call(request, std::move(exchange));
@@ -172,7 +180,7 @@ void api_server::state::call(const http_request& request,
   if (!parameters)
     return respond(refuse(parameters.error()));
   if (!respond.audit.empty() && request.header("X-TC-Version") == cluster_version)
-    respond.audit += " " + brief(*parameters); // MPS's may hold keys, ours hold none
+    respond.audit += " " + brief(*parameters); // MPS's may hold keys
   (*found)->run(context, *parameters, respond);
 }
 

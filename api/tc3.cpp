@@ -10,25 +10,6 @@ namespace framemill::tc3 {
 
 namespace {
 
-std::string hex(std::string_view bytes) {
-  static constexpr char digits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(bytes.size() * 2);
-  for (unsigned char c : bytes) {
-    out.push_back(digits[c >> 4]);
-    out.push_back(digits[c & 15]);
-  }
-  return out;
-}
-
-std::string hmac(std::string_view key, std::string_view text) {
-  unsigned char out[EVP_MAX_MD_SIZE];
-  unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out, &size);
-  return {reinterpret_cast<const char*>(out), size};
-}
-
 std::string signed_names(const header_list& headers) {
   std::string out;
   for (const auto& [name, value] : headers)
@@ -52,6 +33,25 @@ std::string utc_date(std::int64_t unix_seconds) {
   return {text, n};
 }
 
+std::string hex(std::string_view bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (unsigned char c : bytes) {
+    out.push_back(digits[c >> 4]);
+    out.push_back(digits[c & 15]);
+  }
+  return out;
+}
+
+std::string hmac_sha256(std::string_view key, std::string_view text) {
+  unsigned char out[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(text.data()), text.size(), out, &size);
+  return {reinterpret_cast<const char*>(out), size};
+}
+
 std::string sha256_hex(std::string_view bytes) {
   unsigned char out[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
@@ -73,9 +73,9 @@ std::string canonical_request(const message& m) {
 std::string signature(const message& m, std::string_view secret_key) {
   auto to_sign = "TC3-HMAC-SHA256\n" + std::to_string(m.timestamp) + "\n" + scope(m) + "\n" +
                  sha256_hex(canonical_request(m));
-  auto date_key = hmac("TC3" + std::string{secret_key}, utc_date(m.timestamp));
-  auto key = hmac(hmac(date_key, m.service), "tc3_request");
-  return hex(hmac(key, to_sign));
+  auto date_key = hmac_sha256("TC3" + std::string{secret_key}, utc_date(m.timestamp));
+  auto key = hmac_sha256(hmac_sha256(date_key, m.service), "tc3_request");
+  return hex(hmac_sha256(key, to_sign));
 }
 
 header_list sign(const client_request& r, const credential& c) {

@@ -36,6 +36,10 @@ struct message {
 
 /// `2019-02-25`, UTC.
 [[nodiscard]] std::string utc_date(std::int64_t unix_seconds);
+/// Lower hex.
+[[nodiscard]] std::string hex(std::string_view bytes);
+/// 32 bytes.
+[[nodiscard]] std::string hmac_sha256(std::string_view key, std::string_view text);
 [[nodiscard]] std::string sha256_hex(std::string_view bytes);
 /// Takes the same time wherever the texts differ.
 [[nodiscard]] bool equal_in_constant_time(std::string_view a, std::string_view b);

@@ -24,7 +24,7 @@ struct coordinating : test_services, virtual_actors {
     drain();
     // After the start: no watcher's thread is wanted here.
     shared.buckets["in"] = std::move(*open_local_bucket({"in", dir / "", ""}));
-    api = make_actor_gateway(system, shared, coordinator_handle, scheduler.handle, {});
+    api = make_actor_gateway(system, shared, {coordinator_handle, scheduler.handle, {}, {}});
   }
   void keep_waiting_runs(std::uint64_t first, std::uint64_t count, int priority = 0) {
     changes c;

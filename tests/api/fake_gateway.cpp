@@ -148,6 +148,7 @@ template void fake_gateway::put(family, std::string, const event_record&);
 template void fake_gateway::put(family, std::string, const run_record&);
 template void fake_gateway::put(family, std::string, const job_record&);
 template void fake_gateway::put(family, std::string, const shard_record&);
+template void fake_gateway::put(family, std::string, const invocation_record&);
 
 workflow_record* fake_gateway::find(workflow_id id) {
   auto found = workflows_.find(id.value);

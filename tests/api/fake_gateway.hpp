@@ -2,6 +2,7 @@
 
 #include "actors/gateway.hpp"
 #include "storage/memory_state_store.hpp"
+#include "tests/api/fake_queues.hpp"
 
 #include <condition_variable>
 #include <deque>
@@ -64,6 +65,7 @@ public:
   void release_run(run_id id, reply<run_id> done) override;
   void certificate(run_id id, std::uint32_t job, reply<std::string> done) override;
   void backup(std::string directory, reply<void> done) override;
+  [[nodiscard]] queue_service* queues() override { return &queues_; }
   [[nodiscard]] const state_store& store() const override { return store_; }
   [[nodiscard]] std::unique_ptr<event_feed> follow(feed_options options) override;
 
@@ -75,6 +77,10 @@ public:
   void hold();
   void release();
   void publish(event_record e);
+  /// Time has passed for the queues.
+  void tick_queues() { queues_.tick(); }
+  /// Receives that wait.
+  [[nodiscard]] std::size_t queue_waiters() { return queues_.waiters(); }
   [[nodiscard]] std::size_t followers() const;
   template <class T>
   void put(family f, std::string key, const T& record);
@@ -91,6 +97,7 @@ private:
   run_record make_run(const run_request& request);
 
   const clock& time_;
+  fake_queues queues_{time_};
   memory_state_store store_;
   std::map<std::uint64_t, workflow_record> workflows_; ///< the worker's own
   std::map<std::uint64_t, run_record> runs_;           ///< the worker's own

@@ -18,7 +18,7 @@ MAY_INCLUDE = {
     "cluster": ["core"],
     "notify": ["core"],
     "actors": ["core", "storage", "media/plan", "cluster", "notify"],
-    "api": ["core", "storage", "media/plan", "actors/gateway.hpp"],
+    "api": ["core", "storage", "media/plan", "actors/gateway.hpp", "actors/queue_service.hpp"],
     "tools": ["core", "storage", "media", "cluster", "notify", "actors", "api"],
     "tests": ["core", "storage", "media", "cluster", "notify", "actors", "api", "tools"],
 }

@@ -23,6 +23,17 @@ void print(const table& t, std::string_view when_empty) {
 
 void print_json(const json& value) { print(dump(value) + "\n"); }
 
+result<exit_code> change(const context& ctx, std::string_view action, const json& request,
+                         const std::string& done) {
+  FM_TRY(auto server, ctx.connect());
+  FM_TRY(auto answer, server.own(action, request));
+  if (ctx.wants_json())
+    print_json(answer);
+  else
+    print(printable(done) + "\n");
+  return exit_code::ok;
+}
+
 void on_chosen(context& ctx, CLI::App& command, std::function<result<exit_code>()> action) {
   command.callback([&ctx, action = std::move(action)] { ctx.chosen = action; });
 }

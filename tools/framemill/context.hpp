@@ -33,6 +33,11 @@ void print(std::string_view text);
 void print(const table& t, std::string_view when_empty);
 void print_json(const json& value);
 
+/// Calls one of Framemill's own actions, which changes something, and says that
+/// it was done.
+[[nodiscard]] result<exit_code> change(const context& ctx, std::string_view action,
+                                       const json& request, const std::string& done);
+
 /// Makes `action` the one that main runs when `command` is given.
 void on_chosen(context& ctx, CLI::App& command, std::function<result<exit_code>()> action);
 
@@ -43,6 +48,10 @@ void add_bucket(CLI::App& app, context& ctx);
 void add_audit(CLI::App& app, context& ctx);
 void add_template(CLI::App& app, context& ctx);
 void add_event(CLI::App& app, context& ctx);
+void add_queue(CLI::App& app, context& ctx);
+void add_topic(CLI::App& app, context& ctx);
+void add_deliveries(CLI::App& noun, context& ctx); ///< verbs of `event`
+void add_function(CLI::App& app, context& ctx);
 void add_node(CLI::App& app, context& ctx);
 void add_cluster(CLI::App& app, context& ctx);
 void add_top(CLI::App& app, context& ctx);

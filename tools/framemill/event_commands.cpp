@@ -107,7 +107,7 @@ result<exit_code> tail(const context& ctx, const event_options& o) {
 
 void add_event(CLI::App& app, context& ctx) {
   auto o = std::make_shared<event_options>();
-  auto* noun = app.add_subcommand("event", "The log of what happened");
+  auto* noun = app.add_subcommand("event", "The log of what happened, and who is told");
   noun->require_subcommand(1)->fallthrough();
   auto add_filters = [&](CLI::App& verb, const char* after_help) {
     verb.add_option("--run", o->run, "Only events of this run");
@@ -123,6 +123,7 @@ void add_event(CLI::App& app, context& ctx) {
   auto* tailing = noun->add_subcommand("tail", "Print events as they happen, until Ctrl-C");
   add_filters(*tailing, "Begin after this id (default: only what is new)");
   on_chosen(ctx, *tailing, [&ctx, o] { return tail(ctx, *o); });
+  add_deliveries(*noun, ctx);
 }
 
 } // namespace framemill::cli

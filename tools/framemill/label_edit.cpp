@@ -14,7 +14,7 @@ result<label_edit> parse_labels(const std::vector<std::string>& words) {
     if (key.empty() || (!sets && !word.ends_with('-')))
       return fail(errc::invalid_argument, "`{}` is neither KEY=VALUE nor KEY-", word);
     if (!keys.insert(key).second)
-      return fail(errc::invalid_argument, "the label `{}` is named twice", key);
+      return fail(errc::invalid_argument, "`{}` is named twice", key);
     if (sets)
       out.set[key] = word.substr(equals + 1);
     else

@@ -42,6 +42,9 @@ void add_nouns(CLI::App& app, context& ctx) {
   add_audit(app, ctx);
   add_template(app, ctx);
   add_event(app, ctx);
+  add_queue(app, ctx);
+  add_topic(app, ctx);
+  add_function(app, ctx);
   add_node(app, ctx);
   add_cluster(app, ctx);
   add_top(app, ctx);

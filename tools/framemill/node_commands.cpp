@@ -77,18 +77,6 @@ result<exit_code> show(const context& ctx, const node_options& o) {
   return exit_code::ok;
 }
 
-/// Asks for a change and says that it was made.
-result<exit_code> change(const context& ctx, std::string_view action, const json& request,
-                         const std::string& done) {
-  FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto answer, server.own(action, request));
-  if (ctx.wants_json())
-    print_json(answer);
-  else
-    print(printable(done) + "\n");
-  return exit_code::ok;
-}
-
 result<exit_code> set_mode(const context& ctx, const node_options& o, std::string_view mode) {
   return change(ctx, "SetNodeMode", {{"Name", o.name}, {"Mode", mode}, {"Reason", o.reason}},
                 fmt::format("node {} is {}", o.name, mode));

@@ -1,5 +1,6 @@
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/format.hpp"
+#include "tools/framemill/function_request.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/run_lookup.hpp"
 #include "tools/framemill/table.hpp"
@@ -8,10 +9,6 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <memory>
 
 namespace framemill::cli {
@@ -149,15 +146,7 @@ result<exit_code> show(const context& ctx, const workflow_options& o) {
 }
 
 result<json> read_specification(const std::string& file) {
-  std::string text;
-  if (file == "-") {
-    text.assign(std::istreambuf_iterator<char>{std::cin}, {});
-  } else {
-    std::ifstream in{file, std::ios::binary};
-    if (!in)
-      return fail_errno(errno, "cannot read " + file);
-    text.assign(std::istreambuf_iterator<char>{in}, {});
-  }
+  FM_TRY(auto text, read_file(file));
   auto spec = parse_json(text);
   if (!spec || !spec->is_object())
     return fail(errc::malformed, "{}: {}", file,

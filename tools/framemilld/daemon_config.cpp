@@ -77,23 +77,6 @@ private:
   std::set<std::string> known_;
 };
 
-result<void> read_sharding(const toml::table& file, const std::string& path,
-                           plan_options& into) {
-  if (!file.contains("sharding"))
-    return {};
-  const auto* table = file["sharding"].as_table();
-  if (table == nullptr)
-    return fail_field(errc::malformed, "sharding", "{}: write sharding as a [sharding] table",
-                      path);
-  table_reader r{*table, path};
-  r.read("enabled", into.allow_sharding);
-  r.read_number("source_seconds_min", into.shard_source_seconds_min);
-  r.read_number("cpu_seconds_min", into.shard_cpu_seconds_min);
-  r.read_number("seconds_min", into.shard_seconds_min);
-  r.read_number("seconds_max", into.shard_seconds_max);
-  return r.finished();
-}
-
 /// Each table of an array of them: `[[bucket]]`.
 template <class Read>
 result<void> read_tables(const toml::table& file, const std::string& path, std::string_view key,
@@ -115,6 +98,21 @@ result<void> read_tables(const toml::table& file, const std::string& path, std::
     FM_CHECK(read(r));
   }
   return {};
+}
+
+/// A table of its own: `read` takes its keys.
+template <class Read>
+result<void> read_table(const toml::table& file, std::string_view name, const std::string& path,
+                        Read read) {
+  if (!file.contains(name))
+    return {};
+  const auto* table = file[name].as_table();
+  if (table == nullptr)
+    return fail_field(errc::malformed, std::string{name}, "{}: write `{}` as a [{}] table", path,
+                      name, name);
+  table_reader r{*table, path};
+  read(r);
+  return r.finished();
 }
 
 } // namespace
@@ -145,6 +143,13 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   r.read_seconds("stall_seconds", n.stall_limit);
   std::vector<std::string> roles;
   r.read("role", roles);
+  auto& f = n.functions;
+  std::int64_t log_days = f.log_age.count() / 24, processes = f.processes;
+  auto log_count = static_cast<std::int64_t>(f.log_count);
+  r.read("functions_dir", f.directory);
+  r.read("function_processes", processes);
+  r.read("function_log_days", log_days);
+  r.read("function_log_count", log_count);
   r.read("cluster_listen", n.cluster.listen);
   std::int64_t enrolment_port = 0, data_port = 0;
   r.read("enrolment_port", enrolment_port);
@@ -154,16 +159,41 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
   r.read_seconds("drain_seconds", into.drain_patience);
   r.allow("bucket");
   r.allow("device");
+  r.allow("egress");
+  r.allow("events");
   r.allow("sharding");
   FM_CHECK(r.finished());
-  FM_CHECK(read_sharding(file, path, n.planning));
+  FM_CHECK(read_table(file, "sharding", path, [&](table_reader& t) {
+    t.read("enabled", n.planning.allow_sharding);
+    t.read_number("source_seconds_min", n.planning.shard_source_seconds_min);
+    t.read_number("cpu_seconds_min", n.planning.shard_cpu_seconds_min);
+    t.read_number("seconds_min", n.planning.shard_seconds_min);
+    t.read_number("seconds_max", n.planning.shard_seconds_max);
+  }));
   if (!roles.empty())
     FM_CHECK(read_roles(fmt::format("{}", fmt::join(roles, ",")), n.roles));
   for (auto [port, key] : {std::pair{enrolment_port, "enrolment_port"}, {data_port, "data_port"}})
     if (port < 0 || port > 65535)
       return fail_field(errc::invalid_argument, key, "{}: {} must be 0 to 65535", path, key);
+  for (auto [number, key] : {std::pair{log_days, "function_log_days"},
+                             {log_count, "function_log_count"},
+                             {processes, "function_processes"}})
+    if (number < 1 || number > 1'000'000)
+      return fail_field(errc::invalid_argument, key, "{}: {} must be 1 to 1000000", path, key);
+  f.processes = static_cast<int>(processes);
+  f.log_age = std::chrono::hours{24 * log_days};
+  f.log_count = static_cast<std::uint64_t>(log_count);
   n.cluster.enrolment_port = static_cast<std::uint16_t>(enrolment_port);
   n.cluster.data_port = static_cast<std::uint16_t>(data_port);
+  FM_CHECK(read_table(file, "egress", path, [&](table_reader& t) {
+    t.read("allow", n.events.egress_allow);
+    t.read("deny", n.events.egress_deny);
+  }));
+  FM_CHECK(read_table(file, "events", path, [&](table_reader& t) {
+    t.read_seconds("retry_seconds", n.events.retry_window);
+    t.read("ca_file", n.events.ca_file);
+    t.read("sqs_endpoint", n.events.sqs_endpoint);
+  }));
   n.slots = static_cast<int>(slots);
   n.cores = static_cast<int>(cores);
   n.memory_bytes = memory_mib << 20;

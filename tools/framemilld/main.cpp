@@ -35,11 +35,10 @@ int die(const error& e) {
   return usage ? exit_usage : exit_refused;
 }
 
-/// framemill-media stands beside us.
-std::string default_media_program() {
+/// `bin/` is where we are.
+fs::path beside_us(const char* path) {
   std::error_code ec;
-  auto self = fs::read_symlink("/proc/self/exe", ec);
-  return (self.parent_path() / "framemill-media").string();
+  return (fs::read_symlink("/proc/self/exe", ec).parent_path() / path).lexically_normal();
 }
 
 /// Blocks SIGTERM and SIGINT for all threads to come; `wait` takes one.
@@ -82,7 +81,8 @@ int main(int argc, char** argv) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("framemilld"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%f %^%l%$ %v");
   daemon_config config;
-  config.node.media_program = default_media_program();
+  config.node.media_program = beside_us("framemill-media");
+  config.node.functions.directory = beside_us("../share/framemill/functions");
 
   CLI::App app{"framemilld - the Framemill node daemon"};
   app.set_version_flag("--version", FRAMEMILL_VERSION);
@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
   int slots = 0, cores = 0;
   bool list_fail_points = false, allow_faults = false;
   std::string roles, name, cluster_listen, join, token;
-  std::vector<std::string> via;
+  std::vector<std::string> via, egress_allow, egress_deny;
   app.add_option("--config", file, "TOML file; the options below win over it");
   app.add_option("--data-dir", data_dir, "where state lives (default ./framemill-data)");
   app.add_option("--api-listen", api_listen, "HOST:PORT of the API (default 127.0.0.1:8700)");
@@ -107,6 +107,10 @@ int main(int argc, char** argv) {
   app.add_option("--token", token, "what `framemill node join-token` prints");
   app.add_option("--cluster-via", via,
                  "control=HOST:PORT or data=HOST:PORT: dial there (fault drills)");
+  app.add_option("--egress-allow", egress_allow,
+                 "network (10.0.0.0/8) that notifications may go to although it is refused by "
+                 "default; repeatable");
+  app.add_option("--egress-deny", egress_deny, "network that they may not go to; repeatable");
   app.add_option("--slots", slots, "children at once (default: one per core)");
   app.add_option("--cores", cores, "that they may keep busy together (default: the machine's)");
   app.add_option("--device", devices,
@@ -160,6 +164,9 @@ int main(int argc, char** argv) {
   for (const auto& w : watch)
     if (auto r = add_watch(w, config.node); !r)
       return die(r.error());
+  for (auto [from, to] : {std::pair{&egress_allow, &config.node.events.egress_allow},
+                          {&egress_deny, &config.node.events.egress_deny}})
+    to->insert(to->end(), from->begin(), from->end());
   const bool coordinates = config.node.roles.coordinator;
   if (coordinates)
     if (auto r = add_default_bucket(config.node); !r)

@@ -1,0 +1,206 @@
+#include "actors/notices.hpp"
+
+#include "actors/services.hpp"
+#include "core/random.hpp"
+#include "notify/http_sink.hpp"
+#include "notify/queue_sink.hpp"
+#include "notify/sqs_sink.hpp"
+#include "storage/records.hpp"
+
+#include <fmt/ranges.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace framemill {
+
+namespace {
+
+result<std::shared_ptr<http_door>> open_http(const node_services& s) {
+  const auto& c = s.config.events;
+  FM_TRY(auto egress, egress_policy::make(c.egress_allow, c.egress_deny));
+  if (!c.ca_file.empty() && ::access(c.ca_file.c_str(), R_OK) != 0)
+    return fail_errno(errno, "ca_file " + c.ca_file);
+  return std::make_shared<http_door>(http_door_options{std::move(egress), c.ca_file});
+}
+
+result<void> read_keys(node_services& s) {
+  std::vector<signing_key_record> keys;
+  const auto prefix = keys::signing_key("");
+  FM_CHECK(scan_records<signing_key_record>(*s.store, family::meta, prefix, prefix_end(prefix),
+                                            [&](signing_key_record k) {
+                                              keys.push_back(std::move(k));
+                                              return true;
+                                            }));
+  if (keys.empty()) {
+    keys.push_back({random_hex(4), random_hex(32), s.clock.now()});
+    write_batch batch;
+    put_record(batch, family::meta, keys::signing_key(keys[0].id), keys[0]);
+    FM_CHECK(s.store->commit_and_wait(std::move(batch)));
+  }
+  s.notices.keys.set(std::move(keys));
+  return {};
+}
+
+result<void> begin_cursor(node_services& s) {
+  FM_TRY(auto cursor, s.store->find(family::cursors, "outbox"));
+  if (cursor)
+    return {};
+  std::string last = keys::of(event_id{});
+  FM_CHECK(s.store->scan_back(family::events, "", "", [&](std::string_view key, auto) {
+    last = key;
+    return false;
+  }));
+  write_batch batch;
+  batch.put(family::cursors, "outbox", last);
+  return s.store->commit_and_wait(std::move(batch));
+}
+
+} // namespace
+
+// ---- sink_board --------------------------------------------------------------------
+
+sink_status& sink_board::at(const std::string& sink) {
+  auto found = sinks_.find(sink);
+  if (found == sinks_.end()) {
+    if (sinks_.size() >= limits::sinks_shown_max)
+      std::erase_if(sinks_, [](const auto& s) { return s.second.pending == 0; });
+    found = sinks_.try_emplace(sink).first;
+    found->second.sink = sink;
+  }
+  return found->second;
+}
+
+sink_board::totals& sink_board::totals_of(const std::string& sink) {
+  return totals_[kind_of_sink(sink).value_or(sink_kind::http)];
+}
+
+void sink_board::pending(const std::string& sink, std::uint64_t more, timestamp oldest) {
+  std::lock_guard lock{mutex_};
+  auto& s = at(sink);
+  if (s.pending == 0 || oldest < s.oldest)
+    s.oldest = oldest;
+  s.pending += more;
+  totals_of(sink).pending += more;
+}
+
+void sink_board::tried(const std::string& sink, const delivery_outcome& outcome, timestamp now,
+                       timestamp happened) {
+  using kind = delivery_outcome::kind;
+  std::lock_guard lock{mutex_};
+  auto& s = at(sink);
+  auto& t = totals_of(sink);
+  s.last_error = outcome.why;
+  s.next_try = outcome.next_try;
+  if (outcome.what == kind::delivered) {
+    ++s.delivered, ++t.delivered;
+    auto seconds = static_cast<double>((now - happened).count()) / 1e6;
+    auto bucket = std::lower_bound(latency_bounds.begin(), latency_bounds.end(), seconds);
+    ++latency_.counts[static_cast<std::size_t>(bucket - latency_bounds.begin())];
+    latency_.sum += seconds;
+  } else {
+    ++s.failed_tries, ++t.failed_tries;
+    s.last_error_time = now;
+  }
+  if (outcome.what == kind::dead)
+    ++s.dead, ++t.dead;
+  if (outcome.what != kind::again && s.pending > 0)
+    --s.pending, --t.pending;
+  if (s.pending == 0)
+    s.oldest = {};
+}
+
+void sink_board::oldest(const std::string& sink, timestamp happened) {
+  std::lock_guard lock{mutex_};
+  at(sink).oldest = happened;
+}
+
+std::vector<sink_status> sink_board::all() const {
+  std::lock_guard lock{mutex_};
+  std::vector<sink_status> out;
+  for (const auto& [name, s] : sinks_)
+    out.push_back(s);
+  return out;
+}
+
+std::map<sink_kind, sink_board::totals> sink_board::by_kind() const {
+  std::lock_guard lock{mutex_};
+  return totals_;
+}
+
+sink_board::latencies sink_board::latency() const {
+  std::lock_guard lock{mutex_};
+  return latency_;
+}
+
+// ---- The other boards ------------------------------------------------------------------
+
+void signing_key_board::set(std::vector<signing_key_record> keys) {
+  std::ranges::sort(keys, std::greater{}, &signing_key_record::created);
+  std::lock_guard lock{mutex_};
+  keys_ = std::move(keys);
+}
+
+std::vector<signing_key_record> signing_key_board::all() const {
+  std::lock_guard lock{mutex_};
+  return keys_;
+}
+
+std::vector<std::string> signing_key_board::secrets() const {
+  std::lock_guard lock{mutex_};
+  std::vector<std::string> out;
+  for (const auto& k : keys_)
+    out.push_back(k.secret);
+  return out;
+}
+
+void outbox_door::open(std::function<void(call)> to) {
+  std::lock_guard lock{mutex_};
+  to_ = std::move(to);
+}
+
+bool outbox_door::send(call what) const {
+  std::lock_guard lock{mutex_};
+  if (to_)
+    to_(std::move(what));
+  return static_cast<bool>(to_);
+}
+
+sink* notices::find(sink_kind kind) const {
+  auto entry = sinks.find(kind);
+  return entry == sinks.end() ? nullptr : entry->second.get();
+}
+
+// ---- Start ---------------------------------------------------------------------------
+
+result<void> open_notices(node_services& s) {
+  FM_CHECK(read_keys(s));
+  FM_CHECK(begin_cursor(s));
+  // The kinds of sinks that this node has, here and below.
+  FM_TRY(auto door, open_http(s));
+  auto& sinks = s.notices.sinks;
+  sinks[sink_kind::http] = make_http_sink(door, {[&s] { return s.notices.keys.secrets(); },
+                                                 [&s] { return s.clock.now(); }});
+  sinks[sink_kind::sqs] = make_sqs_sink(door, s.config.events.sqs_endpoint);
+  return {};
+}
+
+void open_queue_sinks(node_services& s) {
+  auto& sinks = s.notices.sinks;
+  sinks[sink_kind::queue] = make_queue_sink(*s.queue_driver, queue_model::queue);
+  sinks[sink_kind::topic] = make_queue_sink(*s.queue_driver, queue_model::topic);
+}
+
+result<void> check_sink(const notices& n, const workflow_spec& spec) {
+  if (!spec.notify || n.sinks.contains(kind_of(*spec.notify)))
+    return {};
+  std::vector<std::string_view> here;
+  for (const auto& [kind, sink] : n.sinks)
+    here.push_back(to_string(kind));
+  return fail_field(errc::unsupported, "TaskNotifyConfig.NotifyType",
+                    "NotifyType `{}` goes to a {}, which this server does not have; it has: {}",
+                    spec.notify->notify_type, to_string(kind_of(*spec.notify)),
+                    fmt::join(here, ", "));
+}
+
+} // namespace framemill

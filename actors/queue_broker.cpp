@@ -1,0 +1,211 @@
+#include "actors/queue_broker.hpp"
+
+#include "actors/manners.hpp"
+#include "actors/subscription_pusher.hpp"
+#include "storage/records.hpp"
+
+#include <caf/all.hpp>
+#include <spdlog/spdlog.h>
+
+namespace framemill {
+
+namespace {
+
+constexpr auto tick_every = std::chrono::milliseconds{100};
+constexpr auto read_again_after = std::chrono::seconds{1};
+
+} // namespace
+
+result<queue_machine> load_queues(const state_store& store) {
+  queue_machine out;
+  const auto load_all = [&]<class Record>(family f, std::string_view prefix, Record*) {
+    return scan_records<Record>(store, f, prefix, prefix_end(prefix), [&](Record r) {
+      out.load(std::move(r));
+      return true;
+    });
+  };
+  FM_CHECK(load_all(family::queues, keys::queue_prefix, static_cast<queue_record*>(nullptr)));
+  FM_CHECK(load_all(family::queues, keys::topic_prefix, static_cast<topic_record*>(nullptr)));
+  FM_CHECK(load_all(family::queues, keys::subscription_prefix,
+                    static_cast<subscription_record*>(nullptr)));
+  constexpr std::string_view counters = "counter/";
+  FM_CHECK(store.scan(family::meta, counters, prefix_end(counters),
+                      [&](std::string_view key, std::string_view value) {
+                        out.load_counter(key.substr(counters.size()),
+                                         std::stoull(std::string{value}, nullptr, 16));
+                        return true;
+                      }));
+  FM_CHECK(load_all(family::messages, keys::message_state_prefix,
+                    static_cast<message_state*>(nullptr)));
+  return out;
+}
+
+// ---- commit, then answer ------------------------------------------------------------
+
+/// What changes nothing waits for what is under way all the same: a message that
+/// is deleted twice is deleted when the first deletion is durable.
+void queue_broker_state::apply(queue_machine::step made,
+                               std::function<void(const result<void>&)> then) {
+  const auto empty = made.record.empty();
+  const bool subscriptions =
+      !made.record.subscriptions.empty() || !made.record.erased_subscriptions.empty();
+  const auto token = steps.add({std::move(made.served), std::move(then), subscriptions}, empty);
+  keep_ticking();
+  if (empty)
+    return answer_ready();
+  ++commits;
+  auto me = caf::actor_cast<caf::actor>(self);
+  services->journal->commit(std::move(made.record), [me, token](result<void> r) {
+    caf::anon_send(me, committed{token, std::move(r)});
+  });
+}
+
+void queue_broker_state::on_committed(const committed& m) {
+  --commits;
+  steps.written(m.token);
+  if (!m.status && !refused) {
+    spdlog::error("QUEUE BROKER: a change was refused: {}", m.status.error().message);
+    refused = m.status.error();
+  }
+  answer_ready();
+  if (refused && commits == 0)
+    read_books();
+}
+
+void queue_broker_state::answer_ready() {
+  while (steps.ready() || (refused && !steps.is_empty())) {
+    auto step = steps.take();
+    const auto status = refused ? result<void>{failure{*refused}} : result<void>{};
+    if (step.then)
+      step.then(status);
+    for (auto& w : step.served) {
+      if (refused)
+        w.messages = failure{*refused};
+      serve(std::move(w));
+    }
+    if (step.changes_subscriptions && !refused)
+      tend_pushers();
+  }
+}
+
+/// What was not written did not happen.
+void queue_broker_state::read_books() {
+  for (auto& [id, done] : std::exchange(waiters, {}))
+    done(failure{*refused});
+  auto read = load_queues(*services->store);
+  if (!read) {
+    spdlog::error("QUEUE BROKER: the books were not read: {}", read.error().message);
+    self->delayed_send(self, read_again_after, read_queue_books{});
+    return;
+  }
+  core = std::move(*read);
+  refused.reset();
+  keep_ticking();
+  tend_pushers();
+}
+
+// ---- receiving ----------------------------------------------------------------------
+
+void queue_broker_state::receive(const std::string& queue,
+                                 const queue_service::receive_request& r, messages_reply done) {
+  const auto id = ++last_waiter;
+  auto made =
+      core.receive(now(), queue, {id, r.count_max, r.visibility_seconds, r.wait_seconds});
+  if (!made)
+    return done(failure{made.error()});
+  waiters.emplace(id, std::move(done));
+  apply(std::move(*made), {});
+}
+
+void queue_broker_state::serve(queue_machine::served_waiter w) {
+  auto found = waiters.extract(w.waiter);
+  if (found.empty())
+    return; // answered already, when the store refused its wait's step
+  auto& done = found.mapped();
+  if (!w.messages)
+    return done(failure{w.messages.error()});
+  done(messages_of(*w.messages));
+}
+
+result<std::vector<received_message>>
+queue_broker_state::messages_of(const std::vector<message_state>& states) {
+  std::vector<received_message> out;
+  for (const auto& s : states) {
+    FM_TRY(auto body, find_record<message_record>(*services->store, family::messages,
+                                                  keys::message_body(s.id)));
+    if (body) {
+      out.push_back({std::move(*body), receipt_of(s), s.receives, s.first_received,
+                     core.name_of(s.source)});
+    } else { // the store refused it, and took the receive behind it
+      spdlog::error("QUEUE BROKER: message {} has no body and is forgotten", s.id.value);
+      apply(core.forget(s.id, s.queue), {});
+    }
+  }
+  return out;
+}
+
+// ---- HTTP subscriptions -------------------------------------------------------------
+
+/// One PUSHER for each, and none besides.
+void queue_broker_state::tend_pushers() {
+  auto* web = services->notices.find(sink_kind::http);
+  if (web == nullptr)
+    return;
+  if (!door)
+    door = make_queue_service(caf::actor_cast<caf::actor>(self));
+  std::map<queue_id, caf::actor> kept;
+  for (const auto& topic : core.topics())
+    for (const auto& s : topic.subscriptions) {
+      const auto q = core.view(s.topic + "/" + s.name); // only HTTP ones have it
+      if (!q || q->record.id != s.queue)
+        continue;
+      auto running = pushers.extract(s.queue);
+      kept[s.queue] =
+          running.empty() ? self->spawn<caf::monitored>(
+              subscription_pusher, door, web, s, !q->record.settings.dead_letter_queue.empty())
+                          : running.mapped();
+    }
+  for (const auto& [queue, pusher] : std::exchange(pushers, std::move(kept)))
+    self->send_exit(pusher, caf::exit_reason::user_shutdown);
+}
+
+void queue_broker_state::on_pusher_gone(const caf::actor_addr& who) {
+  const auto gone =
+      std::erase_if(pushers, [&](const auto& p) { return p.second.address() == who; });
+  if (gone > 0 && !refused)
+    tend_pushers();
+}
+
+// ---- time ---------------------------------------------------------------------------
+
+void queue_broker_state::keep_ticking() {
+  if (!std::exchange(is_ticking, true))
+    self->delayed_send(self, tick_every, queue_tick{});
+}
+
+void queue_broker_state::on_tick() {
+  is_ticking = false;
+  if (refused || core.is_idle())
+    return; // the next step, or the books, begin it anew
+  apply(core.tick(now()), {});
+}
+
+caf::behavior queue_broker(caf::stateful_actor<queue_broker_state>* self,
+                           node_services* services) {
+  tolerate_strangers(self, "QUEUE BROKER");
+  auto& s = self->state;
+  s.self = self;
+  s.services = services;
+  self->set_down_handler(
+      [=](const caf::down_msg& down) { self->state.on_pusher_gone(down.source); });
+  s.refused = error{errc::unavailable, "the queues are not read yet", {}};
+  s.read_books();
+  return {
+      [=](const queue_call& m) { (*m.call)(self->state); },
+      [=](const committed& m) { self->state.on_committed(m); },
+      [=](queue_tick) { self->state.on_tick(); },
+      [=](read_queue_books) { self->state.read_books(); },
+  };
+}
+
+} // namespace framemill

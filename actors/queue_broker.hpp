@@ -1,0 +1,89 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+#include "actors/queue_service.hpp"
+#include "actors/services.hpp"
+#include "actors/step_queue.hpp"
+#include "notify/queue_driver.hpp"
+#include "notify/queue_machine.hpp"
+
+#include <caf/event_based_actor.hpp>
+#include <caf/stateful_actor.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+
+namespace framemill {
+
+/// QUEUE BROKER: the embedded queue, notify/queue_machine.hpp and its commits.
+/// The machine runs ahead; each step is answered when it and those before it are
+/// durable. When the store refuses a step, that one and all behind it are
+/// answered with the failure, though some may be durable (a message may then be
+/// there twice, never not at all), and the machine is read back from the store.
+/// Detached: it reads bodies.
+struct queue_broker_state {
+  static inline const char* name = "queue-broker";
+  using messages_reply = queue_service::reply<std::vector<received_message>>;
+
+  caf::stateful_actor<queue_broker_state>* self = nullptr;
+  node_services* services = nullptr;
+  queue_machine core;
+  std::map<waiter_id, messages_reply> waiters;
+  waiter_id last_waiter = 0;
+
+  struct action {
+    std::vector<queue_machine::served_waiter> served;
+    std::function<void(const result<void>&)> then; ///< may be empty
+    bool changes_subscriptions = false;
+  };
+  step_queue<action> steps;
+  std::size_t commits = 0;        ///< that the store has not answered
+  std::optional<error> refused;   ///< set from a refused commit until the books are read
+  bool is_ticking = false;
+  std::map<queue_id, caf::actor> pushers; ///< of HTTP subscriptions
+  std::shared_ptr<queue_service> door;    ///< to ourselves, for them
+
+  // Verbs, used by handlers and by calls (on this actor only).
+  void apply(queue_machine::step made, std::function<void(const result<void>&)> then);
+  void receive(const std::string& queue, const queue_service::receive_request& r,
+               messages_reply done);
+
+  void on_committed(const committed& m);
+  void on_tick();
+  void read_books();
+  void answer_ready();
+  void serve(queue_machine::served_waiter w);
+  void keep_ticking();
+  void tend_pushers();
+  void on_pusher_gone(const caf::actor_addr& who);
+  [[nodiscard]] result<std::vector<received_message>>
+  messages_of(const std::vector<message_state>& states);
+  [[nodiscard]] timestamp now() const { return services->clock.now(); }
+};
+
+/// Gateway → QUEUE BROKER: one call, as a function on its state.
+struct queue_call {
+  std::shared_ptr<std::function<void(queue_broker_state&)>> call;
+};
+/// QUEUE BROKER → itself, every 100 ms while there is something to wait for.
+struct queue_tick {};
+/// QUEUE BROKER → itself, after a pause: the books could not be read.
+struct read_queue_books {};
+
+[[nodiscard]] caf::behavior queue_broker(caf::stateful_actor<queue_broker_state>* self,
+                                         node_services* services);
+
+/// Queues, topics and messages as they are in the store.
+[[nodiscard]] result<queue_machine> load_queues(const state_store& store);
+
+/// The door to a QUEUE BROKER.
+[[nodiscard]] std::unique_ptr<queue_service> make_queue_service(caf::actor broker);
+/// Sends for the system itself. `queues` outlives it.
+[[nodiscard]] std::unique_ptr<queue_driver> make_embedded_queue(queue_service& queues);
+
+} // namespace framemill
+
+FM_LOCAL_MESSAGE(queue_call)
+FM_LOCAL_MESSAGE(queue_tick)
+FM_LOCAL_MESSAGE(read_queue_books)
