@@ -47,7 +47,8 @@ std::vector<std::string> points() {
   std::istringstream names{run({program("framemilld"), "--list-fail-points"}).output};
   std::vector<std::string> out;
   for (std::string name; std::getline(names, name);)
-    out.push_back(name);
+    if (!name.starts_with("outbox.") && !name.starts_with("delivery.")) // notify_test.cpp
+      out.push_back(name);
   out.insert(out.end(), {"before.commit:4", "before.commit:9", "shard.leased.written:3",
                          "shard.done.written:2", "shard.done.written:4",
                          "job.publishing.written:2", "publish.staged:3", "publish.renamed:2",
