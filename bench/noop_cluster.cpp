@@ -189,7 +189,7 @@ result<void> coordinate(const options& o) {
   auto* system = make_actor_system().release();
   auto scheduler = system->spawn(scheduler_actor, &services);
   FM_TRY(auto membership, start_membership(*system, services, scheduler));
-  auto api = make_actor_gateway(*system, services, {}, scheduler, membership);
+  auto api = make_actor_gateway(*system, services, {{}, scheduler, membership, {}});
   FM_TRY(auto offer, ask_for_token(*api, o.nodes));
   workers nodes;
   FM_CHECK(start_workers(nodes, o, services, offer));

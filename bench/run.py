@@ -10,10 +10,13 @@ import cluster
 import cluster_dispatch
 import control
 import data_plane
+import functions
 import harness
 import memory
+import notify
 import overhead
 import quality
+import queue_rate
 import recovery
 import scheduler_core
 import workflow
@@ -21,7 +24,7 @@ import workflow
 MEASUREMENTS = {"workflow": workflow, "overhead": overhead, "control": control, "memory": memory,
                 "cluster": cluster, "cluster_dispatch": cluster_dispatch, "recovery": recovery,
                 "data_plane": data_plane, "scheduler_core": scheduler_core,
-                "quality": quality}
+                "quality": quality, "queue": queue_rate, "notify": notify, "functions": functions}
 ROOT = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 
