@@ -33,6 +33,7 @@ THIRD_PARTY = {
     r"boost/": ["api"],
     r"curl/": ["notify", "tools/framemill/", "tests/api", "tests/system"],
     r"nats/": ["notify/nats_driver.cpp"],
+    r"amqp": ["notify/amqp_driver.cpp"],
     r"CLI/": ["tools", "tests/tools"],
     r"toml\+\+/": ["tools/framemilld"],
     r"seccomp\.h": ["media", "actors", "tools/framemill-media"],
