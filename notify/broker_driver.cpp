@@ -91,13 +91,13 @@ private:
       if (link_)
         write_waiting();
       else
-        answer_all(errc::unavailable, why_, [](const auto&) { return true; });
+        refuse_all(why_);
       expire();
       pause();
     }
     link_.reset();
     take_accepted();
-    answer_all(errc::unavailable, "this node was stopping", [](const auto&) { return true; });
+    refuse_all("this node was stopping");
   }
 
   void take_accepted() {
@@ -136,8 +136,7 @@ private:
     next_connect_ = steady::now();
     if (!has_answered_)
       wait_to_reconnect();
-    answer_all(errc::unavailable, why_ + "; not confirmed before",
-               &pending_message::is_written);
+    answer_all(why_ + "; not confirmed before", &pending_message::is_written);
     unanswered_ = 0;
   }
 
@@ -201,9 +200,14 @@ private:
   }
 
   template <class Which>
-  void answer_all(errc code, const std::string& why, Which which) {
+  void answer_all(const std::string& why, Which which) {
     for (auto i = pending_.begin(); i != pending_.end();)
-      i = std::invoke(which, i->second) ? finish(i, fail(code, "{}", why)) : std::next(i);
+      i = std::invoke(which, i->second) ? finish(i, fail(errc::unavailable, "{}", why))
+                                        : std::next(i);
+  }
+  void refuse_all(const std::string& why) {
+    answer_all(why, [](const auto&) { return true; });
+    waiting_.clear();
   }
 
   void expire() {

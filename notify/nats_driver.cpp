@@ -33,13 +33,19 @@ using subscription_ptr = std::unique_ptr<natsSubscription, freed_by<natsSubscrip
 using context_ptr = std::unique_ptr<jsCtx, freed_by<jsCtx_Destroy>>;
 using message_ptr = std::unique_ptr<natsMsg, freed_by<natsMsg_Destroy>>;
 
-/// The library's sentence; it holds no credentials, as we give none in an address.
+/// The library's sentence, without its `(file.c:line): `. It holds no credentials, as we
+/// give none in an address.
+std::string sentence_of(natsStatus s, const char* detail) {
+  std::string_view text = detail == nullptr ? "" : detail;
+  if (const auto end = text.find("): "); text.starts_with('(') && end != text.npos)
+    text.remove_prefix(end + 3);
+  return std::string{text.empty() ? natsStatus_GetText(s) : text};
+}
+
 result<void> check(natsStatus s, std::string_view what) {
   if (s == NATS_OK)
     return {};
-  const char* detail = nats_GetLastError(nullptr);
-  return fail(errc::unavailable, "{}: {}", what,
-              detail != nullptr && *detail != 0 ? detail : natsStatus_GetText(s));
+  return fail(errc::unavailable, "{}: {}", what, sentence_of(s, nats_GetLastError(nullptr)));
 }
 
 result<options_ptr> options_of(const broker_options& o) {
@@ -163,8 +169,7 @@ public:
       return {};
     const char* why = nullptr;
     const auto status = natsConnection_GetLastError(connection_.get(), &why);
-    return fail(errc::unavailable, "the connection broke: {}",
-                why != nullptr && *why != 0 ? why : natsStatus_GetText(status));
+    return fail(errc::unavailable, "the connection broke: {}", sentence_of(status, why));
   }
 
   result<void> create(const broker_message& m) override {
@@ -186,10 +191,9 @@ public:
     if (code == JSStreamNameExistErr)
       return fail(errc::conflict, "there is a stream {}, but it does not store {}", name,
                   subject);
-    if (auto r = check(made, ""); !r)
-      return fail(errc::unavailable, "stream {} is not there and cannot be made{}", name,
-                  r.error().message);
-    return {};
+    if (made == NATS_NO_RESPONDERS)
+      return fail(errc::unavailable, "the server has no JetStream (nats-server -js)");
+    return check(made, fmt::format("stream {} is not there, and cannot be made", name));
   }
 
 private:
@@ -201,8 +205,7 @@ private:
   result<void> connect() {
     FM_TRY(auto options, options_of(options_));
     natsConnection* connection = nullptr;
-    if (auto s = natsConnection_Connect(&connection, options.get()); s != NATS_OK)
-      return fail(errc::unavailable, "{}", natsStatus_GetText(s));
+    FM_CHECK(check(natsConnection_Connect(&connection, options.get()), "connect"));
     connection_.reset(connection);
     natsInbox* replies = nullptr;
     FM_CHECK(check(natsInbox_Create(&replies), "inbox"));
