@@ -176,7 +176,8 @@ struct node::impl {
     auto publishing = system->spawn<caf::detached>(publisher, &services);
     auto brokering = system->spawn<caf::detached>(queue_broker, &services);
     services.queues = make_queue_service(brokering);
-    services.queue_driver = make_embedded_queue(*services.queues);
+    if (!services.queue_driver) // no broker
+      services.queue_driver = make_embedded_queue(*services.queues);
     open_queue_sinks(services);
     // Detached: it asks buckets, and a dead mount must not hold the others up.
     auto coordinating =

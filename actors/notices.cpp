@@ -1,5 +1,6 @@
 #include "actors/notices.hpp"
 
+#include "actors/event_broker.hpp"
 #include "actors/services.hpp"
 #include "core/random.hpp"
 #include "notify/http_sink.hpp"
@@ -182,6 +183,9 @@ result<void> open_notices(node_services& s) {
   sinks[sink_kind::http] = make_http_sink(door, {[&s] { return s.notices.keys.secrets(); },
                                                  [&s] { return s.clock.now(); }});
   sinks[sink_kind::sqs] = make_sqs_sink(door, s.config.events.sqs_endpoint);
+  if (s.config.events.has_broker()) {
+    FM_TRY(s.queue_driver, open_event_broker(s));
+  }
   return {};
 }
 

@@ -93,12 +93,13 @@ struct notices {
   [[nodiscard]] sink* find(sink_kind kind) const;
 };
 
-/// Opens the sinks that this node has, reads the signing keys (makes the first),
+/// Opens the sinks that this node has, and the broker for queues and topics when one is
+/// configured (one that is not up is no failure); reads the signing keys (makes the first),
 /// and begins the outbox's cursor: of a log that had none, only what comes is
 /// told. Before any actor starts.
 [[nodiscard]] result<void> open_notices(node_services& services);
 
-/// The same for its queues and topics, once they are there; before the OUTBOX starts.
+/// The sinks of queues and topics, once their driver is there; before the OUTBOX starts.
 void open_queue_sinks(node_services& services);
 
 /// unsupported, naming NotifyType: this node has no such sink.

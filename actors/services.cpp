@@ -3,6 +3,7 @@
 #include "cluster/placement.hpp"
 #include "core/limits.hpp"
 #include "core/url.hpp"
+#include "notify/broker_address.hpp"
 
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
@@ -25,6 +26,18 @@ result<void> validate(const plan_options& p) {
   if (!(p.shard_seconds_max >= p.shard_seconds_min))
     return fail_field(errc::invalid_argument, "seconds_max",
                       "sharding: seconds_max must not be below seconds_min");
+  return {};
+}
+
+result<void> check_broker(const event_config& c) {
+  if (c.has_broker())
+    return parse_broker_address(c.queue, "queue").map([](const auto&) {});
+  if (!c.queue_credentials_file.empty())
+    return fail_field(errc::invalid_argument, "queue_credentials_file",
+                      "queue_credentials_file is for a broker, and queue is `embedded`");
+  if (!c.queue_create)
+    return fail_field(errc::invalid_argument, "queue_create",
+                      "queue_create is for a broker, and queue is `embedded`");
   return {};
 }
 
@@ -88,6 +101,7 @@ result<void> validate(const node_config& c) {
       !c.events.sqs_endpoint.empty() && !url)
     return fail_field(errc::invalid_argument, "sqs_endpoint", "sqs_endpoint: {}",
                       url.error().message);
+  FM_CHECK(check_broker(c.events));
   if (c.functions.processes < 1 || c.functions.processes > 1024)
     return fail_field(errc::invalid_argument, "function_processes",
                       "function_processes must be 1 to 1024, not {}", c.functions.processes);

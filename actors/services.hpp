@@ -46,6 +46,13 @@ struct event_config {
   std::chrono::seconds retry_window{limits::delivery_window};
   std::string ca_file; ///< whom TLS trusts; "" = the system's authorities
   std::string sqs_endpoint; ///< for AWS-SQS; "" = Amazon's, by the region
+  /// Where those for queues and topics go: `embedded`, or the address of a broker
+  /// (notify/broker_address.hpp), which may hold a password.
+  std::string queue = "embedded";
+  std::string queue_credentials_file; ///< USER:PASSWORD for it, or a token
+  bool queue_create = true;           ///< what the broker lacks
+
+  [[nodiscard]] bool has_broker() const { return queue != "embedded"; }
 };
 
 /// How functions are run, and how long their calls are remembered.

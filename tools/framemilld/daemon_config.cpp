@@ -193,6 +193,9 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
     t.read_seconds("retry_seconds", n.events.retry_window);
     t.read("ca_file", n.events.ca_file);
     t.read("sqs_endpoint", n.events.sqs_endpoint);
+    t.read("queue", n.events.queue);
+    t.read("queue_credentials_file", n.events.queue_credentials_file);
+    t.read("queue_create", n.events.queue_create);
   }));
   n.slots = static_cast<int>(slots);
   n.cores = static_cast<int>(cores);
