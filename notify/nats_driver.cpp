@@ -2,6 +2,7 @@
 
 #include "core/base64.hpp"
 #include "core/json.hpp"
+#include "notify/socket_guard.hpp"
 
 #include <nats/nats.h>
 
@@ -16,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto ping_interval = 2000ms; ///< two without an answer end a connection
+constexpr auto grace = 500ms;          ///< for its own limit, before it is made to fail
 constexpr int pings_out_max = 2;
 constexpr auto look_interval = 200ms; ///< at the connection, while answers are due
 constexpr const char* system_authorities = "/etc/ssl/certs/ca-certificates.crt";
@@ -205,7 +207,11 @@ private:
   result<void> connect() {
     FM_TRY(auto options, options_of(options_));
     natsConnection* connection = nullptr;
-    FM_CHECK(check(natsConnection_Connect(&connection, options.get()), "connect"));
+    {
+      // libnats 3.4 goes on for ever when a server falls silent before its first PONG.
+      const socket_guard guard{options_.address.port, options_.connect_limit + grace};
+      FM_CHECK(check(natsConnection_Connect(&connection, options.get()), "connect"));
+    }
     connection_.reset(connection);
     natsInbox* replies = nullptr;
     FM_CHECK(check(natsInbox_Create(&replies), "inbox"));

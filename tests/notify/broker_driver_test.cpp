@@ -4,10 +4,16 @@
 
 #include <doctest/doctest.h>
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <mutex>
 #include <set>
+#include <thread>
 #include <vector>
 
 using namespace framemill;
@@ -251,4 +257,34 @@ TEST_CASE("nats: an answer is an acknowledgement, or says what is wrong") {
   for (auto text : {"", "+OK", "[]", "{}", R"({"stream":"s"})", R"({"stream":"s","seq":"4"})",
                     R"({"error":{}})", R"({"error":{"err_code":"x","description":3}})"})
     CHECK_MESSAGE(of(text).code == errc::unavailable, text);
+}
+
+TEST_CASE("nats: a server that falls silent in the midst of connecting is given up") {
+  const int listening = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  REQUIRE(::bind(listening, reinterpret_cast<sockaddr*>(&at), size) == 0);
+  REQUIRE(::listen(listening, 8) == 0);
+  REQUIRE(::getsockname(listening, reinterpret_cast<sockaddr*>(&at), &size) == 0);
+  std::jthread silent{[listening] {
+    const std::string_view info =
+        "INFO {\"server_id\":\"x\",\"proto\":1,\"headers\":true,\"max_payload\":1000}\r\n";
+    for (int fd; (fd = ::accept(listening, nullptr, nullptr)) >= 0;)
+      (void)!::write(fd, info.data(), info.size());
+  }};
+  broker_options o;
+  o.address = {.host = "127.0.0.1", .port = ntohs(at.sin_port)};
+  o.connect_limit = 200ms;
+  std::promise<result<void>> told;
+  {
+    auto driver = make_nats_driver(o);
+    driver->send("q", {"{}", {}, {}, {}},
+                 [&](result<void> r) { told.set_value(std::move(r)); });
+    auto answer = told.get_future();
+    REQUIRE(answer.wait_for(10s) == std::future_status::ready);
+    CHECK(answer.get().error().code == errc::unavailable);
+  }
+  ::shutdown(listening, SHUT_RDWR);
 }

@@ -16,7 +16,15 @@ async function overNats() {
   const stream = `${model}-${name}`
   const consumer = { durable_name: `mine-${tag || 'all'}`, ack_policy: AckPolicy.Explicit }
   if (tag) consumer.filter_subject = `topic.${name}.${tag}`
-  await streams.consumers.add(stream, consumer)
+  for (let tries = 100; ; --tries) { // the first message makes the stream
+    try {
+      await streams.consumers.add(stream, consumer)
+      break
+    } catch (e) {
+      if (tries === 0 || e.message !== 'stream not found') throw e
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+  }
   const { config } = await streams.streams.info(stream)
   print({ Ready: true, Retention: config.retention, Storage: config.storage })
   const messages = await (await connection.jetstream().consumers.get(stream, consumer.durable_name))
