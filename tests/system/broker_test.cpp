@@ -405,6 +405,8 @@ TEST_CASE(
   const auto address = "amqp://guest:guest@" + server.host_and_port();
   auto driver = make_amqp_driver(options(address));
 
+  // Before the kill by far: RabbitMQ may forget a queue that is only seconds old.
+  check_success(sent(*driver, "q", message(1, 1, "{\"Event\":1}")));
   check_rabbitmq_messages(*driver, address);
   check_rabbitmq_refusals(server, address);
   check_tls(make_amqp_driver, "amqps://" + server.tls_host_and_port(), own);
