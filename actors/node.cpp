@@ -232,21 +232,25 @@ result<std::unique_ptr<node>> node::start(node_config config) {
   }));
   FM_CHECK(start_children(s));
   FM_CHECK(open_notices(s));
-  FM_CHECK(i->start_actors());
+  if (auto started = i->start_actors(); !started) {
+    leave(std::move(i));
+    return failure{started.error()};
+  }
   return std::unique_ptr<node>{new node(std::move(i))};
 }
 
 node::node(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 
-node::~node() {
-  auto& i = *impl_;
-  i.services.children->close(); // no child outlives us
-  // Everything is durable. CAF 0.17 would wait for every actor, and a detached
-  // one may hang in a system call: they, and what they still use, run on until
-  // the process ends, which is next.
-  (void)i.system.release();
-  (void)impl_.release();
+/// Everything is durable. CAF 0.17 would wait for every actor, and a detached one may
+/// hang in a system call: they, and what they still use, run on until the process
+/// ends, which is next.
+void node::leave(std::unique_ptr<impl> i) {
+  i->services.children->close(); // no child outlives us
+  (void)i->system.release();
+  (void)i.release();
 }
+
+node::~node() { leave(std::move(impl_)); }
 
 gateway& node::api() { return *impl_->api; }
 const node_services& node::services() const { return impl_->services; }

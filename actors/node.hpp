@@ -24,6 +24,7 @@ public:
 private:
   struct impl;
   explicit node(std::unique_ptr<impl> i);
+  static void leave(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;
 };
 

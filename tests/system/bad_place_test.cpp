@@ -203,6 +203,17 @@ TEST_CASE("bad place: a taken port is named") {
   CHECK_MESSAGE(other.log().find(f.node.endpoint()) != std::string::npos, other.log());
 }
 
+TEST_CASE("bad place: a taken port of the cluster's is named, and the daemon ends") {
+  node_fixture f;
+  daemon_process other{{.data_dir = f.dir / "other", .buckets = {{"media", f.dir / "media2"}}}};
+
+  auto end = other.start_refused({"--cluster-listen", f.node.endpoint()});
+
+  CHECK(end.signal == 0);
+  CHECK(end.exit_code == exit_refused);
+  CHECK_MESSAGE(other.log().find(f.node.endpoint()) != std::string::npos, other.log());
+}
+
 TEST_CASE("bad place: a data directory of a newer version is refused untouched") {
   node_fixture f;
   f.node.stop();
