@@ -110,7 +110,8 @@ void scan(const context& c, const std::string& prefix) {
                  listed ? "available again" : listed.error().message);
   s.problem = listed ? "" : listed.error().message;
   s.last_scan = c.now();
-  c.self->send(s.place.host, service_fares{s.place.service, s.place.epoch, s.problem});
+  const auto& line = s.place.line;
+  c.self->send(line.host, service_fares{line.service, line.epoch, s.problem});
 }
 
 void take_hints(const context& c, const std::vector<bucket_hints::hint>& hints) {
@@ -146,20 +147,6 @@ void look_at_due(const context& c) {
 
 // ---- Telling -----------------------------------------------------------------------------
 
-void say(const context& c, const watch_word& word, std::string topic,
-         std::function<void(result<watch_answer>)> answered) {
-  const auto& place = c.state().place;
-  c.self->send(
-      place.host,
-      service_says{place.service, place.epoch, encode(word), std::move(topic),
-                   [answered = std::move(answered)](const result<std::string>& payload) {
-                     if (payload)
-                       answered(decode<watch_answer>(*payload));
-                     else
-                       answered(failure{payload.error()});
-                   }});
-}
-
 void send_batches(const context& c) {
   auto& s = c.state();
   while (!s.ready.empty() && s.told.size() < batches_in_flight_max) {
@@ -169,10 +156,11 @@ void send_batches(const context& c) {
       batch.push_back(std::move(s.ready.front()));
       s.ready.pop_front();
     }
-    say(c, watch_reports{batch}, "",
-        [me = caf::actor_cast<caf::actor>(c.self), number](const result<watch_answer>& answer) {
-          const auto* booked = answer ? std::get_if<watch_booked>(&*answer) : nullptr;
-          caf::anon_send(me, batch_booked{number, booked != nullptr && booked->is_booked, {}});
+    s.place.line.say(
+        encode(watch_word{watch_reports{batch}}), "",
+        [me = caf::actor_cast<caf::actor>(c.self), number](const result<std::string>& answer) {
+          auto booked = answer_as<watch_booked, watch_answer>(answer);
+          caf::anon_send(me, batch_booked{number, booked && booked->is_booked, {}});
         });
   }
 }
@@ -189,7 +177,8 @@ void tell_status(const context& c) {
   status.problem = s.problem;
   status.settling = s.settling_told = settling_count(s);
   status.last_scan = s.last_scan;
-  say(c, status, "status", [](const result<watch_answer>&) {}); // the next one comes anyway
+  s.place.line.say(encode(watch_word{status}), "status",
+                   [](const result<std::string>&) {}); // the next one comes anyway
 }
 
 /// After whatever was looked at.
@@ -264,7 +253,7 @@ caf::behavior bucket_watcher(self_ptr self, node_services* services, watcher_pla
       });
   tolerate_strangers(self, "BUCKET WATCHER");
   self->set_down_handler([=](const caf::down_msg&) { self->quit(); });
-  self->monitor(s.place.host); // nobody would hear us
+  self->monitor(s.place.line.host); // nobody would hear us
   self->send(self, scan_tick{});
   return {
       [=](const change_hints& m) {

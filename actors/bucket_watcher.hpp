@@ -2,6 +2,7 @@
 
 #include "actors/interfaces.hpp"
 #include "actors/ledger_view.hpp"
+#include "actors/service_line.hpp"
 #include "actors/services.hpp"
 #include "cluster/watch_words.hpp"
 #include "storage/settle.hpp"
@@ -19,10 +20,8 @@ namespace framemill {
 /// Where and how a bucket is watched.
 struct watcher_place {
   bucket* watched = nullptr; ///< as this node has it mounted
-  service_id service;
-  std::uint64_t epoch = 0;
+  service_line line;
   watch_order how;
-  caf::actor host; ///< SERVICE HOST
   std::shared_ptr<ledger_view> books;
 };
 

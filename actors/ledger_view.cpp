@@ -70,18 +70,13 @@ private:
   result<std::vector<std::uint32_t>> ask(const watch_question& question) {
     auto answered = std::make_shared<std::promise<result<std::string>>>();
     auto answer = answered->get_future();
-    caf::anon_send(
-        line_.host,
-        service_says{line_.service, line_.epoch, encode(watch_word{question}), "question",
-                     [answered](result<std::string> r) { answered->set_value(std::move(r)); }});
+    line_.to.say(encode(watch_word{question}), "question", [answered](result<std::string> r) {
+      answered->set_value(std::move(r));
+    });
     if (answer.wait_for(line_.patience) != std::future_status::ready)
       return fail(errc::unavailable, "the coordinator does not say what is in the books");
-    FM_TRY(auto payload, answer.get());
-    FM_TRY(auto word, decode<watch_answer>(payload));
-    const auto* unbooked = std::get_if<watch_unbooked>(&word);
-    if (unbooked == nullptr)
-      return fail(errc::malformed, "the coordinator answers another question");
-    return unbooked->places;
+    FM_TRY(auto unbooked, (answer_as<watch_unbooked, watch_answer>(answer.get())));
+    return std::move(unbooked.places);
   }
 
   ledger_line line_;

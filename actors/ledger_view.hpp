@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/service_line.hpp"
 #include "cluster/watch_words.hpp"
 #include "storage/state_store.hpp"
 
@@ -32,11 +33,9 @@ find_unbooked(const state_store& store, const std::string& bucket,
 /// On the coordinator's machine.
 [[nodiscard]] std::unique_ptr<ledger_view> make_store_ledger(const state_store& store,
                                                              std::string bucket);
-/// Where a ledger is asked through a SERVICE HOST.
+/// How a ledger is asked that is elsewhere.
 struct ledger_line {
-  caf::actor host;
-  service_id service;
-  std::uint64_t epoch = 0;
+  service_line to;
   /// The coordinator's term: with a new one, what was remembered is forgotten,
   /// since its books may be those of a backup.
   std::shared_ptr<const std::atomic<std::uint64_t>> term;

@@ -19,15 +19,18 @@ constexpr std::chrono::seconds restart_delay_max{30};
 
 // ---- Kinds -----------------------------------------------------------------------------
 
+service_line line_of(const service_host_state& s, const host_service& order) {
+  return {caf::actor_cast<caf::actor>(s.self), order.service, order.epoch};
+}
+
 result<caf::actor> spawn_watcher(service_host_state& s, const host_service& order) {
   FM_TRY(auto* watched, s.services->find_bucket(order.service.name));
   FM_TRY(auto how, decode<watch_order>(order.payload));
-  auto me = caf::actor_cast<caf::actor>(s.self);
-  watcher_place place{watched, order.service, order.epoch, how, me, nullptr};
+  watcher_place place{watched, line_of(s, order), how, nullptr};
   if (s.services->store)
     place.books = make_store_ledger(*s.services->store, watched->name());
   else
-    place.books = make_asked_ledger({me, order.service, order.epoch, s.term});
+    place.books = make_asked_ledger({place.line, s.term});
   return s.self->spawn<caf::detached>(bucket_watcher, s.services, std::move(place));
 }
 

@@ -27,7 +27,7 @@ struct answering {
     return {[this](const service_says& m) { answer(m); }};
   });
   std::unique_ptr<ledger_view> ledger =
-      make_asked_ledger({host, {bucket_watcher_kind, "in"}, 3, term, 300ms});
+      make_asked_ledger({{host, {bucket_watcher_kind, "in"}, 3}, term, 300ms});
 
   ~answering() { caf::anon_send_exit(host, caf::exit_reason::kill); }
 
