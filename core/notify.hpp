@@ -73,6 +73,9 @@ struct delivery_record {
   bool operator==(const delivery_record&) const = default;
 };
 
+/// What became of a try.
+enum class delivery_end : std::uint8_t { delivered, again, dead };
+
 /// A key that signs what goes to HTTP endpoints. Two are live: receivers that
 /// know either accept what is sent while they are given the new one.
 struct signing_key_record {
@@ -118,3 +121,4 @@ struct sink_status {
 
 FM_ENUM_NAMES(framemill::sink_kind, "http", "queue", "topic", "function", "sqs")
 FM_ENUM_NAMES(framemill::delivery_state, "pending", "dead")
+FM_ENUM_NAMES(framemill::delivery_end, "delivered", "again", "dead")

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/limits.hpp"
+#include "core/notify.hpp"
 #include "notify/sink.hpp"
 
 #include <cstdint>
@@ -35,7 +36,7 @@ struct delivery_brief {
 
 /// What became of a try: to be written before anything follows from it.
 struct delivery_outcome {
-  enum class kind : std::uint8_t { delivered, again, dead };
+  using kind = delivery_end;
   event_id event;
   kind what = kind::again;
   std::uint32_t attempts = 0; ///< that failed
