@@ -10,7 +10,8 @@
 namespace framemill {
 
 /// Work that goes on for ever on one node at a time, wherever that is: a BUCKET
-/// WATCHER per bucket. `kind` names who can do it, `name` what it is done for.
+/// WATCHER per bucket, a CREW of NOTIFIERs per share of the sinks. `kind` names who
+/// can do it, `name` what it is done for.
 struct service_id {
   std::string kind; ///< without `/`
   std::string name;
@@ -56,5 +57,6 @@ struct service_record {
 };
 
 inline constexpr const char* bucket_watcher_kind = "bucket-watcher";
+inline constexpr const char* notifier_kind = "notifier"; ///< named by the share's number
 
 } // namespace framemill

@@ -1,3 +1,4 @@
+#include "cluster/notify_words.hpp"
 #include "cluster/protocol.hpp"
 #include "cluster/watch_words.hpp"
 #include "core/codec.hpp"
@@ -57,6 +58,15 @@ void for_each_message(F&& f) {
   FM_MESSAGE(watch_booked);
   FM_MESSAGE(watch_unbooked);
   FM_MESSAGE(watch_noted);
+  FM_MESSAGE(notify_order);
+  FM_MESSAGE(notify_wait);
+  FM_MESSAGE(notify_pending);
+  FM_MESSAGE(notify_fetch);
+  FM_MESSAGE(notify_outcome);
+  FM_MESSAGE(notify_news);
+  FM_MESSAGE(notify_page);
+  FM_MESSAGE(notify_delivery);
+  FM_MESSAGE(notify_booked);
   FM_MESSAGE(envelope);
   FM_MESSAGE(enrol_request);
   FM_MESSAGE(enrol_reply);
@@ -151,6 +161,8 @@ TEST_CASE("protocol: the numbers of messages are for ever") {
   CHECK(unique.size() == kinds.size());
   CHECK(kinds_of<watch_word>() == std::vector<std::uint64_t>{1, 2, 3});
   CHECK(kinds_of<watch_answer>() == std::vector<std::uint64_t>{1, 2, 3});
+  CHECK(kinds_of<notify_word>() == std::vector<std::uint64_t>{1, 2, 3, 4});
+  CHECK(kinds_of<notify_answer>() == std::vector<std::uint64_t>{1, 2, 3, 4});
   for (auto [is, was] : std::initializer_list<std::pair<std::uint64_t, std::uint64_t>>{
            {node_hello::kind, 1},
            {node_beat::kind, 2},
