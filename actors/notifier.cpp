@@ -3,7 +3,6 @@
 #include "actors/fail_points.hpp"
 #include "actors/manners.hpp"
 #include "core/limits.hpp"
-#include "storage/records.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
@@ -13,70 +12,97 @@ namespace framemill {
 namespace {
 
 using self_ptr = caf::stateful_actor<notifier_state>*;
-using kind = delivery_outcome::kind;
 using namespace std::chrono_literals;
 
-constexpr std::size_t page_max = 256;
 constexpr microseconds sleep_max = 1min; ///< the clock may have been set
-constexpr auto write_again_after = 1s;
+constexpr auto settle_again_after = 1s;
+/// A desk's leave to try is good for so long: a node that was frozen meanwhile may have
+/// been replaced. Less than the silence after which a node counts as gone.
+constexpr microseconds leave_lasts = 2s;
 
 struct context {
   self_ptr self;
   node_services* services;
 
   [[nodiscard]] notifier_state& state() const { return self->state; }
+  [[nodiscard]] delivery_desk& desk() const { return *state().place.desk; }
+  [[nodiscard]] const std::string& sink() const { return state().place.sink; }
   [[nodiscard]] timestamp now() const { return services->clock.now(); }
+  [[nodiscard]] caf::actor me() const { return caf::actor_cast<caf::actor>(self); }
 };
 
-[[noreturn]] void die(const error& why) {
-  throw std::runtime_error{why.message};
+[[noreturn]] void die(const std::string& why) { throw std::runtime_error{why}; }
+
+/// It is not the one that tells this sink any more; or cannot know the books, and its
+/// owner starts another.
+void end_for(const context& c, const error& why) {
+  if (why.code != errc::cancelled)
+    die(why.message);
+  c.self->quit();
 }
+
+// ---- Reading -----------------------------------------------------------------------------
 
 /// Fills the schedule with what is pending, in order.
 void read_more(const context& c) {
   auto& s = c.state();
-  const auto end = prefix_end(keys::prefix(delivery_state::pending, s.sink));
-  while (!s.has_read_all && s.schedule.room() >= page_max) {
-    std::size_t count = 0;
-    auto read = scan_records<delivery_line>(
-        *c.services->store, family::deliveries, s.read_until, end, [&](const delivery_line& d) {
-          s.schedule.load(c.now(), {d.event, d.run, lane_of(d.config), d.since, d.next_try,
-                                    d.attempts});
-          s.read_until = keys::delivery(delivery_state::pending, s.sink, d.event) + '\0';
-          return ++count < page_max;
-        });
-    if (!read)
-      die(read.error());
-    s.has_read_all = count < page_max;
-  }
+  if (s.is_reading || s.has_read_all || s.schedule.room() < pending_page_max)
+    return;
+  s.is_reading = s.has_read_all = true; // unless this page, or a word, says otherwise
+  c.desk().read(s.read_until, [me = c.me()](result<pending_page> page) {
+    caf::anon_send(me, pending_read{std::move(page)});
+  });
 }
+
+void take_page(const context& c, const pending_page& page) {
+  auto& s = c.state();
+  s.is_reading = false;
+  for (const auto& d : page.deliveries)
+    s.schedule.load(c.now(), d);
+  if (!page.deliveries.empty())
+    s.read_until = page.deliveries.back().event;
+  s.has_read_all = s.has_read_all && page.is_last;
+  if (std::exchange(s.reads_anew, false))
+    s.read_until = {};
+}
+
+/// There is more in the books.
+void expect_more(const context& c, const deliveries_there& m) {
+  auto& s = c.state();
+  s.has_read_all = false;
+  if (m.anew)
+    s.read_until = {};
+  s.reads_anew = s.reads_anew || (m.anew && s.is_reading);
+}
+
+// ---- Sending -----------------------------------------------------------------------------
 
 notification to_notification(const delivery_record& d) {
   return {d.sink, d.event, d.run, d.attempts + 1, d.event_type, d.body, d.config};
 }
 
-void send(const context& c, event_id event) {
+void fetch(const context& c, event_id event) {
+  c.desk().fetch(event, [me = c.me(), event, asked = c.services->uptime.now()](
+                            result<std::optional<delivery_record>> d) {
+    caf::anon_send(me, delivery_fetched{event, asked, std::move(d)});
+  });
+}
+
+void send(const context& c, delivery_record d) {
   auto& s = c.state();
-  auto d = find_record<delivery_record>(*c.services->store, family::deliveries,
-                                        keys::delivery(delivery_state::pending, s.sink, event));
-  if (!d)
-    die(d.error());
-  if (!*d)
-    return s.schedule.forget(event);
-  auto me = caf::actor_cast<caf::actor>(c.self);
-  auto done = [me, event](delivery_answer a) {
+  auto done = [me = c.me(), event = d.event](delivery_answer a) {
     caf::anon_send(me, delivery_answered{event, std::move(a)});
   };
-  auto what = to_notification(**d);
-  s.under_way.insert_or_assign(event, std::move(**d));
+  auto what = to_notification(d);
+  s.under_way.insert_or_assign(d.event, std::move(d));
   fail_point("delivery.before");
   if (auto open = fail_door("delivery.send"); !open)
     return done({delivery_answer::verdict::again, open.error().message, {}});
-  auto kind = kind_of_sink(s.sink);
-  auto place = kind ? c.services->notices.sinks.find(*kind) : c.services->notices.sinks.end();
-  if (place == c.services->notices.sinks.end())
+  auto kind = kind_of_sink(c.sink());
+  auto* place = kind ? c.services->notices.find(*kind) : nullptr;
+  if (place == nullptr)
     return done({delivery_answer::verdict::parked, "this server has no such sink", {}});
-  place->second->deliver(std::move(what), std::move(done));
+  place->deliver(std::move(what), std::move(done));
 }
 
 void arm(const context& c) {
@@ -94,117 +120,101 @@ void pump(const context& c) {
   read_more(c);
   for (auto due = s.schedule.due(c.now()); !due.empty(); due = s.schedule.due(c.now()))
     for (auto event : due)
-      send(c, event);
-  if (s.schedule.is_empty() && s.has_read_all)
-    return c.self->quit(); // the OUTBOX looks whether more has come meanwhile
+      fetch(c, event);
+  if (s.schedule.is_empty() && s.has_read_all && !s.is_reading)
+    return c.self->quit(); // its owner looks whether more has come meanwhile
   arm(c);
 }
 
-event_record death_of(const delivery_record& d, timestamp now) {
-  event_record e;
-  e.time = now;
-  e.type = "delivery.dead";
-  e.run = d.run;
-  e.state = "dead";
-  e.message = fmt::format("event {} to {}: {}", d.event.value, d.sink, d.last_error);
-  return e;
+void take(const context& c, delivery_fetched& m) {
+  if (!m.delivery)
+    return end_for(c, m.delivery.error());
+  if (!*m.delivery) {
+    c.state().schedule.forget(m.event);
+    return pump(c);
+  }
+  if (c.services->uptime.now() - m.asked > leave_lasts)
+    return fetch(c, m.event);
+  send(c, std::move(**m.delivery));
 }
 
-changes record_of(delivery_record d, const delivery_outcome& outcome, timestamp now) {
-  changes c;
-  if (outcome.what == kind::delivered) {
-    c.erased_deliveries.emplace_back(d.sink, d.event);
-    return c;
-  }
-  d.attempts = outcome.attempts;
-  d.last_try = now;
-  d.next_try = outcome.next_try;
-  d.last_error = outcome.why;
-  if (outcome.what == kind::dead) {
-    d.state = delivery_state::dead;
-    c.events.push_back(death_of(d, now));
-  }
-  c.deliveries.push_back(std::move(d));
-  return c;
-}
+// ---- Settling ----------------------------------------------------------------------------
 
-void write(const context& c, std::uint64_t token) {
-  auto me = caf::actor_cast<caf::actor>(c.self);
-  c.services->journal->commit(c.state().writes.at(token).record, [me, token](result<void> r) {
-    caf::anon_send(me, committed{token, std::move(r)});
-  });
+void settle(const context& c, std::uint64_t token) {
+  const auto& s = c.state();
+  const auto& outcome = s.settling.at(token);
+  c.desk().settle(s.under_way.at(outcome.event), outcome,
+                  [me = c.me(), token](result<bool> booked) {
+                    caf::anon_send(me, delivery_settled{token, std::move(booked)});
+                  });
 }
 
 void on_answer(const context& c, const delivery_answered& m) {
   auto& s = c.state();
   fail_point("delivery.answered");
-  auto now = c.now();
-  auto outcome = s.schedule.answered(now, m.event, m.answer);
-  const auto& d = s.under_way.at(m.event);
-  if (outcome.what == kind::dead)
-    spdlog::warn("NOTIFIER: event {} to {} is given up: {}", m.event.value, s.sink, outcome.why);
+  auto outcome = s.schedule.answered(c.now(), m.event, m.answer);
+  if (outcome.what == delivery_end::dead)
+    spdlog::warn("NOTIFIER: event {} to {} is given up: {}", m.event.value, c.sink(),
+                 outcome.why);
   auto token = ++s.last_token;
-  auto record = record_of(d, outcome, now);
-  s.writes.emplace(token, notifier_state::settling{std::move(record), std::move(outcome), now});
-  write(c, token);
+  s.settling.emplace(token, std::move(outcome));
+  settle(c, token);
 }
 
-void pass(kind what) {
-  switch (what) {
-    case kind::delivered: return fail_point("delivery.delivered.written");
-    case kind::again: return fail_point("delivery.retry.written");
-    case kind::dead: return fail_point("delivery.dead.written");
-  }
-}
-
-void on_written(const context& c, const committed& m) {
+void on_settled(const context& c, const delivery_settled& m) {
   auto& s = c.state();
-  if (!m.status) { // it did happen: the books are told until they take it
-    spdlog::error("NOTIFIER: {}: {}", s.sink, m.status.error().message);
-    return c.self->delayed_send(c.self, write_again_after, write_again{m.token});
+  if (!m.is_booked && m.is_booked.error().code == errc::cancelled)
+    return end_for(c, m.is_booked.error());
+  if (!m.is_booked) { // it did happen: the books are told until they take it
+    spdlog::error("NOTIFIER: {}: {}", c.sink(), m.is_booked.error().message);
+    return c.self->delayed_send(c.self, settle_again_after, write_again{m.token});
   }
-  auto w = std::move(s.writes.extract(m.token).mapped());
-  pass(w.outcome.what);
-  auto d = std::move(s.under_way.extract(w.outcome.event).mapped());
-  s.schedule.written(w.outcome.event);
-  c.services->notices.board.tried(s.sink, w.outcome, w.answered, d.happened);
+  const auto outcome = std::move(s.settling.extract(m.token).mapped());
+  if (!*m.is_booked)
+    die(fmt::format("the books know event {} otherwise", outcome.event.value));
+  pass_outcome(outcome.what);
+  s.under_way.erase(outcome.event);
+  s.schedule.written(outcome.event);
   pump(c);
 }
 
 } // namespace
 
-caf::behavior notifier(self_ptr self, node_services* services, std::string sink,
-                       caf::actor outbox) {
+caf::behavior notifier(self_ptr self, node_services* services, notifier_place place,
+                       caf::actor owner) {
   context c{self, services};
   auto& s = self->state;
   delivery_rules rules;
-  rules.window = services->config.events.retry_window;
+  rules.window = place.retry_window;
   s.schedule = delivery_schedule{rules};
-  s.sink = std::move(sink);
-  s.read_until = keys::prefix(delivery_state::pending, s.sink);
+  s.place = std::move(place);
   tolerate_strangers(self, "NOTIFIER");
   self->set_exception_handler([self](std::exception_ptr& p) -> caf::error {
     try {
       std::rethrow_exception(p);
     } catch (const std::exception& e) {
-      spdlog::error("NOTIFIER: {}: {}", self->state.sink, e.what());
+      spdlog::error("NOTIFIER: {}: {}", self->state.place.sink, e.what());
     }
     return caf::make_error(caf::sec::runtime_error, "see the log");
   });
-  self->monitor(outbox);
+  self->monitor(owner);
   self->set_down_handler([self](const caf::down_msg&) { self->quit(); });
   self->send(self, deliveries_there{});
   return {
       [=](const deliveries_there& m) {
-        auto& state = self->state;
-        state.has_read_all = false;
-        if (m.anew)
-          state.read_until = keys::prefix(delivery_state::pending, state.sink);
+        expect_more(c, m);
         pump(c);
       },
+      [=](const pending_read& m) {
+        if (!m.page)
+          return end_for(c, m.page.error());
+        take_page(c, *m.page);
+        pump(c);
+      },
+      [=](delivery_fetched& m) { take(c, m); },
       [=](const delivery_answered& m) { on_answer(c, m); },
-      [=](const committed& m) { on_written(c, m); },
-      [=](const write_again& m) { write(c, m.token); },
+      [=](const delivery_settled& m) { on_settled(c, m); },
+      [=](const write_again& m) { settle(c, m.token); },
       [=](const notifier_tick&) {
         self->state.armed.reset();
         pump(c);

@@ -1,5 +1,6 @@
 #include "actors/outbox.hpp"
 
+#include "actors/delivery_desk.hpp"
 #include "actors/fail_points.hpp"
 #include "actors/functions_actor.hpp"
 #include "actors/manners.hpp"
@@ -21,7 +22,7 @@ namespace {
 using self_ptr = caf::stateful_actor<outbox_state>*;
 using namespace std::chrono_literals;
 
-constexpr auto again_after = 1s;       ///< a store that refused, an actor that died
+constexpr auto again_after = 1s;       ///< a store that refused
 constexpr auto cursor_every = 10s;     ///< when only events passed that nobody wants
 
 /// A page of the log, and what is to be told of it.
@@ -198,27 +199,6 @@ std::shared_ptr<void> follow(outbox_state& s) {
   });
 }
 
-/// A NOTIFIER has nothing more to do, or died.
-void on_notifier_down(outbox_state& s, const caf::down_msg& down) {
-  auto entry = s.sink_of.extract(down.source);
-  if (entry.empty())
-    return;
-  const auto sink = entry.mapped();
-  s.notifiers.erase(sink);
-  if (down.reason) {
-    spdlog::error("OUTBOX: the NOTIFIER of {} died; another starts", sink);
-    return s.self->delayed_send(s.self, again_after, start_notifier{sink});
-  }
-  bool more = false; // came while it ended
-  const auto prefix = keys::prefix(delivery_state::pending, sink);
-  (void)s.services->store->scan(family::deliveries, prefix, prefix_end(prefix), [&](auto, auto) {
-    more = true;
-    return false;
-  });
-  if (more)
-    s.wake(sink, false);
-}
-
 // ---- Redrive and replay: page after page, each durable before the next -------------------
 
 struct rerun {
@@ -325,14 +305,7 @@ void outbox_state::commit(changes c, std::function<void(result<void>)> then) {
 }
 
 void outbox_state::wake(const std::string& sink, bool anew) {
-  auto& handle = notifiers[sink];
-  if (!handle) {
-    handle = self->spawn(notifier, services, sink, caf::actor_cast<caf::actor>(self));
-    self->monitor(handle);
-    sink_of[handle.address()] = sink;
-    return; // it reads all that there is
-  }
-  self->send(handle, deliveries_there{anew});
+  notifiers->wake(sink, anew);
 }
 
 result<delivery_record> outbox_state::render(const event_record& e, const destination& to) {
@@ -400,8 +373,14 @@ caf::behavior outbox(self_ptr self, node_services* services) {
   auto& s = self->state;
   s.self = self;
   s.services = services;
+  s.notifiers.emplace(self, "OUTBOX", [=](const std::string& sink) {
+    notifier_place place{sink, make_store_desk(*services, sink),
+                         services->config.events.retry_window};
+    return self->spawn(notifier, services, std::move(place),
+                       caf::actor_cast<caf::actor>(self));
+  });
   tolerate_strangers(self, "OUTBOX");
-  self->set_down_handler([=](const caf::down_msg& d) { on_notifier_down(self->state, d); });
+  self->set_down_handler([=](const caf::down_msg& d) { self->state.notifiers->ended(d); });
   if (auto r = resume(s); !r) {
     spdlog::critical("OUTBOX: {}", r.error().message);
     self->quit(caf::sec::runtime_error);

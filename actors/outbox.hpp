@@ -2,6 +2,7 @@
 
 #include "actors/gateway.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/notifier_set.hpp"
 #include "actors/services.hpp"
 #include "notify/route.hpp"
 
@@ -15,9 +16,9 @@ namespace framemill {
 
 /// OUTBOX: reads the event log from its cursor on, and books what each sink is to
 /// be told, with the cursor, in one batch: nothing is left out, nothing is booked
-/// twice, and a body does not change between tries. Starts a NOTIFIER for each
-/// sink that has deliveries, and again when one dies. Supervised by the
-/// SUPERVISOR, which starts it again; its truth is in the store.
+/// twice, and a body does not change between tries. Owns a NOTIFIER for each sink
+/// that has deliveries. Supervised by the SUPERVISOR, which starts it again; its truth
+/// is in the store.
 struct outbox_state {
   static inline const char* name = "outbox";
 
@@ -27,8 +28,7 @@ struct outbox_state {
   event_id durable_cursor; ///< as the store has it
   bool writing = false;    ///< a batch of the log is under way
   std::shared_ptr<void> following;
-  std::map<std::string, caf::actor> notifiers; ///< by sink
-  std::map<caf::actor_addr, std::string> sink_of;
+  std::optional<notifier_set> notifiers;
   std::map<std::uint64_t, std::function<void(result<void>)>> commits; ///< by token
   std::uint64_t last_token = 0;
 
