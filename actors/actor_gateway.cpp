@@ -7,6 +7,7 @@
 #include "actors/inspector.hpp"
 #include "actors/membership_actor.hpp"
 #include "actors/node_orders.hpp"
+#include "actors/notify_desk.hpp"
 #include "actors/outbox.hpp"
 #include "actors/planning.hpp"
 #include "actors/scheduler_actor.hpp"
@@ -543,7 +544,7 @@ public:
 
   [[nodiscard]] queue_service* queues() override { return services_.queues.get(); }
   void sinks(reply<std::vector<sink_status>> done) override {
-    done(services_.notices.board.all());
+    on_placer([done = std::move(done)](placer_state& s) { done(describe_sinks(s)); });
   }
 
   void redrive(std::string sink, event_id event, reply<std::uint64_t> done) override {

@@ -36,6 +36,8 @@
 //   PUBLISHER ←──publish_order── WORKFLOW           SCHEDULER ─┘  │
 //        └──publish_done──→ WORKFLOW ──assignment──→ TASK WORKER ─┘ attempt_moved,
 //                                                        attempt_ended
+//
+//   NOTIFIER, CREW ─service_says→ … as a BUCKET WATCHER; the OUTBOX's own ask the store
 
 namespace framemill {
 
@@ -312,7 +314,7 @@ struct publish_order {
 struct events_there {};
 /// OUTBOX → itself: has the cursor moved?
 struct outbox_tick {};
-/// OUTBOX → itself, a while after a NOTIFIER died.
+/// OUTBOX, CREW → itself, a while after a NOTIFIER died.
 struct start_notifier {
   std::string sink;
 };
@@ -323,7 +325,7 @@ struct outbox_call {
 
 // ---- to NOTIFIER -----------------------------------------------------------------
 
-/// OUTBOX → NOTIFIER: there is more in the books. A copy does nothing.
+/// OUTBOX, CREW → NOTIFIER: there is more in the books. A copy does nothing.
 struct deliveries_there {
   bool anew = false; ///< also before what it has read
 };

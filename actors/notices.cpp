@@ -61,13 +61,16 @@ result<void> begin_cursor(node_services& s) {
 
 // ---- sink_board --------------------------------------------------------------------
 
-sink_status& sink_board::at(const std::string& sink) {
+sink_board::sink_board() : life_(std::stoull(random_hex(8), nullptr, 16)) {}
+
+sink_board::entry& sink_board::at(const std::string& sink) {
   auto found = sinks_.find(sink);
   if (found == sinks_.end()) {
     if (sinks_.size() >= limits::sinks_shown_max)
-      std::erase_if(sinks_, [](const auto& s) { return s.second.pending == 0; });
+      std::erase_if(sinks_, [](const auto& s) { return s.second.status.pending == 0; });
     found = sinks_.try_emplace(sink).first;
-    found->second.sink = sink;
+    found->second.status.sink = sink;
+    found->second.share = notifier_of(sink);
   }
   return found->second;
 }
@@ -78,7 +81,7 @@ sink_board::totals& sink_board::totals_of(const std::string& sink) {
 
 void sink_board::pending(const std::string& sink, std::uint64_t more, timestamp oldest) {
   std::lock_guard lock{mutex_};
-  auto& s = at(sink);
+  auto& s = at(sink).status;
   if (s.pending == 0 || oldest < s.oldest)
     s.oldest = oldest;
   s.pending += more;
@@ -89,7 +92,7 @@ void sink_board::tried(const std::string& sink, const delivery_outcome& outcome,
                        timestamp happened) {
   using kind = delivery_outcome::kind;
   std::lock_guard lock{mutex_};
-  auto& s = at(sink);
+  auto& s = at(sink).status;
   auto& t = totals_of(sink);
   s.last_error = outcome.why;
   s.next_try = outcome.next_try;
@@ -113,15 +116,41 @@ void sink_board::tried(const std::string& sink, const delivery_outcome& outcome,
 
 void sink_board::oldest(const std::string& sink, timestamp happened) {
   std::lock_guard lock{mutex_};
-  at(sink).oldest = happened;
+  at(sink).status.oldest = happened;
 }
 
 std::vector<sink_status> sink_board::all() const {
   std::lock_guard lock{mutex_};
   std::vector<sink_status> out;
   for (const auto& [name, s] : sinks_)
-    out.push_back(s);
+    out.push_back(s.status);
   return out;
+}
+
+void sink_board::announce(const std::string& sink, bool anew) {
+  std::lock_guard lock{mutex_};
+  auto& s = at(sink);
+  s.announced = ++last_news_;
+  if (anew)
+    s.announced_anew = last_news_;
+  if (on_news_)
+    on_news_();
+}
+
+notify_news sink_board::news(const service_id& share, const notify_wait& behind) const {
+  std::lock_guard lock{mutex_};
+  const bool is_stranger = behind.life != life_;
+  const auto seen = is_stranger ? 0 : behind.seen;
+  notify_news out{life_, last_news_, {}};
+  for (const auto& [name, s] : sinks_)
+    if (s.share == share && s.announced > seen && s.status.pending > 0)
+      out.sinks.push_back({name, is_stranger || s.announced_anew > seen});
+  return out;
+}
+
+void sink_board::follow(std::function<void()> on_news) {
+  std::lock_guard lock{mutex_};
+  on_news_ = std::move(on_news);
 }
 
 std::map<sink_kind, sink_board::totals> sink_board::by_kind() const {
@@ -174,10 +203,8 @@ sink* notices::find(sink_kind kind) const {
 
 // ---- Start ---------------------------------------------------------------------------
 
-result<void> open_notices(node_services& s) {
-  FM_CHECK(read_keys(s));
-  FM_CHECK(begin_cursor(s));
-  // The kinds of sinks that this node has, here and below.
+// The kinds of sinks that a node has, here and below.
+result<void> open_http_sinks(node_services& s) {
   FM_TRY(auto door, open_http(s));
   auto& sinks = s.notices.sinks;
   sinks[sink_kind::http] = make_http_sink(door, {[&s] { return s.notices.keys.secrets(); },
@@ -189,10 +216,21 @@ result<void> open_notices(node_services& s) {
   return {};
 }
 
+result<void> open_notices(node_services& s) {
+  FM_CHECK(read_keys(s));
+  FM_CHECK(begin_cursor(s));
+  return open_http_sinks(s);
+}
+
 void open_queue_sinks(node_services& s) {
   auto& sinks = s.notices.sinks;
   sinks[sink_kind::queue] = make_queue_sink(*s.queue_driver, queue_model::queue);
   sinks[sink_kind::topic] = make_queue_sink(*s.queue_driver, queue_model::topic);
+}
+
+bool is_told_by_crew(const node_services& s, std::string_view sink) {
+  auto kind = kind_of_sink(sink);
+  return s.config.events.notifiers != "coordinator" && kind && is_reached_anywhere(*kind);
 }
 
 result<void> check_sink(const notices& n, const workflow_spec& spec) {

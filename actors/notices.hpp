@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/notify_words.hpp"
 #include "core/notify.hpp"
 #include "notify/delivery.hpp"
 #include "notify/sink.hpp"
@@ -18,9 +19,10 @@ namespace framemill {
 struct node_services;
 struct outbox_state;
 
-/// How every sink fares, for whoever asks. Thread-safe.
+/// How every sink fares, for whoever asks, and what is new for the CREWs. Thread-safe.
 class sink_board {
 public:
+  sink_board();
   void pending(const std::string& sink, std::uint64_t more, timestamp oldest);
   /// What became of a try of one that `happened` then.
   void tried(const std::string& sink, const delivery_outcome& outcome, timestamp now,
@@ -28,6 +30,14 @@ public:
   /// The first of what is pending.
   void oldest(const std::string& sink, timestamp happened);
   [[nodiscard]] std::vector<sink_status> all() const;
+
+  /// There is more for the CREW of this sink; `anew`: some of it older than what it knows.
+  void announce(const std::string& sink, bool anew);
+  /// Sinks of a share with something pending that was announced behind `seen`; all of
+  /// them, anew, when that is of another life.
+  [[nodiscard]] notify_news news(const service_id& share, const notify_wait& behind) const;
+  /// Calls `on_news` after each announcement; it must not block. Replaces who followed.
+  void follow(std::function<void()> on_news);
 
   /// Of one kind of sink, since the start.
   struct totals {
@@ -46,13 +56,21 @@ public:
   [[nodiscard]] latencies latency() const;
 
 private:
-  sink_status& at(const std::string& sink);
+  struct entry {
+    sink_status status;
+    service_id share;
+    std::uint64_t announced = 0, announced_anew = 0; ///< last, by number
+  };
+  entry& at(const std::string& sink);
   totals& totals_of(const std::string& sink);
 
   mutable std::mutex mutex_;
-  std::map<std::string, sink_status> sinks_;
+  std::map<std::string, entry> sinks_;
   std::map<sink_kind, totals> totals_;
   latencies latency_;
+  const std::uint64_t life_; ///< no other process numbers its news under it
+  std::uint64_t last_news_ = 0;
+  std::function<void()> on_news_;
 };
 
 /// The live signing keys, newest first. Thread-safe.
@@ -93,6 +111,9 @@ struct notices {
   [[nodiscard]] sink* find(sink_kind kind) const;
 };
 
+/// Opens the sinks that any node has, with its own egress policy and authorities.
+[[nodiscard]] result<void> open_http_sinks(node_services& services);
+
 /// Opens the sinks that this node has, and the broker for queues and topics when one is
 /// configured (one that is not up is no failure); reads the signing keys (makes the first),
 /// and begins the outbox's cursor: of a log that had none, only what comes is
@@ -101,6 +122,9 @@ struct notices {
 
 /// The sinks of queues and topics, once their driver is there; before the OUTBOX starts.
 void open_queue_sinks(node_services& services);
+
+/// Is this sink told by a CREW, wherever that is placed? Else by a NOTIFIER of the OUTBOX.
+[[nodiscard]] bool is_told_by_crew(const node_services& services, std::string_view sink);
 
 /// unsupported, naming NotifyType: this node has no such sink.
 [[nodiscard]] result<void> check_sink(const notices& n, const workflow_spec& spec);

@@ -305,7 +305,10 @@ void outbox_state::commit(changes c, std::function<void(result<void>)> then) {
 }
 
 void outbox_state::wake(const std::string& sink, bool anew) {
-  notifiers->wake(sink, anew);
+  if (is_told_by_crew(*services, sink))
+    services->notices.board.announce(sink, anew);
+  else
+    notifiers->wake(sink, anew);
 }
 
 result<delivery_record> outbox_state::render(const event_record& e, const destination& to) {

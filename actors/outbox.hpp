@@ -17,8 +17,9 @@ namespace framemill {
 /// OUTBOX: reads the event log from its cursor on, and books what each sink is to
 /// be told, with the cursor, in one batch: nothing is left out, nothing is booked
 /// twice, and a body does not change between tries. Owns a NOTIFIER for each sink
-/// that has deliveries. Supervised by the SUPERVISOR, which starts it again; its truth
-/// is in the store.
+/// that has deliveries, but for those that the CREWs tell, wherever they are: to them
+/// it is announced. Supervised by the SUPERVISOR, which starts it again; its truth is
+/// in the store.
 struct outbox_state {
   static inline const char* name = "outbox";
 

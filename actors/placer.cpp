@@ -2,12 +2,15 @@
 
 #include "actors/manners.hpp"
 #include "actors/membership_actor.hpp"
+#include "actors/notify_desk.hpp"
 #include "actors/service_host.hpp"
 #include "actors/watch_desk.hpp"
 #include "storage/records.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
+
+#include <array>
 
 namespace framemill {
 
@@ -17,6 +20,24 @@ using self_ptr = caf::stateful_actor<placer_state>*;
 constexpr std::chrono::milliseconds tick_every{500};
 constexpr microseconds begin_patience{5'000'000}; ///< that questions have with a service
 constexpr std::chrono::seconds write_again_after{1};
+
+// ---- Kinds of services ---------------------------------------------------------------------
+
+struct kind_row {
+  const char* kind;
+  std::vector<service_spec> (*wanted)(const node_services&);
+  void (*hear)(placer_state&, const std::string& node, service_word);
+};
+constexpr std::array kinds{kind_row{bucket_watcher_kind, wanted_watchers, hear_watcher},
+                           kind_row{notifier_kind, wanted_crews, hear_crew}};
+
+std::vector<service_spec> wanted_services(const node_services& services) {
+  std::vector<service_spec> out;
+  for (const auto& row : kinds)
+    for (auto& spec : row.wanted(services))
+      out.push_back(std::move(spec));
+  return out;
+}
 
 // ---- Speaking ----------------------------------------------------------------------------
 
@@ -60,8 +81,9 @@ void hear(placer_state& s, const std::string& node, service_word word) {
                  node, word.service.kind, word.service.name, word.epoch);
     return say(s, node, end_service{word.service, word.epoch});
   }
-  if (word.service.kind == bucket_watcher_kind)
-    hear_watcher(s, node, std::move(word));
+  for (const auto& row : kinds)
+    if (word.service.kind == row.kind)
+      return row.hear(s, node, std::move(word));
 }
 
 /// Buckets that only other nodes have are told of, and cannot be used.
@@ -161,7 +183,8 @@ caf::behavior placer_actor(self_ptr self, node_services* services, caf::actor co
   auto me = caf::actor_cast<caf::actor>(self);
   s.host = self->spawn<caf::linked>(service_host, services, me);
   s.apply(s.core->node_known(services->clock.now(), this_machine(*services)));
-  s.apply(s.core->begin(services->clock.now(), wanted_watchers(*services)));
+  s.apply(s.core->begin(services->clock.now(), wanted_services(*services)));
+  open_notify_desk(s);
   if (s.membership)
     on_membership(s, [me](membership_state& m) { m.introduce(me); });
   self->delayed_send(self, tick_every, placer_tick{});

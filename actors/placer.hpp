@@ -3,6 +3,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/services.hpp"
 #include "actors/step_queue.hpp"
+#include "cluster/notify_words.hpp"
 #include "cluster/placement.hpp"
 #include "cluster/watch_words.hpp"
 
@@ -20,7 +21,7 @@ namespace framemill {
 /// PLACER: where services run. Decides by cluster/placement.hpp, tells the SERVICE
 /// HOST here and, through MEMBERSHIP, those of other nodes; hears what services
 /// say, refuses words of former hosts, and passes on the others to who knows their
-/// kind (actors/watch_desk.hpp). Owned by the COORDINATOR, and dies with it.
+/// kind (actors/watch_desk.hpp, actors/notify_desk.hpp). Owned by the COORDINATOR, and dies with it.
 struct placer_state {
   static inline const char* name = "placer";
 
@@ -51,6 +52,15 @@ struct placer_state {
   std::map<std::string, watched> buckets; ///< as their watchers told last
   /// Buckets that are not ours: who has them mounted.
   std::map<std::string, std::set<std::string>> foreign;
+
+  /// A CREW that waits for news of its share.
+  struct crew {
+    std::string node;
+    service_word word; ///< without its payload
+    notify_wait behind;
+  };
+  std::map<service_id, crew> listening;
+  std::set<std::pair<std::string, event_id>> settling; ///< sink, event: being written
 
   struct question {
     service_id service;

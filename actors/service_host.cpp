@@ -2,6 +2,7 @@
 
 #include "actors/bucket_watcher.hpp"
 #include "actors/manners.hpp"
+#include "actors/notifier_crew.hpp"
 #include "core/codec.hpp"
 
 #include <caf/all.hpp>
@@ -34,11 +35,17 @@ result<caf::actor> spawn_watcher(service_host_state& s, const host_service& orde
   return s.self->spawn<caf::detached>(bucket_watcher, s.services, std::move(place));
 }
 
+result<caf::actor> spawn_crew(service_host_state& s, const host_service& order) {
+  FM_TRY(auto how, decode<notify_order>(order.payload));
+  return s.self->spawn(notifier_crew, s.services, line_of(s, order), how);
+}
+
 struct kind_row {
   const char* kind;
   result<caf::actor> (*spawn)(service_host_state&, const host_service&);
 };
-constexpr std::array kinds{kind_row{bucket_watcher_kind, spawn_watcher}};
+constexpr std::array kinds{kind_row{bucket_watcher_kind, spawn_watcher},
+                           kind_row{notifier_kind, spawn_crew}};
 
 result<caf::actor> spawn(service_host_state& s, const host_service& order) {
   for (const auto& row : kinds)

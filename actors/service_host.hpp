@@ -13,8 +13,8 @@
 
 namespace framemill {
 
-/// SERVICE HOST: runs the services that are placed on this node (a BUCKET WATCHER
-/// for now), each an actor of its own, and starts again those that die. One per
+/// SERVICE HOST: runs the services that are placed on this node (BUCKET WATCHERs,
+/// CREWs), each an actor of its own, and starts again those that die. One per
 /// node; on the coordinator its owner is the PLACER, elsewhere the NODE AGENT.
 /// What it knows of a kind of service is a row of a table in its source. It goes
 /// on while the coordinator is away. Never decides where anything runs.

@@ -41,27 +41,32 @@ result<void> check_broker(const event_config& c) {
   return {};
 }
 
-/// Where buckets are watched is for the coordinator to say.
-result<void> check_watch(const node_config& c) {
+/// Where services run is for the coordinator to say. `what`: "bucket `media` is watched".
+result<void> check_wish(const node_config& c, const char* key, const std::string& what,
+                        const std::string& where) {
+  if (!c.roles.coordinator)
+    return fail_field(errc::invalid_argument, key,
+                      "where {} is said to the coordinator, not to a worker", what);
+  auto wish = parse_wish(where);
+  if (!wish)
+    return fail_field(errc::invalid_argument, key, "{} by `coordinator`, `any` or a node: {}",
+                      what, wish.error().message);
+  if (wish->where == service_wish::place::node && wish->node != c.name
+      && c.cluster.listen.empty())
+    return fail_field(errc::invalid_argument, key,
+                      "{} by node {}, and this node is alone (cluster_listen)", what,
+                      wish->node);
+  return {};
+}
+
+result<void> check_wishes(const node_config& c) {
   for (const auto& [name, where] : c.watch) {
-    if (!c.roles.coordinator)
-      return fail_field(errc::invalid_argument, "watch",
-                        "where bucket `{}` is watched is said to the coordinator, not to a worker",
-                        name);
+    FM_CHECK(check_wish(c, "watch", fmt::format("bucket `{}` is watched", name), where));
     if (!c.buckets.contains(name))
       return fail_field(errc::invalid_argument, "watch", "there is no bucket `{}` to watch", name);
-    auto wish = parse_wish(where);
-    if (!wish)
-      return fail_field(errc::invalid_argument, "watch",
-                        "bucket `{}` is watched by `coordinator`, `any` or a node: {}", name,
-                        wish.error().message);
-    if (wish->where == service_wish::place::node && wish->node != c.name
-        && c.cluster.listen.empty())
-      return fail_field(errc::invalid_argument, "watch",
-                        "bucket `{}` cannot be watched by node {}: this node is alone "
-                        "(cluster_listen)",
-                        name, wish->node);
   }
+  if (const auto& where = c.events.notifiers; where != event_config{}.notifiers)
+    FM_CHECK(check_wish(c, "notifiers", "HTTP endpoints and SQS are told", where));
   return {};
 }
 
@@ -114,7 +119,7 @@ result<void> validate(const node_config& c) {
     if (path.empty())
       return fail_field(errc::missing_argument, "bucket", "bucket `{}` has no path", name);
   }
-  return check_watch(c);
+  return check_wishes(c);
 }
 
 void artifact_pins::pin(run_id run, std::string sha256) {

@@ -46,6 +46,7 @@ struct event_config {
   std::chrono::seconds retry_window{limits::delivery_window};
   std::string ca_file; ///< whom TLS trusts; "" = the system's authorities
   std::string sqs_endpoint; ///< for AWS-SQS; "" = Amazon's, by the region
+  std::string notifiers = "coordinator"; ///< or any, or a node: who tells HTTP sinks
   /// Where those for queues and topics go: `embedded`, or the address of a broker
   /// (notify/broker_address.hpp), which may hold a password.
   std::string queue = "embedded";
@@ -185,7 +186,7 @@ struct node_services {
   progress_board progress;
   node_counters counters;
   fingerprint_board builds;
-  framemill::notices notices; ///< of a coordinator
+  framemill::notices notices; ///< of a worker the sinks, and keys as it heard of them last
   std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
   std::atomic<int> cores_here{0}; ///< of the widest of them
   node_clock clock;     ///< for what is recorded and told

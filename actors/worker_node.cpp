@@ -114,6 +114,7 @@ result<std::unique_ptr<worker_node>> worker_node::start(node_config config,
   FM_CHECK(clear_scratch(s));
   FM_CHECK(open_buckets(s, sentinel_of_mount));
   FM_CHECK(start_children(s));
+  FM_CHECK(open_http_sinks(s));
   FM_TRY(auto keys, load_or_make_keys(s.config.data_dir + "/node.key"));
   FM_TRY(auto known, read_place(s));
   if (!known) {

@@ -149,6 +149,10 @@ result<sink_kind> kind_of_sink(std::string_view sink) {
   return *kind;
 }
 
+bool is_reached_anywhere(sink_kind kind) {
+  return kind == sink_kind::http || kind == sink_kind::sqs;
+}
+
 std::string lane_of(const notify_config& config) {
   if (kind_of(config) != sink_kind::http)
     return {};

@@ -29,6 +29,9 @@ enum class sink_kind : std::uint8_t { http, queue, topic, function, sqs };
 without_secret_key(std::optional<notify_config> config);
 /// Of a sink by its name. not_found: no kind has such names.
 [[nodiscard]] result<sink_kind> kind_of_sink(std::string_view sink);
+/// Reached over the network, from any node alike. The others (the embedded queue and
+/// its topics, functions) are the coordinator's own.
+[[nodiscard]] bool is_reached_anywhere(sink_kind kind);
 /// Tells apart the targets behind one sink: one that does not answer must not
 /// hold the others up. Of an HTTP sink the path, else "".
 [[nodiscard]] std::string lane_of(const notify_config& config);
@@ -102,6 +105,7 @@ struct sink_status {
   std::string last_error;   ///< "" when the last try succeeded
   timestamp last_error_time;
   timestamp next_try;       ///< not before, of the last one that failed
+  std::string node;         ///< whose NOTIFIER tells it; "" = nobody's just now
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Sink", s.sink);
@@ -113,6 +117,7 @@ struct sink_status {
     v("LastError", s.last_error);
     v("LastErrorTime", s.last_error_time);
     v("NextTry", s.next_try);
+    v("Node", s.node);
   }
   bool operator==(const sink_status&) const = default;
 };

@@ -277,6 +277,18 @@ TEST_CASE_FIXTURE(told_at_once, "outbox: a signing key is rotated, and two are l
   CHECK(shared.notices.keys.secrets() == std::vector<std::string>{secrets[2], secrets[1]});
 }
 
+TEST_CASE_FIXTURE(told_at_once, "outbox: what a CREW tells is announced, and not told here") {
+  shared.config.events.notifiers = "any";
+  happen({1});
+
+  CHECK(held().empty());
+  CHECK(kept(delivery_state::pending) == 1);
+  auto news = shared.notices.board.news(notifier_of("http://h:80"), {});
+  REQUIRE(news.sinks.size() == 1);
+  CHECK(news.sinks[0].sink == "http://h:80");
+  CHECK(shared.notices.board.news({notifier_kind, "1"}, {}).sinks.empty());
+}
+
 TEST_CASE("notices: a workflow that asks for a sink that is not here is refused") {
   notices n;
   n.sinks[sink_kind::http] = std::make_unique<held_sink>();

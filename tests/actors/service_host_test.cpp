@@ -50,7 +50,9 @@ TEST_CASE_FIXTURE(hosting, "service_host: what it cannot do is a problem, not a 
                                       "weather-forecaster"}});
   tell(host, host_service{lost, 1, encode(watch_order{})});
   CHECK(hosted()[0].problem == "no bucket named `lost` on this node");
-  CHECK(service_kinds() == std::vector<std::string>{bucket_watcher_kind});
+  tell(host, host_service{{notifier_kind, "1"}, 1, "no order"});
+  CHECK_FALSE(hosted()[1].problem.empty());
+  CHECK(service_kinds() == std::vector<std::string>{bucket_watcher_kind, notifier_kind});
 }
 
 TEST_CASE_FIXTURE(hosting, "service_host: a word is told, told again, and answered once") {

@@ -31,6 +31,7 @@ result<exit_code> sinks(const context& ctx) {
     return exit_code::ok;
   }
   table t{{{"SINK"},
+           {"NODE"},
            {"PENDING", align::right},
            {"DELIVERED", align::right},
            {"FAILED TRIES", align::right},
@@ -39,9 +40,10 @@ result<exit_code> sinks(const context& ctx) {
            {"NEXT TRY"},
            {"LAST ERROR"}}};
   for (const auto& s : list_at(answer, "Sinks"))
-    t.row({text_at(s, "Sink"), text_at(s, "Pending"), text_at(s, "Delivered"),
-           text_at(s, "FailedTries"), text_at(s, "Dead"), format_time(text_at(s, "Oldest")),
-           format_time(text_at(s, "NextTry")), text_at(s, "LastError")});
+    t.row({text_at(s, "Sink"), text_at(s, "Node"), text_at(s, "Pending"),
+           text_at(s, "Delivered"), text_at(s, "FailedTries"), text_at(s, "Dead"),
+           format_time(text_at(s, "Oldest")), format_time(text_at(s, "NextTry")),
+           text_at(s, "LastError")});
   print(t, "nobody was told of anything since the start");
   return exit_code::ok;
 }

@@ -196,6 +196,7 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
     t.read("queue", n.events.queue);
     t.read("queue_credentials_file", n.events.queue_credentials_file);
     t.read("queue_create", n.events.queue_create);
+    t.read("notifiers", n.events.notifiers);
   }));
   n.slots = static_cast<int>(slots);
   n.cores = static_cast<int>(cores);

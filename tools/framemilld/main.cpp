@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> buckets, devices, watch;
   int slots = 0, cores = 0;
   bool list_fail_points = false, allow_faults = false;
-  std::string roles, name, cluster_listen, join, token;
+  std::string roles, name, cluster_listen, join, token, notifiers;
   std::vector<std::string> via, egress_allow, egress_deny;
   app.add_option("--config", file, "TOML file; the options below win over it");
   app.add_option("--data-dir", data_dir, "where state lives (default ./framemill-data)");
@@ -111,6 +111,9 @@ int main(int argc, char** argv) {
                  "network (10.0.0.0/8) that notifications may go to although it is refused by "
                  "default; repeatable");
   app.add_option("--egress-deny", egress_deny, "network that they may not go to; repeatable");
+  app.add_option("--notifiers", notifiers,
+                 "coordinator, any or NODE: who tells HTTP endpoints and SQS of events (default: "
+                 "coordinator)");
   app.add_option("--slots", slots, "children at once (default: one per core)");
   app.add_option("--cores", cores, "that they may keep busy together (default: the machine's)");
   app.add_option("--device", devices,
@@ -152,6 +155,8 @@ int main(int argc, char** argv) {
     config.node.cluster.join = join;
   if (!token.empty())
     config.node.cluster.token = token;
+  if (!notifiers.empty())
+    config.node.events.notifiers = notifiers;
   for (const auto& v : via)
     if (auto r = add_via(v, config.node); !r)
       return die(r.error());
