@@ -210,16 +210,17 @@ result<void> open_http_sinks(node_services& s) {
   sinks[sink_kind::http] = make_http_sink(door, {[&s] { return s.notices.keys.secrets(); },
                                                  [&s] { return s.clock.now(); }});
   sinks[sink_kind::sqs] = make_sqs_sink(door, s.config.events.sqs_endpoint);
-  if (s.config.events.has_broker()) {
-    FM_TRY(s.queue_driver, open_event_broker(s));
-  }
   return {};
 }
 
 result<void> open_notices(node_services& s) {
   FM_CHECK(read_keys(s));
   FM_CHECK(begin_cursor(s));
-  return open_http_sinks(s);
+  FM_CHECK(open_http_sinks(s));
+  if (s.config.events.has_broker()) {
+    FM_TRY(s.queue_driver, open_event_broker(s));
+  }
+  return {};
 }
 
 void open_queue_sinks(node_services& s) {
