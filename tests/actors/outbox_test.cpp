@@ -163,7 +163,6 @@ TEST_CASE_FIXTURE(told_at_once, "notifier: a failed try is booked and made again
   kill(actor);
   start();
   CHECK(held().empty()); // not before its time
-  shared.notices.board.all();
   CHECK(shared.notices.board.all()[0].failed_tries == 1);
 }
 

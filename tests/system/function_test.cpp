@@ -348,7 +348,9 @@ TEST_CASE("functions: the backup template's files are written where a grant allo
   (void)f.invoke("keep", finished());
   auto kept = json::parse(file_content(f.media + "/backup/1-WorkflowTask-7.json"));
   CHECK(kept == finished());
-  CHECK(eventually([&] { return f.object_is("backup/1-WorkflowTask-7.json", "settled"); }));
+  CHECK(eventually([&] { return f.object_is("backup/1-WorkflowTask-7.json", "ignored"); }));
+  CHECK(f.object("backup/1-WorkflowTask-7.json")["Reason"].get<std::string>().find("ours")
+        != std::string::npos);
   (void)f.invoke("keep", finished(true)); // the same name again
   CHECK(json::parse(file_content(f.media + "/backup/1-WorkflowTask-7.json")) == finished(true));
 

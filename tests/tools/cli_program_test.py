@@ -194,11 +194,12 @@ class Program(unittest.TestCase):
     def commands_of(row):
         """`node pause\\|resume NODE` tells of "node pause" and "node resume"."""
         for text in re.findall(r"`([^`]+)`", row):
-            words = text.replace("\\|", "|").split()
-            for noun in words[0].split("|"):
-                yield noun
-                for verb in words[1].split("|") if len(words) > 1 else []:
-                    yield f"{noun} {verb}"
+            paths = [""]
+            for word in text.replace("\\|", "|").split()[:3]:
+                if not re.fullmatch(r"[a-z|-]+", word):
+                    break
+                paths = [f"{path} {w}".strip() for path in paths for w in word.split("|")]
+                yield from paths
 
     def test_inspect_of_what_is_no_data_directory_exits_3(self):
         self.assertEqual(self.call("inspect", self.directory.name)[0], 3)
