@@ -19,6 +19,7 @@ public:
   void fetch(event_id event, reply<std::optional<delivery_record>> done) override {
     done(find_pending(*services_.store, sink_, event));
   }
+  [[nodiscard]] std::optional<microseconds> leave() const override { return std::nullopt; }
   void settle(const delivery_record& tried, const delivery_outcome& outcome,
               reply<bool> done) override {
     book_outcome(services_, tried, outcome, [done = std::move(done)](const result<void>& r) {
@@ -55,6 +56,11 @@ public:
             services.notices.keys.set(std::move(fetched->keys));
           done(answer{std::move(fetched->delivery)});
         });
+  }
+  /// A node that was frozen meanwhile may have been replaced: less than the silence
+  /// after which a node counts as gone.
+  [[nodiscard]] std::optional<microseconds> leave() const override {
+    return microseconds{std::chrono::seconds{2}};
   }
   void settle(const delivery_record& tried, const delivery_outcome& outcome,
               reply<bool> done) override {

@@ -55,6 +55,9 @@ public:
   virtual void read(event_id after, reply<pending_page> done) = 0;
   /// Before each try: a whole one; nothing when it is not pending any more.
   virtual void fetch(event_id event, reply<std::optional<delivery_record>> done) = 0;
+  /// So long may be tried what was fetched; then it is fetched again, for somebody else
+  /// may tell this sink by then. Nothing: nobody else will.
+  [[nodiscard]] virtual std::optional<microseconds> leave() const = 0;
   /// Books what became of a try of what was fetched. False: the books know another
   /// state of it, and all is to be read again.
   virtual void settle(const delivery_record& tried, const delivery_outcome& outcome,

@@ -16,9 +16,6 @@ using namespace std::chrono_literals;
 
 constexpr microseconds sleep_max = 1min; ///< the clock may have been set
 constexpr auto settle_again_after = 1s;
-/// A desk's leave to try is good for so long: a node that was frozen meanwhile may have
-/// been replaced. Less than the silence after which a node counts as gone.
-constexpr microseconds leave_lasts = 2s;
 
 struct context {
   self_ptr self;
@@ -78,7 +75,7 @@ void expect_more(const context& c, const deliveries_there& m) {
 // ---- Sending -----------------------------------------------------------------------------
 
 notification to_notification(const delivery_record& d) {
-  return {d.sink, d.event, d.run, d.attempts + 1, d.event_type, d.body, d.config};
+  return {d.sink, d.event, d.run, d.attempts + 1, d.event_type, d.body, d.config, {}};
 }
 
 void fetch(const context& c, event_id event) {
@@ -88,12 +85,23 @@ void fetch(const context& c, event_id event) {
   });
 }
 
-void send(const context& c, delivery_record d) {
+/// Is the leave to try that came with what was fetched still good?
+std::function<bool()> within_leave(const context& c, timestamp asked) {
+  auto lasts = c.desk().leave();
+  if (!lasts)
+    return {};
+  return [services = c.services, asked, lasts = *lasts] {
+    return services->uptime.now() - asked <= lasts;
+  };
+}
+
+void send(const context& c, delivery_record d, std::function<bool()> may_begin) {
   auto& s = c.state();
   auto done = [me = c.me(), event = d.event](delivery_answer a) {
     caf::anon_send(me, delivery_answered{event, std::move(a)});
   };
   auto what = to_notification(d);
+  what.may_begin = std::move(may_begin);
   s.under_way.insert_or_assign(d.event, std::move(d));
   fail_point("delivery.before");
   if (auto open = fail_door("delivery.send"); !open)
@@ -133,9 +141,10 @@ void take(const context& c, delivery_fetched& m) {
     c.state().schedule.forget(m.event);
     return pump(c);
   }
-  if (c.services->uptime.now() - m.asked > leave_lasts)
+  auto may_begin = within_leave(c, m.asked);
+  if (may_begin && !may_begin())
     return fetch(c, m.event);
-  send(c, std::move(**m.delivery));
+  send(c, std::move(**m.delivery), std::move(may_begin));
 }
 
 // ---- Settling ----------------------------------------------------------------------------

@@ -56,7 +56,7 @@ struct header_list {
 /// One request, from its start until it is answered.
 struct transfer {
   std::string url;
-  std::function<http_content()> make;
+  http_door::content_fn make;
   http_door::done_fn done;
   std::size_t answer_bytes_max = 0;
   std::function<std::string(const sockaddr&)> refusal; ///< why not to there; "" = it may
@@ -127,7 +127,7 @@ public:
     curl_multi_cleanup(multi_);
   }
 
-  void post(std::string url, std::function<http_content()> content, done_fn done) {
+  void post(std::string url, content_fn content, done_fn done) {
     auto t = std::make_unique<transfer>();
     t->url = std::move(url);
     t->make = std::move(content);
@@ -166,9 +166,13 @@ private:
   }
 
   static void give_back(const transfer& t) {
-    http_answer stopping;
-    stopping.problem = "this node was stopping";
-    t.done(stopping);
+    t.done(unsent("this node was stopping"));
+  }
+
+  static http_answer unsent(std::string why) {
+    http_answer out;
+    out.problem = std::move(why);
+    return out;
   }
 
   std::unique_ptr<transfer> take_waiting() {
@@ -183,12 +187,17 @@ private:
   void start_waiting() {
     while (auto t = take_waiting()) {
       if (auto url = parse_http_url(t->url); !url) {
-        http_answer malformed;
-        malformed.problem = url.error().message;
+        auto malformed = unsent(url.error().message);
         malformed.is_hopeless = true;
         t->done(malformed);
         continue;
       }
+      auto content = t->make();
+      if (!content) {
+        t->done(unsent("it waited too long for its turn"));
+        continue;
+      }
+      t->content = std::move(*content);
       auto* easy = prepare(*t);
       curl_multi_add_handle(multi_, easy);
       active_.emplace(easy, std::move(t));
@@ -196,7 +205,6 @@ private:
   }
 
   CURL* prepare(transfer& t) {
-    t.content = t.make();
     t.headers.add("Expect:"); // no waiting for a 100
     for (const auto& line : t.content.headers)
       t.headers.add(line);
@@ -292,7 +300,7 @@ http_door::http_door(http_door_options options)
 
 http_door::~http_door() = default;
 
-void http_door::post(std::string url, std::function<http_content()> content, done_fn done) {
+void http_door::post(std::string url, content_fn content, done_fn done) {
   impl_->post(std::move(url), std::move(content), std::move(done));
 }
 

@@ -56,9 +56,11 @@ public:
   ~http_door();
 
   /// POSTs what `content` makes when its turn has come: what depends on the time is
-  /// made then. Both are called once, on the door's thread; `content` not at all when
-  /// the address is malformed. Does not block.
-  void post(std::string url, std::function<http_content()> content, done_fn done);
+  /// made then; nothing: it comes too late, and is not sent. Both are called once, on
+  /// the door's thread; `content` not at all when the address is malformed. Does not
+  /// block.
+  using content_fn = std::function<std::optional<http_content>()>;
+  void post(std::string url, content_fn content, done_fn done);
 
 private:
   class impl;

@@ -23,7 +23,10 @@ public:
   }
 
 private:
-  static http_content content_of(const notification& n, const http_sink_options& o) {
+  static std::optional<http_content> content_of(const notification& n,
+                                                const http_sink_options& o) {
+    if (n.may_begin && !n.may_begin())
+      return std::nullopt;
     http_content out;
     out.body = with_mps_sign(n.body, n.config.notify_key, o.now());
     out.headers = {"Content-Type: application/json",

@@ -22,6 +22,8 @@ struct notification {
   std::string event_type;  ///< WorkflowTask, EditMediaTask, ScheduleTask
   std::string body;        ///< JSON, as ParseNotification answers it
   notify_config config;    ///< of the run
+  /// Asked when a try begins that had to wait for its turn: may it still? Empty: yes.
+  std::function<bool()> may_begin;
 };
 
 /// What became of a try.

@@ -64,7 +64,7 @@ private:
   /// A queue is found by its name first.
   void look_up(notification n, done_fn done) {
     const auto to = *n.config.aws_sqs;
-    post(to, "GetQueueUrl", {{"QueueName", to.queue_name}},
+    post_by(*door_, endpoint_, to, "GetQueueUrl", {{"QueueName", to.queue_name}}, n.may_begin,
          [urls = urls_, to, done = std::move(done), again = sender(std::move(n))](
              const http_answer& a) mutable {
            auto url = text_of(parse(a.body), "QueueUrl");
@@ -98,7 +98,7 @@ private:
                  {{"EventId", number(n.event.value)},
                   {"RunId", number(n.run.value)},
                   {"EventType", {{"DataType", "String"}, {"StringValue", n.event_type}}}}}};
-      post_by(*open, endpoint, to, "SendMessage", std::move(what),
+      post_by(*open, endpoint, to, "SendMessage", std::move(what), n.may_begin,
               [urls, to, done = std::move(done)](const http_answer& a) {
                 if (a.status != 200)
                   urls->forget(key_of(to)); // it may have another one by now
@@ -107,13 +107,9 @@ private:
     };
   }
 
-  void post(const aws_sqs& to, std::string_view action, json what,
-            http_door::done_fn done) const {
-    post_by(*door_, endpoint_, to, action, std::move(what), std::move(done));
-  }
-
   static void post_by(http_door& door, const std::string& endpoint, const aws_sqs& to,
-                      std::string_view action, json what, http_door::done_fn done) {
+                      std::string_view action, json what,
+                      std::function<bool()> may_begin, http_door::done_fn done) {
     http_content content;
     content.headers = {"Content-Type: application/x-amz-json-1.0",
                        fmt::format("X-Amz-Target: AmazonSQS.{}", action)};
@@ -121,8 +117,11 @@ private:
     content.signer = {to.region, "sqs", to.secret_id, to.secret_key};
     auto url = endpoint.empty() ? fmt::format("https://sqs.{}.amazonaws.com/", to.region)
                                 : endpoint;
-    door.post(std::move(url), [content = std::move(content)] { return content; },
-              std::move(done));
+    auto in_time = [content = std::move(content),
+                    may_begin = std::move(may_begin)]() -> std::optional<http_content> {
+      return may_begin && !may_begin() ? std::nullopt : std::optional{content};
+    };
+    door.post(std::move(url), std::move(in_time), std::move(done));
   }
 
   std::shared_ptr<http_door> door_;

@@ -276,6 +276,18 @@ TEST_CASE("http_sink: more than fit at once wait for their turn") {
   CHECK(receiver.connections() <= 3);
 }
 
+TEST_CASE("http_sink: a try that waited too long for its turn is not made") {
+  http_receiver receiver{http_receiver::always(200)};
+  auto n = to(receiver.url());
+  n.may_begin = [] { return false; };
+
+  auto late = reached{}.send(std::move(n)).get();
+
+  CHECK(late.what == verdict::again);
+  CHECK(late.why == "it waited too long for its turn");
+  CHECK(receiver.connections() == 0);
+}
+
 TEST_CASE("http_sink: an address that is none is parked") {
   reached r;
   CHECK(r.post("http://").what == verdict::parked);
