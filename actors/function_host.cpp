@@ -284,6 +284,9 @@ private:
     c.printed = std::move(printed.read);
     for (auto* f : {&c.input, &c.answers, &c.printed})
       ::fcntl(f->get(), F_SETFL, O_NONBLOCK);
+    // Node.js keeps in memory what a pipe does not take at once: it shall take what may
+    // be printed. Without the leave for it the memory bound ends the call instead.
+    (void)::fcntl(c.printed.get(), F_SETPIPE_SZ, pipe_bytes_max);
     return {};
   }
 

@@ -277,8 +277,8 @@ TEST_CASE("function_host: code of node's that misbehaves is told apart") {
   CHECK(run("setTimeout(() => { throw new Error('later') }); await new Promise(() => {})")
             .end->text()
         == "exit 1");
-  CHECK(run("for (;;) console.log('x'.repeat(1000))").end->killed_for.find("it printed more")
-        == 0);
+  auto talker = run("for (;;) console.log('x'.repeat(1000))").end->killed_for;
+  CHECK_MESSAGE(talker.find("it printed more") == 0, talker);
   auto heap = run("const all = []; for (;;) all.push(new Array(10000).fill(all.length))");
   CHECK(heap.output.find("JavaScript heap out of memory") != std::string::npos);
   auto buffers = run("const all = []; for (;;) all.push(Buffer.alloc(1 << 24, 1))");
