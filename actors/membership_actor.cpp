@@ -67,6 +67,9 @@ void welcome(membership_state& s, const std::string& name, connection_key c) {
   auto& node = s.nodes[name];
   node.connection = c;
   node.sequence = 0;
+  // What the PLACER told it last may have been lost with its connection: the PLACER
+  // hears anew what it hosts.
+  node.services.reset();
   s.say(name, node_welcome{s.life.cluster, s.endpoints.data});
 }
 

@@ -84,6 +84,7 @@ void membership_shell::welcome(const std::string& name, connection_key c) {
   node.connection = c;
   node.sequence = 0;
   services_.on.facts.node(name).heard = world_.now();
+  node.services.reset();
   say(name, node_welcome{"cluster", 1});
 }
 
