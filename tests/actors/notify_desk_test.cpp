@@ -3,6 +3,7 @@
 #include "actors/placer.hpp"
 #include "core/codec.hpp"
 #include "tests/support/actor_fixture.hpp"
+#include "tests/support/recording_hub.hpp"
 
 #include <doctest/doctest.h>
 
@@ -14,18 +15,6 @@ namespace {
 
 const std::string sink = "http://h:80";
 const service_id share = notifier_of(sink);
-
-/// Keeps what is sent to nodes.
-struct recording_hub final : hub {
-  std::uint16_t port() const override { return 1; }
-  void send(connection_key to, std::string frame) override {
-    auto e = decode<envelope>(frame);
-    REQUIRE(e);
-    sent.emplace_back(to, std::move(e->body));
-  }
-  void drop(connection_key) override {}
-  std::vector<std::pair<connection_key, cluster_message>> sent;
-};
 
 /// A PLACER whose sink was told by w1 when its former life ended, between inboxes; w2
 /// may tell it too. One delivery is pending.

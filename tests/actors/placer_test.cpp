@@ -2,6 +2,7 @@
 #include "actors/membership_actor.hpp"
 #include "core/codec.hpp"
 #include "tests/support/actor_fixture.hpp"
+#include "tests/support/recording_hub.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,18 +13,6 @@ using namespace std::chrono_literals;
 namespace {
 
 const service_id watcher{bucket_watcher_kind, "in"};
-
-/// Keeps what is sent to nodes.
-struct recording_hub final : hub {
-  std::uint16_t port() const override { return 1; }
-  void send(connection_key to, std::string frame) override {
-    auto e = decode<envelope>(frame);
-    REQUIRE(e);
-    sent.emplace_back(to, std::move(e->body));
-  }
-  void drop(connection_key) override {}
-  std::vector<std::pair<connection_key, cluster_message>> sent;
-};
 
 /// A PLACER whose bucket was watched by w1 when its former life ended, between
 /// inboxes; w2 has the bucket too.

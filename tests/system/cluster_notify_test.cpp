@@ -1,7 +1,7 @@
 #include "notify/signature.hpp"
 #include "storage/records.hpp"
 #include "tests/support/cluster_process.hpp"
-#include "tests/support/http_receiver.hpp"
+#include "tests/support/told_requests.hpp"
 #include "tests/system/fixture.hpp"
 
 #include <doctest/doctest.h>
@@ -30,29 +30,6 @@ constexpr std::uint64_t shares = 8;
 json telling(json spec, const std::string& url, const std::string& mode = "Change") {
   spec["TaskNotifyConfig"] = {{"NotifyType", "URL"}, {"NotifyMode", mode}, {"NotifyUrl", url}};
   return spec;
-}
-
-std::uint64_t event_of(const received_request& r) {
-  return std::stoull(r.headers.at("framemill-event-id"));
-}
-
-std::set<std::uint64_t> distinct(const std::vector<received_request>& all) {
-  std::set<std::uint64_t> out;
-  for (const auto& r : all)
-    out.insert(event_of(r));
-  return out;
-}
-
-/// A repetition comes before the next of its run, never after it.
-void check_order(const std::vector<received_request>& all) {
-  std::map<std::string, std::uint64_t> last;
-  bool in_order = true;
-  for (const auto& r : all) {
-    auto& of_run = last[r.headers.at("framemill-run-id")];
-    in_order = in_order && event_of(r) >= of_run;
-    of_run = event_of(r);
-  }
-  CHECK(in_order);
 }
 
 /// Takes its time with each request, and refuses as many as the test says.

@@ -1,5 +1,5 @@
 #include "storage/records.hpp"
-#include "tests/support/http_receiver.hpp"
+#include "tests/support/told_requests.hpp"
 #include "tests/system/fixture.hpp"
 
 #include <doctest/doctest.h>
@@ -88,31 +88,6 @@ struct telling_node : node_fixture {
 
 std::string sink_name(const http_receiver& r) {
   return "http://127.0.0.1:" + std::to_string(r.port());
-}
-
-std::uint64_t event_of(const received_request& r) {
-  return std::stoull(r.headers.at("framemill-event-id"));
-}
-std::uint64_t run_of(const received_request& r) {
-  return std::stoull(r.headers.at("framemill-run-id"));
-}
-
-std::set<std::uint64_t> distinct(const std::vector<received_request>& all) {
-  std::set<std::uint64_t> out;
-  for (const auto& r : all)
-    out.insert(event_of(r));
-  return out;
-}
-
-/// A repetition comes before the next of its run, never after it.
-void check_order(const std::vector<received_request>& all) {
-  std::map<std::uint64_t, std::uint64_t> last;
-  bool in_order = true;
-  for (const auto& r : all) {
-    in_order = in_order && event_of(r) >= last[run_of(r)];
-    last[run_of(r)] = event_of(r);
-  }
-  CHECK(in_order);
 }
 
 /// Answers the first as the test says, the others with 200.
