@@ -51,20 +51,36 @@ void say(node_agent_state& s, cluster_message word) {
   s.sending.pass(encode(e), [&](std::string frame) { s.link->send(std::move(frame)); });
 }
 
+/// Again with each beat until the welcome comes: it may be lost on the way.
 void say_hello(node_agent_state& s) {
+  s.facts.scratch_bytes = s.services->scratch_space().free;
+  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held(), s.leaving});
+}
+
+void begin_connection(node_agent_state& s) {
+  s.heard = s.services->uptime.now();
   s.sending.clear();
   s.hearing.clear();
   s.sequence = 0;
+  s.connected = true;
   s.welcome = false;
-  s.facts.scratch_bytes = s.services->scratch_space().free;
-  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held(), s.leaving});
+  say_hello(s);
+}
+
+void end_connection(node_agent_state& s, const std::string& why) {
+  s.connected = false;
+  s.welcome = false;
+  s.data->lost();
+  spdlog::warn("NODE AGENT: no connection to the coordinator: {}", why);
 }
 
 void act(node_agent_state& s, const std::vector<book_action>& actions);
 
 void beat(node_agent_state& s) {
-  if (!s.welcome)
+  if (!s.connected)
     return;
+  if (!s.welcome)
+    return say_hello(s);
   node_beat b;
   b.held = s.book->held();
   b.scratch_bytes = s.services->scratch_space().free;
@@ -305,19 +321,12 @@ caf::behavior node_agent(self_ptr self, node_services* services, known_coordinat
   }
   self->delayed_send(self, beat_every, beat_tick{});
   return {
-      [=](const link_up&) {
-        self->state.heard = services->uptime.now();
-        say_hello(self->state);
-      },
+      [=](const link_up&) { begin_connection(self->state); },
       [=](link_frame& m) {
         auto& state = self->state;
         state.hearing.pass(std::move(m.frame), [&](const std::string& frame) { hear(state, frame); });
       },
-      [=](const link_down& m) {
-        self->state.welcome = false;
-        self->state.data->lost();
-        spdlog::warn("NODE AGENT: no connection to the coordinator: {}", m.why);
-      },
+      [=](const link_down& m) { end_connection(self->state, m.why); },
       [=](const beat_tick&) {
         auto& state = self->state;
         beat(state);

@@ -55,6 +55,7 @@ struct node_agent_state {
   std::vector<hosted_service> hosted; ///< by it
   std::uint64_t term = 0;      ///< the newest heard
   std::uint64_t sequence = 0;  ///< of this connection
+  bool connected = false;
   bool welcome = false;        ///< on this connection
   timestamp heard;             ///< by the uptime
   bool leaving = false;

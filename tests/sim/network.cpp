@@ -106,7 +106,8 @@ bool network::reaches(const std::string& node) const {
 bool network::is_whole(const std::string& node) const {
   auto l = links_.find(node);
   auto c = l == links_.end() ? connections_.end() : connections_.find(l->second.current);
-  return c != connections_.end() && !c->second.is_cut && c->second.hub_end && reaches(node);
+  return c != connections_.end() && !c->second.is_cut && c->second.hub_end
+         && !c->second.to_hub.overtaken && reaches(node);
 }
 
 void network::dial_later(const std::string& node, microseconds delay) {

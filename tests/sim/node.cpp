@@ -36,7 +36,7 @@ void node::start() {
   waiting_.clear();
   slots_.assign(static_cast<std::size_t>(facts.slots), {});
   term_ = sequence_ = 0;
-  is_welcome_ = is_leaving_ = false;
+  is_connected_ = is_welcome_ = is_leaving_ = false;
   heard_ = uptime();
   facts.self_test = self_test;
   auto& real = stage_.facts.node(name_);
@@ -111,8 +111,6 @@ void node::say(cluster_message word) {
 }
 
 void node::say_hello() {
-  sequence_ = 0;
-  is_welcome_ = false;
   say(node_hello{name_, boot_, facts, book_->held(), is_leaving_});
 }
 
@@ -120,6 +118,8 @@ void node::beat() {
   if (is_welcome_) {
     say(node_beat{book_->held(), facts.scratch_bytes, services_->hosted()});
     act(book_->beat());
+  } else if (is_connected_) {
+    say_hello(); // the first may be lost on the way
   }
   if (is_welcome_ && ++beats_ % say_again_beats == 0)
     act(services_->unanswered());
@@ -158,10 +158,13 @@ void node::act_on(const tell_outcome& a) {
 
 void node::on_up(connection_key) {
   heard_ = uptime();
+  sequence_ = 0;
+  is_connected_ = true;
+  is_welcome_ = false;
   say_hello();
 }
 
-void node::on_gone(connection_key) { is_welcome_ = false; }
+void node::on_gone(connection_key) { is_connected_ = is_welcome_ = false; }
 
 void node::on_frame(connection_key, const std::string& frame) {
   auto e = decode<envelope>(frame);

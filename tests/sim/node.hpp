@@ -120,7 +120,7 @@ private:
   std::uint64_t beats_ = 0;
   std::vector<slot> slots_;
   std::uint64_t term_ = 0, sequence_ = 0;
-  bool is_welcome_ = false, is_leaving_ = false, is_outcast_ = false;
+  bool is_connected_ = false, is_welcome_ = false, is_leaving_ = false, is_outcast_ = false;
   timestamp heard_;
 };
 
