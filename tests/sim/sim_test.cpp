@@ -47,7 +47,7 @@ TEST_CASE("simulation: the same seed is the same day") {
 TEST_CASE("simulation: a rule that is broken on purpose is found") {
   for (auto broken_rule :
        {rule::fencing, rule::grace, rule::durable, rule::idempotence, rule::grants,
-        rule::drain, rule::builds, rule::publishing, rule::claims, rule::noted}) {
+        rule::drain, rule::builds, rule::publishing, rule::claims, rule::noted, rule::booking}) {
     CAPTURE(to_string(broken_rule));
     CHECK(found_by(broken_rule, seeds) > 0);
   }

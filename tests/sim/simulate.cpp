@@ -110,12 +110,12 @@ std::string kind_of(std::string text) {
   return text;
 }
 
-int list_findings(const arguments& a) {
+/// Prints them; answers whether there were any.
+bool list_findings(const arguments& a, schedule::sights& seen) {
   struct finding {
     std::uint64_t seed = 0, count = 0;
   };
   std::map<std::string, finding> found;
-  schedule::sights seen;
   for (std::uint64_t i = 0; i < a.count; ++i)
     if (auto wrong = try_seed(a.first + i, a.broken, seen); !wrong.empty()) {
       auto& f = found[kind_of(wrong)];
@@ -123,7 +123,22 @@ int list_findings(const arguments& a) {
     }
   for (const auto& [kind, f] : found)
     std::cout << fmt::format("{} times, first by seed {}: {}\n", f.count, f.seed, kind);
-  return found.empty() ? 0 : 1;
+  return !found.empty();
+}
+
+/// Goes up to the first finding, and tells of it.
+bool stop_at_finding(const arguments& a, schedule::sights& seen) {
+  for (std::uint64_t i = 0; i < a.count; ++i) {
+    auto seed = a.first + i;
+    auto wrong = try_seed(seed, a.broken, seen);
+    if (wrong.empty())
+      continue;
+    print_trace(seed, a.broken, a.traces ? static_cast<std::size_t>(-1) : 60);
+    std::cout << fmt::format("found after {} schedules: {}\nreplay: {}\n", i + 1, wrong,
+                             replay_line(seed, a.broken));
+    return true;
+  }
+  return false;
 }
 
 } // namespace
@@ -132,20 +147,10 @@ int main(int argc, char** argv) {
   auto a = parse(argc, argv);
   if (!a)
     return usage();
-  if (a->all)
-    return list_findings(*a);
   auto begin = std::chrono::steady_clock::now();
   schedule::sights seen;
-  for (std::uint64_t i = 0; i < a->count; ++i) {
-    auto seed = a->first + i;
-    auto wrong = try_seed(seed, a->broken, seen);
-    if (wrong.empty())
-      continue;
-    print_trace(seed, a->broken, a->traces ? static_cast<std::size_t>(-1) : 60);
-    std::cout << fmt::format("found after {} schedules: {}\nreplay: {}\n", i + 1, wrong,
-                             replay_line(seed, a->broken));
+  if (a->all ? list_findings(*a, seen) : stop_at_finding(*a, seen))
     return 1;
-  }
   if (a->traces && a->count == 1)
     print_trace(a->first, a->broken, static_cast<std::size_t>(-1));
   std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
