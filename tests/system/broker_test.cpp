@@ -2,6 +2,7 @@
 #include "notify/nats_driver.hpp"
 #include "tests/support/broker_consumer.hpp"
 #include "tests/support/broker_process.hpp"
+#include "tests/support/crash_scale.hpp"
 #include "tests/support/http_receiver.hpp"
 #include "tests/system/fixture.hpp"
 
@@ -81,7 +82,8 @@ std::uint64_t number(const json& v) {
 /// each again until it is confirmed.
 class runs_in_parallel {
 public:
-  static constexpr std::uint64_t runs = 16, events = 125; ///< 2,000 messages
+  static constexpr std::uint64_t runs = 16;
+  static inline const std::uint64_t events = crash_events() / runs; ///< of each
 
   explicit runs_in_parallel(queue_driver& driver) {
     for (std::uint64_t run = 1; run <= runs; ++run)
@@ -113,7 +115,7 @@ private:
 /// Every event at least once; repetitions are the same, and come before the next of
 /// their run.
 void check_complete(const std::vector<json>& got) {
-  constexpr auto all = runs_in_parallel::runs * runs_in_parallel::events;
+  const auto all = runs_in_parallel::runs * runs_in_parallel::events;
   std::set<std::uint64_t> seen;
   std::map<std::uint64_t, std::uint64_t> last;
   std::size_t out_of_order = 0, wrong = 0;
@@ -136,7 +138,7 @@ void check_complete(const std::vector<json>& got) {
 template <class Server>
 void check_kill(queue_driver& driver, Server& server, const std::string& protocol,
                 const std::string& address) {
-  constexpr auto all = runs_in_parallel::runs * runs_in_parallel::events;
+  const auto all = runs_in_parallel::runs * runs_in_parallel::events;
   runs_in_parallel sending{driver};
   REQUIRE(eventually([&] { return sending.confirmed >= all / 4; }, 30s, 1ms));
   server.kill9();
@@ -380,7 +382,7 @@ TEST_CASE("nats: a node tells it; frozen, it holds up nobody") {
                  + file + "\"\n");
 }
 
-TEST_CASE("nats: killed among 2,000 messages, the broker has every one when it is back") {
+TEST_CASE("nats: killed among many messages, the broker has every one when it is back") {
   if (!can_run(has_nats_server()))
     return;
   temp_dir dir;
@@ -394,7 +396,7 @@ TEST_CASE("nats: killed among 2,000 messages, the broker has every one when it i
 }
 
 TEST_CASE(
-    "rabbitmq: queues and topics, refusals, TLS, a node; killed among 2,000 messages it has "
+    "rabbitmq: queues and topics, refusals, TLS, a node; killed among many messages it has "
     "every one") {
   if (!can_run(has_rabbitmq_server()))
     return;

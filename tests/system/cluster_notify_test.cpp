@@ -1,7 +1,7 @@
 #include "notify/signature.hpp"
-#include "storage/records.hpp"
 #include "tests/support/cluster_process.hpp"
 #include "tests/support/told_requests.hpp"
+#include "tests/support/untold_events.hpp"
 #include "tests/system/fixture.hpp"
 
 #include <doctest/doctest.h>
@@ -419,50 +419,20 @@ TEST_CASE("cluster notify: a teller keeps to its own node's egress policy") {
   CHECK(receiver.connections() == 0);
 }
 
-namespace {
-
-constexpr std::uint64_t many_runs = 600, events_per_run = 5, first_event = 10'000;
-
-/// Books of runs that are over, and nobody was told of them.
-void write_books(const std::string& data_dir, const std::string& url) {
-  auto store = open_rocks_state_store({data_dir + "/state", false});
-  REQUIRE(store);
-  write_batch batch;
-  for (std::uint64_t i = 1; i <= many_runs; ++i) {
-    run_record r;
-    r.id = {i};
-    r.state = run_state::succeeded;
-    r.object = {"media", "in/" + std::to_string(i) + ".mp4", {}};
-    r.spec.notify = notify_config{"URL", "Change", url};
-    put_record(batch, family::runs, keys::of(r.id), r);
-  }
-  for (std::uint64_t i = 0; i < many_runs * events_per_run; ++i) { // interleaved
-    event_record e;
-    e.id = {first_event + i};
-    e.run = {i % many_runs + 1};
-    e.type = i / many_runs + 1 == events_per_run ? "run.state" : "job.state";
-    e.state = "succeeded";
-    put_record(batch, family::events, keys::of(e.id), e);
-  }
-  batch.put(family::meta, "counter/last_run", keys::number(many_runs));
-  batch.put(family::cursors, "outbox", keys::of(event_id{first_event - 1}));
-  REQUIRE((*store)->commit_and_wait(std::move(batch)));
-}
-
-} // namespace
-
 TEST_CASE(
-    "cluster notify: of 3000 events none is lost, whoever dies or freezes, again and again") {
+    "cluster notify: of many events none is lost, whoever dies or freezes, again and again") {
   constexpr unsigned seed = 20261130;
   std::mt19937 random{seed};
   MESSAGE("seed " << seed);
   slow_receiver receiver{20ms};
   told_fixture f{3};
   f.node.stop();
-  write_books(f.node.data_dir(), receiver.url());
+  const untold_events untold;
+  untold.write(f.node.data_dir(), notify_config{"URL", "Change", receiver.url()});
   f.start_coordinator();
 
-  std::uniform_int_distribution<std::size_t> portion{100, 400};
+  const auto most = static_cast<std::size_t>(untold.count()) / 7;
+  std::uniform_int_distribution<std::size_t> portion{most / 4, most};
   for (int i = 0; i < 6; ++i) {
     REQUIRE(receiver.wait_for(receiver.requests().size() + portion(random), 60s));
     const auto node = f.teller(receiver);
@@ -482,8 +452,8 @@ TEST_CASE(
       f.cluster.worker(node).thaw();
     f.cluster.await_up(node);
   }
-  const auto count = many_runs * events_per_run;
-  CHECK(eventually([&] { return distinct(receiver.requests()).size() == count; }, 120s, 200ms));
+  const auto count = untold.count();
+  CHECK(eventually([&] { return distinct(receiver.requests()).size() == count; }, 240s, 200ms));
   CHECK(eventually([&] { return f.sink(receiver).value("Pending", 1) == 0; }));
 
   const auto all = receiver.requests();

@@ -1,6 +1,6 @@
 // A receiver of notifications as its author would write it: checks both
 // signatures with node's own crypto, and prints what it got, a line each.
-// usage: node notify_receiver.js NOTIFY_KEY SECRET [KEY.pem CERT.pem]
+// usage: [PORT=N] node notify_receiver.js NOTIFY_KEY SECRET [KEY.pem CERT.pem]
 'use strict'
 const crypto = require('crypto')
 const fs = require('fs')
@@ -44,4 +44,4 @@ const server = keyFile
   ? require('https').createServer({ key: fs.readFileSync(keyFile), cert: fs.readFileSync(certFile) },
                                   receive)
   : require('http').createServer(receive)
-server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ Port: server.address().port })))
+server.listen(Number(process.env.PORT || 0), '127.0.0.1', () => console.log(JSON.stringify({ Port: server.address().port })))

@@ -1,5 +1,5 @@
-#include "storage/records.hpp"
 #include "tests/support/told_requests.hpp"
+#include "tests/support/untold_events.hpp"
 #include "tests/system/fixture.hpp"
 
 #include <doctest/doctest.h>
@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <random>
 #include <set>
 #include <sstream>
@@ -101,12 +102,14 @@ http_receiver::handler first_then_well(int status, const std::string& header = {
 
 /// The receiver that tests/system/notify_receiver.js is.
 struct verifying_receiver {
+  /// Port 0: any free one.
   verifying_receiver(const std::string& key, const std::string& secret,
-                     const std::vector<std::string>& tls = {})
+                     const std::vector<std::string>& tls = {}, int at_port = 0)
       : node([&] {
           process_options o;
-          o.words = {"node", std::string{FRAMEMILL_SOURCE_DIR} + "/tests/system/notify_receiver.js",
-                     key, secret};
+          o.words = {"env", "PORT=" + std::to_string(at_port), "node",
+                     std::string{FRAMEMILL_SOURCE_DIR} + "/tests/system/notify_receiver.js", key,
+                     secret};
           o.words.insert(o.words.end(), tls.begin(), tls.end());
           return o;
         }()) {
@@ -578,50 +581,17 @@ TEST_CASE("notify: at whatever step of a delivery the daemon dies, each event ar
     }
 }
 
-namespace {
-
-constexpr std::uint64_t many_runs = 2'000, events_per_run = 5;
-
-/// Books of runs that are over, and nobody was told of them: as if the daemon had
-/// died before its OUTBOX looked at the log.
-void write_books(const std::string& data_dir, const std::string& url) {
-  fs::create_directories(data_dir);
-  auto store = open_rocks_state_store({data_dir + "/state", false});
-  REQUIRE(store);
-  write_batch batch;
-  for (std::uint64_t i = 1; i <= many_runs; ++i) {
-    run_record r;
-    r.id = {i};
-    r.state = run_state::succeeded;
-    r.object = {"media", "in/" + std::to_string(i) + ".mp4", {}};
-    r.spec.notify = notify_config{"URL", "Change", url};
-    put_record(batch, family::runs, keys::of(r.id), r);
-  }
-  for (std::uint64_t i = 0; i < many_runs * events_per_run; ++i) { // interleaved
-    event_record e;
-    e.id = {i + 1};
-    e.run = {i % many_runs + 1};
-    const bool last = i / many_runs + 1 == events_per_run;
-    e.type = last ? "run.state" : "job.state";
-    e.state = "succeeded";
-    put_record(batch, family::events, keys::of(e.id), e);
-  }
-  batch.put(family::meta, "counter/last_run", keys::number(many_runs));
-  batch.put(family::cursors, "outbox", keys::of(event_id{}));
-  REQUIRE((*store)->commit_and_wait(std::move(batch)));
-}
-
-} // namespace
-
-TEST_CASE("notify: of 10,000 events none is lost to a daemon that is killed again and again") {
+TEST_CASE("notify: of many events none is lost to a daemon that is killed again and again") {
   constexpr unsigned seed = 20261129;
   std::mt19937 random{seed};
   MESSAGE("seed " << seed);
   http_receiver receiver{http_receiver::always(200)};
   telling_node f{node_fixture::begin::stopped};
-  write_books(f.node.data_dir(), receiver.url());
+  const untold_events untold;
+  untold.write(f.node.data_dir(), notify_config{"URL", "Change", receiver.url()});
 
-  std::uniform_int_distribution<std::size_t> portion{200, 1200};
+  const auto most = static_cast<std::size_t>(untold.count()) / 9;
+  std::uniform_int_distribution<std::size_t> portion{most / 6, most};
   for (int i = 0; i < 8; ++i) {
     f.node.start(loopback);
     auto count = receiver.requests().size() + portion(random);
@@ -629,11 +599,92 @@ TEST_CASE("notify: of 10,000 events none is lost to a daemon that is killed agai
     f.node.kill9();
   }
   f.node.start(loopback);
-  REQUIRE(receiver.wait_for(many_runs * events_per_run, 240s));
+  REQUIRE(receiver.wait_for(untold.count(), 240s));
   REQUIRE(eventually([&] { return f.has_nothing_pending(); }, 60s, 200ms));
 
   auto all = receiver.requests();
-  CHECK(distinct(all).size() == many_runs * events_per_run);
-  CHECK(all.size() <= many_runs * events_per_run + 9 * 32);
+  CHECK(distinct(all).size() == untold.count());
+  CHECK(all.size() <= untold.count() + 9 * 32);
   check_order(all);
+}
+
+TEST_CASE("notify: of many events none is lost to a receiver that is killed again and again") {
+  telling_node f;
+  const auto secret = secret_of(f);
+  f.node.stop();
+  auto receiver = std::make_unique<verifying_receiver>("", secret);
+  const auto port = receiver->port;
+  const untold_events untold;
+  untold.write(f.node.data_dir(),
+               notify_config{"URL", "Change", "http://127.0.0.1:" + std::to_string(port) + "/"});
+  f.node.start(loopback);
+
+  std::vector<json> all;
+  const auto collect = [&] {
+    const auto got = receiver->got();
+    all.insert(all.end(), got.begin(), got.end());
+  };
+  for (std::size_t i = 0; i < 5; ++i) {
+    REQUIRE(eventually([&] { return receiver->got().size() >= untold.count() / 7; }, 120s, 100ms));
+    receiver->node.signal(SIGKILL);
+    REQUIRE(receiver->node.wait(5s));
+    collect();
+    receiver = std::make_unique<verifying_receiver>("", secret, std::vector<std::string>{}, port);
+  }
+  REQUIRE(eventually([&] { return f.has_nothing_pending(); }, 240s, 200ms));
+  collect();
+
+  std::set<std::uint64_t> told;
+  std::map<std::uint64_t, std::uint64_t> last;
+  std::size_t out_of_order = 0, unsigned_ones = 0;
+  for (const auto& m : all) {
+    const auto event = m["Event"].get<std::uint64_t>();
+    auto& before = last[m["Run"]];
+    told.insert(event);
+    out_of_order += event < before;
+    before = event;
+    unsigned_ones += m["HeaderHolds"] != true;
+  }
+  CHECK(told.size() == untold.count());
+  CHECK(out_of_order == 0);
+  CHECK(unsigned_ones == 0);
+  CHECK(f.dead().empty());
+  MESSAGE(all.size() << " requests told " << told.size() << " events");
+}
+
+TEST_CASE("notify: of many events none is lost to a function that dies, nor to its daemon") {
+  http_receiver receiver{http_receiver::always(200)};
+  telling_node f;
+  // Now and then it dies, before it has told its event or after.
+  auto code = f.dir.write("code/index.js", R"(
+const die = () => { if (Math.random() < 0.002) process.kill(process.pid, "SIGKILL"); };
+exports.main_handler = async (event, context) => {
+  die();
+  await fetch(process.env.RECEIVER, {method: "POST", headers: {
+    "framemill-event-id": String(context.event_id), "framemill-run-id": String(context.run_id)}});
+  die();
+};
+)");
+  (void)f.ask({"function", "create", "mortal", "--runtime", "nodejs", "--code", code, "--env",
+               "RECEIVER=" + receiver.url(), "--concurrency", "8"});
+  (void)f.ask({"function", "bind", "mortal", "WorkflowTask"});
+  f.node.stop();
+  const untold_events untold;
+  untold.write(f.node.data_dir(), notify_config{"SCF", "Change"});
+
+  for (std::uint64_t i = 1; i <= 4; ++i) {
+    f.node.start(loopback);
+    REQUIRE(receiver.wait_for(untold.count() * i / 5, 120s));
+    f.node.kill9();
+  }
+  f.node.start(loopback);
+  REQUIRE(eventually([&] { return distinct(receiver.requests()).size() == untold.count(); }, 240s,
+                     200ms));
+  REQUIRE(eventually([&] { return f.has_nothing_pending(); }, 60s, 200ms));
+
+  CHECK(f.dead().empty());
+  check_order(receiver.requests());
+  auto deaths = f.ask({"function", "logs", "mortal", "--failed"})["Invocations"].size();
+  MESSAGE("the function died " << deaths << " times, " << receiver.requests().size()
+                               << " calls told " << untold.count() << " events");
 }
