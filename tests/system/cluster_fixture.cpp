@@ -80,8 +80,12 @@ std::uint64_t cluster_fixture::begin(const std::string& key, int seconds, int le
     run = found.empty() ? 0 : found[0]["Id"].get<std::uint64_t>();
     return run != 0;
   }));
-  REQUIRE_MESSAGE(eventually([&] { return holders(run).size() >= std::size_t(leased); }),
-                  described(run).dump(1));
+  auto at_work = [&] {
+    const auto shards = described(run).value("Shards", json::array());
+    return std::count_if(shards.begin(), shards.end(),
+                         [](const json& s) { return s["State"] == "leased"; });
+  };
+  REQUIRE_MESSAGE(eventually([&] { return at_work() >= leased; }), described(run).dump(1));
   return run;
 }
 

@@ -19,8 +19,8 @@ struct cluster_fixture : node_fixture {
 
   /// Drops the source of these seconds into the bucket.
   void put(const std::string& key, int seconds = 24) const;
-  /// The same; answers its run once `leased` of its decoding shards are being
-  /// worked on.
+  /// The same; answers its run once `leased` of its shards are being worked on: all
+  /// decode, but one that has the audio.
   [[nodiscard]] std::uint64_t begin(const std::string& key, int seconds = 24, int leased = 3);
   /// A worker that decodes now, with its shard.
   struct holder {
