@@ -75,7 +75,8 @@ struct transfer {
 std::size_t on_header(char* data, std::size_t, std::size_t count, void* to) {
   auto& t = *static_cast<transfer*>(to);
   const std::string_view line{data, count};
-  t.has_header = line == "\r\n" || line == "\n";
+  const bool is_end = line == "\r\n" || line == "\n";
+  t.has_header = is_end || (t.has_header && !line.starts_with("HTTP/")); // trailers come here too
   t.header_bytes += count;
   return t.header_bytes > t.answer_bytes_max ? 0 : count;
 }

@@ -110,6 +110,15 @@ TEST_CASE("http_sink: the status decides") {
   CHECK(answer(302, "x").why.find("not followed") != std::string::npos);
 }
 
+TEST_CASE("http_sink: an answer with trailers has arrived") {
+  auto answer = answer_to([](const received_request&, http_peer& peer) {
+    peer.send("HTTP/1.1 100 Continue\r\n\r\n"
+              "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n"
+              "2\r\nok\r\n0\r\nX-T: 1\r\n\r\n");
+  });
+  CHECK(answer.what == verdict::delivered);
+}
+
 TEST_CASE("http_sink: Retry-After is told, in seconds or as a date") {
   auto seconds = answer_to(http_receiver::always(503, "Retry-After: 120"));
   CHECK(seconds.what == verdict::again);
