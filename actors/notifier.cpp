@@ -43,7 +43,17 @@ void end_for(const context& c, const error& why) {
 /// Fills the schedule with what is pending, in order.
 void read_more(const context& c) {
   auto& s = c.state();
-  if (s.is_reading || s.has_read_all || s.schedule.room() < pending_page_max)
+  if (s.is_reading)
+    return;
+  if (auto from = s.schedule.read_again_from()) {
+    s.read_until = std::min(s.read_until, event_id{from->value - 1});
+    s.has_read_all = false;
+  }
+  if (s.has_read_all)
+    return;
+  if (s.schedule.room() < pending_page_max)
+    s.schedule.make_room();
+  if (s.schedule.room() < pending_page_max)
     return;
   s.is_reading = s.has_read_all = true; // unless this page, or a word, says otherwise
   c.desk().read(s.read_until, [me = c.me()](result<pending_page> page) {

@@ -16,10 +16,15 @@ constexpr std::size_t probes_max = 4;
 void delivery_schedule::load(timestamp now, const delivery_brief& d) {
   if (known_.contains(d.event))
     return;
-  auto at = lanes_.try_emplace(d.lane).first;
+  auto [at, is_new] = lanes_.try_emplace(d.lane);
   auto& l = at->second;
-  if (l.known++ == 0)
+  if (is_new)
     l.number = ++last_lane_;
+  if (l.left || (l.failing && l.known >= rules_.known_of_failing)) {
+    l.left = std::min(l.left.value_or(d.event), d.event);
+    return;
+  }
+  ++l.known;
   // No later than it could have been put off from now, should the clock have
   // gone back.
   auto latest = now + std::max(rules_.delay_max * 3 / 2, rules_.wish_max);
@@ -148,11 +153,63 @@ void delivery_schedule::remove(event_id event) {
   offer_next(line->second);
   if (line->second.events.empty())
     runs_.erase(line);
-  auto& l = e.lane->second;
-  if (--l.known > 0)
+  --e.lane->second.known;
+  forget_if_empty(e.lane);
+}
+
+void delivery_schedule::forget_if_empty(lanes::iterator at) {
+  auto& l = at->second;
+  if (l.known > 0 || l.left)
     return;
   queue(l); // takes it out: it has no offers
-  lanes_.erase(e.lane);
+  lanes_.erase(at);
+}
+
+// ---- What is left in the books -------------------------------------------------------------
+
+/// The last come first, so that of each run the earliest stay.
+void delivery_schedule::make_room() {
+  const auto has_too_much = [&](const lane& l) {
+    return l.failing && l.known > rules_.known_of_failing;
+  };
+  if (std::none_of(lanes_.begin(), lanes_.end(),
+                   [&](const auto& named) { return has_too_much(named.second); }))
+    return;
+  for (auto next = known_.end(); next != known_.begin();) {
+    auto at = std::prev(next);
+    const bool is_under_way = runs_.at(at->second.run).busy == at->first;
+    if (has_too_much(at->second.lane->second) && !is_under_way)
+      leave(at);
+    else
+      next = at;
+  }
+}
+
+void delivery_schedule::leave(std::map<event_id, entry>::iterator known) {
+  const auto& [event, e] = *known;
+  auto& l = e.lane->second;
+  l.left = std::min(l.left.value_or(event), event);
+  --l.known;
+  auto line = runs_.find(e.run);
+  line->second.events.erase(event);
+  offer_next(line->second);
+  if (line->second.events.empty())
+    runs_.erase(line);
+  known_.erase(known);
+}
+
+std::optional<event_id> delivery_schedule::read_again_from() {
+  std::optional<event_id> first;
+  for (auto next = lanes_.begin(); next != lanes_.end();) {
+    auto at = next++;
+    auto& l = at->second;
+    if (!l.left || l.known > rules_.known_of_failing / 2)
+      continue;
+    first = std::min(first.value_or(*l.left), *l.left);
+    l.left.reset();
+    forget_if_empty(at);
+  }
+  return first;
 }
 
 std::optional<timestamp> delivery_schedule::wake_at() const {

@@ -22,6 +22,7 @@ struct delivery_rules {
   std::size_t in_flight_max = 32;
   std::size_t in_flight_per_lane = 8; ///< 1 while the lane's last answer was `again`
   std::size_t known_max = 16'384;
+  std::size_t known_of_failing = 512; ///< of a lane: the rest is left in the books
 };
 
 /// What the schedule needs to know of a delivery_record.
@@ -47,7 +48,8 @@ struct delivery_outcome {
 /// What one sink is sent, and when: pure. Of each run one event is under way at a
 /// time, the earliest first; the next goes when what became of it is written. One
 /// that is dead holds nobody back. Behind a lane that does not answer, the other
-/// lanes go on. Owned by a NOTIFIER.
+/// lanes go on: of its events only the first are known, however many wait, and the
+/// others are asked for again (`read_again_from`). Owned by a NOTIFIER.
 ///
 ///    load()           due()            answered()           written()
 ///   ───────→ waiting ───────→ in flight ─────────→ answered ─────────→ gone
@@ -57,7 +59,8 @@ class delivery_schedule {
 public:
   explicit delivery_schedule(delivery_rules rules = {}) : rules_(rules) {}
 
-  /// One that it knows already is left as it is. Needs room().
+  /// In order of their events. One that it knows already is left as it is; one of a
+  /// failing lane may be left in the books. Needs room().
   void load(timestamp now, const delivery_brief& d);
   /// What to try now; each is in flight until it is answered.
   [[nodiscard]] std::vector<event_id> due(timestamp now);
@@ -70,6 +73,11 @@ public:
   void forget(event_id event);
 
   [[nodiscard]] std::size_t room() const { return rules_.known_max - known_.size(); }
+  /// Leaves in the books what failing lanes have too much of.
+  void make_room();
+  /// The first that was left in the books and is wanted now: all from there on is to
+  /// be loaded again. Asked once.
+  [[nodiscard]] std::optional<event_id> read_again_from();
   [[nodiscard]] bool is_empty() const { return known_.empty(); }
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
   /// When `due` has something again, unless an answer comes first.
@@ -83,6 +91,7 @@ private:
     std::size_t known = 0;
     std::size_t in_flight = 0;
     bool failing = false;
+    std::optional<event_id> left; ///< from here on all are left in the books
     std::set<std::pair<timestamp, event_id>> offered; ///< the first of each run, by time
     std::optional<timestamp> queued;                  ///< its place in ready_
   };
@@ -104,6 +113,8 @@ private:
   void queue(lane& l);
   void land(entry& e, bool failed);
   void remove(event_id event);
+  void leave(std::map<event_id, entry>::iterator known);
+  void forget_if_empty(lanes::iterator l);
   [[nodiscard]] std::size_t limit() const;
   [[nodiscard]] timestamp next_try_of(timestamp now, event_id event, const entry& e,
                                       const delivery_answer& answer) const;

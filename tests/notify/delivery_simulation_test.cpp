@@ -18,6 +18,7 @@ using verdict = delivery_answer::verdict;
 
 struct life {
   explicit life(std::uint64_t seed) : random(seed) {
+    rules.known_of_failing = 3;
     rules.known_max = 20; // the books hold more than it knows at once
     rules.in_flight_max = 5;
     rules.in_flight_per_lane = 2;
@@ -49,13 +50,17 @@ struct life {
     d.event = {++last_event};
     d.run = {1 + random() % 6};
     d.config.notify_type = "URL";
-    d.config.notify_url = chance(50) ? "http://h/a" : "http://h/b";
+    d.config.notify_url = d.run.value % 2 == 0 ? "http://h/a" : "http://h/b";
     d.since = d.next_try = now;
     made.insert(d.event);
     books.emplace(d.event, std::move(d));
   }
 
   void refill() {
+    if (auto from = schedule->read_again_from())
+      loaded = std::min(loaded, event_id{from->value - 1});
+    if (schedule->room() == 0)
+      schedule->make_room();
     for (auto d = books.upper_bound(loaded); d != books.end() && schedule->room() > 0; ++d) {
       const auto& r = d->second;
       schedule->load(now, {r.event, r.run, lane_of(r.config), r.since, r.next_try, r.attempts});

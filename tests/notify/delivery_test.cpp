@@ -248,3 +248,51 @@ TEST_CASE("delivery: a clock that went back does not put a try off for days") {
   REQUIRE(s.wake_at());
   CHECK(*s.wake_at() <= start + 1h);
 }
+
+TEST_CASE("delivery: a failing lane leaves what it has too much of in the books, and asks again") {
+  delivery_rules rules;
+  rules.known_max = 8;
+  rules.known_of_failing = 4;
+  rules.in_flight_per_lane = 1;
+  scheduled s{rules};
+  for (std::uint64_t i = 1; i <= 6; ++i)
+    s.add(brief(i, i, "/a"));
+  CHECK(s.send() == ids{1});
+  s.settle(1, verdict::again);
+
+  s.add(brief(7, 7, "/a")); // left
+  s.add(brief(8, 8, "/b"));
+  CHECK(s.room() == 1);
+  s.make_room();
+  CHECK(s.room() == 3);
+  s.add(brief(9, 9, "/a")); // behind others that were left
+  CHECK(s.room() == 3);
+  CHECK_FALSE(s.read_again_from());
+  CHECK(s.send() == ids{2, 8});
+
+  s.settle(2, verdict::delivered);
+  CHECK(s.send() == ids{3});
+  s.settle(3, verdict::delivered);
+  s.add(brief(10, 10, "/a")); // well again, but those before it come first
+  CHECK(s.read_again_from() == event_id{5});
+  CHECK_FALSE(s.read_again_from());
+  for (std::uint64_t i : {5, 6, 7, 9, 10})
+    s.add(brief(i, i, "/a"));
+  CHECK(s.send() == ids{4});
+  CHECK(s.room() == 0);
+}
+
+TEST_CASE("delivery: what a lane left is asked for though nothing of it is known any more") {
+  delivery_rules rules;
+  rules.known_of_failing = 1;
+  scheduled s{rules};
+  s.add(brief(1, 1, "/a"));
+  CHECK(s.send() == ids{1});
+  s.settle(1, verdict::again);
+  s.add(brief(2, 1, "/a"));
+  s.now = s.now + 10min;
+  CHECK(s.send() == ids{1});
+  s.settle(1, verdict::delivered);
+  CHECK(s.is_empty());
+  CHECK(s.read_again_from() == event_id{2});
+}
