@@ -206,6 +206,12 @@ struct rerun {
   std::uint64_t count = 0;
 };
 
+/// The log goes on meanwhile, and no stack grows with it.
+void in_its_turn(outbox_state& s, std::function<void()> next) {
+  auto call = [next = std::move(next)](outbox_state&) { next(); };
+  s.self->send(s.self, outbox_call{std::make_shared<outbox_door::call>(std::move(call))});
+}
+
 void write_rerun(outbox_state& s, const std::shared_ptr<rerun>& job, changes c,
                  std::function<void()> next) {
   auto told = std::make_shared<std::vector<delivery_record>>(c.deliveries);
@@ -244,9 +250,11 @@ void redrive_from(outbox_state& s, const std::shared_ptr<rerun>& job, const std:
     return job->done(failure{read.error()});
   if (c.deliveries.empty())
     return job->done(job->count);
-  write_rerun(s, job, std::move(c), [&s, job, from, until, more] {
-    // What was written is not among the dead any more.
-    more ? redrive_from(s, job, from, until) : job->done(job->count);
+  const auto& last = c.deliveries.back();
+  // On from here: what was written may be dead again by now.
+  auto behind = keys::delivery(delivery_state::dead, last.sink, last.event) + '\0';
+  write_rerun(s, job, std::move(c), [&s, job, behind = std::move(behind), until, more] {
+    more ? redrive_from(s, job, behind, until) : job->done(job->count);
   });
 }
 
@@ -289,7 +297,7 @@ void replay_from(outbox_state& s, const std::shared_ptr<rerun>& job, event_id fr
     more ? replay_from(s, job, at, last, sink) : job->done(job->count);
   };
   if (p.record.deliveries.empty())
-    return next();
+    return in_its_turn(s, std::move(next));
   write_rerun(s, job, std::move(p.record), std::move(next));
 }
 
@@ -348,7 +356,7 @@ void outbox_state::redrive(std::string sink, event_id event, gateway::reply<std:
 void outbox_state::replay(event_id from, std::string sink, gateway::reply<std::uint64_t> done) {
   auto kind = kind_of_sink(sink);
   if (!kind)
-    return done(failure{kind.error()});
+    return done(fail_field(kind.error().code, "To", "{}", kind.error().message));
   if (!services->notices.sinks.contains(*kind))
     return done(fail_field(errc::unsupported, "To", "this server has no sinks of kind {}",
                            to_string(*kind)));

@@ -1,6 +1,7 @@
 #include "core/notify.hpp"
 
 #include "core/limits.hpp"
+#include "core/queue.hpp"
 #include "core/url.hpp"
 
 #include <algorithm>
@@ -13,8 +14,8 @@ std::string with_name(sink_kind kind, std::string_view name) {
   return fmt::format("{}/{}", to_string(kind), name);
 }
 
-/// Names of queues and topics: what CMQ and SQS allow, both together.
-bool is_name(std::string_view name) {
+/// Names of Amazon's queues: theirs have dots too.
+bool is_sqs_name(std::string_view name) {
   return !name.empty() && name.size() <= limits::queue_name_chars_max
          && std::all_of(name.begin(), name.end(), [](char c) {
               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')
@@ -37,11 +38,7 @@ result<void> check_queue(const notify_config& n) {
   const auto& name = topic ? n.topic_name : n.queue_name;
   if (name.empty())
     return fail_field(errc::missing_argument, field, "CmqModel {} needs {}", n.cmq_model, field);
-  if (!is_name(name))
-    return fail_field(errc::invalid_argument, field,
-                      "{} is 1 to {} letters, digits, '-', '_' or '.'", field,
-                      limits::queue_name_chars_max);
-  return {};
+  return check_queue_name(name, field);
 }
 
 result<void> check_url(const notify_config& n) {
@@ -65,10 +62,15 @@ result<void> check_sqs(const notify_config& n) {
   if (!is_region(q.region))
     return fail_field(errc::invalid_argument, "AwsSQS.SQSRegion",
                       "SQSRegion is lower letters, digits and '-', as us-east-1");
-  if (!is_name(q.queue_name))
+  if (!is_sqs_name(q.queue_name))
     return fail_field(errc::invalid_argument, "AwsSQS.SQSQueueName",
                       "SQSQueueName is 1 to {} letters, digits, '-', '_' or '.'",
                       limits::queue_name_chars_max);
+  if (q.queue_name.ends_with(".fifo"))
+    return fail_field(errc::unsupported, "AwsSQS.SQSQueueName",
+                      "`{}` is a FIFO queue, whose messages need a MessageGroupId, and "
+                      "notifications have none: name a standard queue",
+                      q.queue_name);
   for (const auto& [field, value] : {std::pair{"AwsSQS.S3SecretId", &q.secret_id},
                                      std::pair{"AwsSQS.S3SecretKey", &q.secret_key}})
     if (value->empty())
@@ -138,8 +140,13 @@ std::optional<notify_config> without_secret_key(std::optional<notify_config> con
 notify_config trigger_config() { return {"SCF", "Finish"}; }
 
 result<sink_kind> kind_of_sink(std::string_view sink) {
-  if (sink.starts_with("http://") || sink.starts_with("https://"))
+  if (sink.starts_with("http://") || sink.starts_with("https://")) {
+    FM_TRY(auto url, parse_http_url(sink));
+    if (auto origin = origin_of(url); origin != sink)
+      return fail_field(errc::invalid_argument, "Sink", "`{}` is no sink; that one is named `{}`",
+                        sink, origin);
     return sink_kind::http;
+  }
   auto kind = from_name<sink_kind>(sink.substr(0, sink.find('/')));
   if (!kind || *kind == sink_kind::http)
     return fail_field(errc::not_found, "Sink",
@@ -154,6 +161,8 @@ bool is_reached_anywhere(sink_kind kind) {
 }
 
 std::string lane_of(const notify_config& config) {
+  if (config.notify_type == "AWS-SQS" && config.aws_sqs)
+    return config.aws_sqs->secret_id; // each account has queues of its own
   if (kind_of(config) != sink_kind::http)
     return {};
   auto url = parse_http_url(config.notify_url);

@@ -33,7 +33,8 @@ without_secret_key(std::optional<notify_config> config);
 /// its topics, functions) are the coordinator's own.
 [[nodiscard]] bool is_reached_anywhere(sink_kind kind);
 /// Tells apart the targets behind one sink: one that does not answer must not
-/// hold the others up. Of an HTTP sink the path, else "".
+/// hold the others up. Of an HTTP sink the path, of AWS-SQS the account's key id,
+/// else "".
 [[nodiscard]] std::string lane_of(const notify_config& config);
 
 enum class delivery_state : std::uint8_t {

@@ -3,6 +3,7 @@
 #include "core/bounds.hpp"
 #include "core/limits.hpp"
 #include "core/queue_message.hpp"
+#include "core/url.hpp"
 
 #include <algorithm>
 
@@ -58,10 +59,11 @@ result<void> check(const subscription_record& s) {
   constexpr std::string_view queue = "queue/";
   if (s.endpoint.starts_with(queue))
     return check_queue_name(std::string_view{s.endpoint}.substr(queue.size()), "Endpoint");
-  const bool is_url = s.endpoint.starts_with("http://") || s.endpoint.starts_with("https://");
-  if (!is_url || s.endpoint.size() > limits::url_bytes_max || s.endpoint.ends_with("://"))
+  if (!s.endpoint.starts_with("http://") && !s.endpoint.starts_with("https://"))
     return fail_field(errc::invalid_argument, "Endpoint",
                       "`{}` is neither queue/NAME nor an http or https URL", s.endpoint);
+  if (auto url = parse_http_url(s.endpoint); !url)
+    return fail_field(errc::invalid_argument, "Endpoint", "{}", url.error().message);
   return {};
 }
 

@@ -11,12 +11,15 @@ namespace {
 
 using verdict = delivery_answer::verdict;
 
-/// Keeps what it is to send until the test answers it.
+/// Keeps what it is to send until the test answers it, or parks all at once.
 class held_sink final : public sink {
 public:
   void deliver(notification n, done_fn done) override {
+    if (parks)
+      return done({verdict::parked, "why", {}});
     held.emplace_back(std::move(n), std::move(done));
   }
+  bool parks = false;
   std::deque<std::pair<notification, done_fn>> held;
 };
 
@@ -259,6 +262,36 @@ TEST_CASE_FIXTURE(told_at_once, "outbox: dead letters are redriven, past events 
   drain();
   REQUIRE_FALSE(unknown);
   CHECK(unknown.error().code == errc::not_found);
+}
+
+TEST_CASE_FIXTURE(told_at_once, "outbox: letters that die again at once are redriven once") {
+  constexpr auto letters = 5 * limits::outbox_deliveries_max;
+  place->parks = true;
+  for (std::size_t i = 0; i < letters; ++i)
+    happen({1});
+  CHECK(kept(delivery_state::dead) == letters);
+  result<std::uint64_t> redriven;
+  CHECK(shared.notices.outbox.send([&](outbox_state& s) {
+    s.redrive("", {}, [&](result<std::uint64_t> r) { redriven = std::move(r); });
+  }));
+  drain();
+  CHECK(redriven == letters);
+  CHECK(kept(delivery_state::dead) == letters);
+}
+
+TEST_CASE_FIXTURE(told_at_once, "outbox: a replay goes through a log that says nothing to the sink") {
+  for (std::size_t i = 0; i < 3 * limits::outbox_events_max; ++i)
+    record({1}, "shard.done", "done");
+  drain();
+  result<std::uint64_t> replayed, misnamed;
+  CHECK(shared.notices.outbox.send([&](outbox_state& s) {
+    s.replay({1}, "http://h:80", [&](result<std::uint64_t> r) { replayed = std::move(r); });
+    s.replay({1}, "http://h", [&](result<std::uint64_t> r) { misnamed = std::move(r); });
+  }));
+  drain();
+  CHECK(replayed == 0);
+  REQUIRE_FALSE(misnamed);
+  CHECK(misnamed.error().field == "To");
 }
 
 TEST_CASE_FIXTURE(told_at_once, "outbox: a signing key is rotated, and two are live") {

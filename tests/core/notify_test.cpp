@@ -1,6 +1,7 @@
 #include "core/notify.hpp"
 
 #include "core/mps/notification_json.hpp"
+#include "core/queue.hpp"
 #include "core/url.hpp"
 
 #include <doctest/doctest.h>
@@ -84,6 +85,35 @@ TEST_CASE("notify_config: a queue or topic is named as its model says") {
   CHECK(wrong(queue("Queue", std::string(81, 'q'))) == "QueueName");
 }
 
+TEST_CASE("notify_config: a name that no queue and no topic can have is refused") {
+  for (const auto* model : {"Queue", "Topic"}) {
+    const auto field = std::string{model} + "Name";
+    CHECK(wrong(queue(model, "a.b")) == field); // it was accepted, and told nobody
+    CHECK(wrong(queue(model, "a.fifo")) == field);
+    CHECK(wrong(queue(model, "a-b_C9")) == "");
+  }
+}
+
+TEST_CASE("subscription_record: an endpoint's address is checked as a NotifyUrl is") {
+  auto field = [](std::string endpoint) {
+    subscription_record s;
+    s.topic = "t";
+    s.name = "s";
+    s.endpoint = std::move(endpoint);
+    auto r = check(s);
+    return r ? "" : r.error().field;
+  };
+
+  CHECK(field("https://user@host:8443/a?b=c") == "");
+  CHECK(field("queue/q") == "");
+  for (const auto* endpoint : {"", "host/x", "ftp://h/", "http://", "http:///x", "http://h:0/",
+                               "http://h h/", "http://[x]/", "http://h\n/", "queue/a.b"}) {
+    CAPTURE(endpoint);
+    CHECK(field(endpoint) == "Endpoint");
+  }
+  CHECK(field("http://h/" + std::string(2048, 'a')) == "Endpoint");
+}
+
 TEST_CASE("notify_config: only NotifyUrl without a type is told what it means") {
   notify_config n;
   n.notify_url = "http://host/";
@@ -111,6 +141,7 @@ TEST_CASE("notify_config: a queue of Amazon's has its region, name and keys") {
   CHECK(wrong(n) == "");
   CHECK(sink_of(n, "WorkflowTask") == "sqs/us-east-1/q");
   CHECK(kind_of_sink("sqs/us-east-1/q") == sink_kind::sqs);
+  CHECK(lane_of(n) == "id"); // another account's queue of that name is another one
   CHECK(without_secret_key(n)->aws_sqs == aws_sqs{"us-east-1", "q", "id", ""});
   n.aws_sqs->secret_key.clear();
   CHECK(wrong(n, errc::missing_argument) == "AwsSQS.S3SecretKey");
@@ -119,6 +150,8 @@ TEST_CASE("notify_config: a queue of Amazon's has its region, name and keys") {
   n.aws_sqs->region = "eu-west-1";
   n.aws_sqs->queue_name = "a/b";
   CHECK(wrong(n) == "AwsSQS.SQSQueueName");
+  n.aws_sqs->queue_name = "a.fifo";
+  CHECK(wrong(n, errc::unsupported) == "AwsSQS.SQSQueueName");
 }
 
 TEST_CASE("sink: a configuration names one, and its name tells the kind") {
@@ -131,6 +164,9 @@ TEST_CASE("sink: a configuration names one, and its name tells the kind") {
   CHECK(kind_of_sink("https://h:443") == sink_kind::http);
   CHECK(kind_of_sink("topic/t") == sink_kind::topic);
   CHECK_FALSE(kind_of_sink("http/x"));
+  auto misnamed = kind_of_sink("https://H/path");
+  REQUIRE_FALSE(misnamed);
+  CHECK(misnamed.error().message.find("`https://h:443`") != std::string::npos);
   CHECK_FALSE(kind_of_sink("mail/x"));
 }
 
