@@ -7,6 +7,8 @@
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
 
+#include <set>
+
 namespace framemill {
 
 namespace {
@@ -49,23 +51,28 @@ void queue_broker_state::apply(queue_machine::step made,
   const auto empty = made.record.empty();
   const bool subscriptions =
       !made.record.subscriptions.empty() || !made.record.erased_subscriptions.empty();
-  const auto token = steps.add({std::move(made.served), std::move(then), subscriptions}, empty);
+  const auto token = steps.add(
+      {std::move(made.served), std::move(made.mishaps), std::move(then), subscriptions}, empty);
   keep_ticking();
   if (empty)
     return answer_ready();
   ++commits;
   auto me = caf::actor_cast<caf::actor>(self);
-  services->journal->commit(std::move(made.record), [me, token](result<void> r) {
-    caf::anon_send(me, committed{token, std::move(r)});
+  services->journal->commit(std::move(made.record), [me, bag = answers, token](result<void> r) {
+    if (bag->put({token, std::move(r)}))
+      caf::anon_send(me, queue_answers{});
   });
 }
 
-void queue_broker_state::on_committed(const committed& m) {
-  --commits;
-  steps.written(m.token);
-  if (!m.status && !refused) {
-    spdlog::error("QUEUE BROKER: a change was refused: {}", m.status.error().message);
-    refused = m.status.error();
+void queue_broker_state::on_answers() {
+  for (const auto& m : answers->take()) {
+    --commits;
+    if (!m.status && !refused) {
+      spdlog::error("QUEUE BROKER: a change was refused: {}", m.status.error().message);
+      answer_ready(); // what is durable before it
+      refused = m.status.error();
+    }
+    steps.written(m.token);
   }
   answer_ready();
   if (refused && commits == 0)
@@ -83,7 +90,13 @@ void queue_broker_state::answer_ready() {
         w.messages = failure{*refused};
       serve(std::move(w));
     }
-    if (step.changes_subscriptions && !refused)
+    if (refused)
+      continue;
+    for (auto& m : step.mishaps)
+      troubles.missed(m.subscription, {m.messages, std::move(m.why), std::move(m.went_to)});
+    if (!step.mishaps.empty())
+      tell_missed();
+    if (step.changes_subscriptions)
       tend_pushers();
   }
 }
@@ -148,6 +161,7 @@ queue_broker_state::messages_of(const std::vector<message_state>& states) {
 
 /// One PUSHER for each, and none besides.
 void queue_broker_state::tend_pushers() {
+  forget_old_troubles();
   auto* web = services->notices.find(sink_kind::http);
   if (web == nullptr)
     return;
@@ -160,9 +174,10 @@ void queue_broker_state::tend_pushers() {
       if (!q || q->record.id != s.queue)
         continue;
       auto running = pushers.extract(s.queue);
-      kept[s.queue] =
-          running.empty() ? self->spawn<caf::monitored>(
-              subscription_pusher, door, web, s, !q->record.settings.dead_letter_queue.empty())
+      kept[s.queue] = running.empty()
+                          ? self->spawn<caf::monitored>(subscription_pusher, door,
+                                                        caf::actor_cast<caf::actor>(self),
+                                                        &services->clock, web, s)
                           : running.mapped();
     }
   for (const auto& [queue, pusher] : std::exchange(pushers, std::move(kept)))
@@ -176,6 +191,47 @@ void queue_broker_state::on_pusher_gone(const caf::actor_addr& who) {
     tend_pushers();
 }
 
+// ---- what goes wrong with subscriptions ---------------------------------------------
+
+void queue_broker_state::forget_old_troubles() {
+  std::set<std::string> subscriptions;
+  for (const auto& topic : core.topics())
+    for (const auto& s : topic.subscriptions)
+      subscriptions.insert(s.topic + "/" + s.name);
+  troubles.keep_only(subscriptions);
+}
+
+void queue_broker_state::on_push_tried(queue_id queue, const delivery_answer& a) {
+  const auto subscription = core.name_of(queue);
+  if (subscription.empty())
+    return; // it has ended
+  if (a.what == delivery_answer::verdict::delivered)
+    troubles.delivered(subscription);
+  else if (troubles.failed(now(), subscription, a.why))
+    spdlog::warn("QUEUE BROKER: subscription {}: a try to post failed: {}", subscription, a.why);
+}
+
+void queue_broker_state::tell_missed() {
+  for (const auto& [subscription, m] : troubles.untold(now()))
+    spdlog::warn("QUEUE BROKER: subscription {}: {} messages did not stay in its queue; the last "
+                 "of them {}: {}",
+                 subscription, m.messages,
+                 m.went_to.empty() ? "is dropped" : "goes to queue " + m.went_to, m.why);
+}
+
+result<topic_view> queue_broker_state::topic(const std::string& name) const {
+  FM_TRY(auto out, core.topic(name));
+  out.troubles = troubles.of(name);
+  return out;
+}
+
+std::vector<topic_view> queue_broker_state::topics() const {
+  auto out = core.topics();
+  for (auto& t : out)
+    t.troubles = troubles.of(t.record.name);
+  return out;
+}
+
 // ---- time ---------------------------------------------------------------------------
 
 void queue_broker_state::keep_ticking() {
@@ -185,6 +241,7 @@ void queue_broker_state::keep_ticking() {
 
 void queue_broker_state::on_tick() {
   is_ticking = false;
+  tell_missed();
   if (refused || core.is_idle())
     return; // the next step, or the books, begin it anew
   apply(core.tick(now()), {});
@@ -201,8 +258,12 @@ caf::behavior queue_broker(caf::stateful_actor<queue_broker_state>* self,
   s.refused = error{errc::unavailable, "the queues are not read yet", {}};
   s.read_books();
   return {
-      [=](const queue_call& m) { (*m.call)(self->state); },
-      [=](const committed& m) { self->state.on_committed(m); },
+      [=](const queue_calls& m) {
+        for (auto& call : m.bag->take())
+          call(self->state);
+      },
+      [=](queue_answers) { self->state.on_answers(); },
+      [=](const push_tried& m) { self->state.on_push_tried(m.queue, m.answer); },
       [=](queue_tick) { self->state.on_tick(); },
       [=](read_queue_books) { self->state.read_books(); },
   };

@@ -1,9 +1,11 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/mailbag.hpp"
 #include "actors/queue_service.hpp"
 #include "actors/services.hpp"
 #include "actors/step_queue.hpp"
+#include "notify/push.hpp"
 #include "notify/queue_driver.hpp"
 #include "notify/queue_machine.hpp"
 
@@ -34,38 +36,50 @@ struct queue_broker_state {
 
   struct action {
     std::vector<queue_machine::served_waiter> served;
+    std::vector<queue_machine::mishap> mishaps;
     std::function<void(const result<void>&)> then; ///< may be empty
     bool changes_subscriptions = false;
   };
   step_queue<action> steps;
+  std::shared_ptr<mailbag<committed>> answers = std::make_shared<mailbag<committed>>(); ///< of the store
   std::size_t commits = 0;        ///< that the store has not answered
   std::optional<error> refused;   ///< set from a refused commit until the books are read
   bool is_ticking = false;
   std::map<queue_id, caf::actor> pushers; ///< of HTTP subscriptions
   std::shared_ptr<queue_service> door;    ///< to ourselves, for them
+  subscription_troubles troubles;
 
   // Verbs, used by handlers and by calls (on this actor only).
   void apply(queue_machine::step made, std::function<void(const result<void>&)> then);
   void receive(const std::string& queue, const queue_service::receive_request& r,
                messages_reply done);
 
-  void on_committed(const committed& m);
+  void on_answers();
   void on_tick();
   void read_books();
   void answer_ready();
   void serve(queue_machine::served_waiter w);
   void keep_ticking();
   void tend_pushers();
+  void forget_old_troubles();
+  void on_push_tried(queue_id queue, const delivery_answer& a);
   void on_pusher_gone(const caf::actor_addr& who);
+  void tell_missed();
+  [[nodiscard]] result<topic_view> topic(const std::string& name) const; ///< with troubles
+  [[nodiscard]] std::vector<topic_view> topics() const;
   [[nodiscard]] result<std::vector<received_message>>
   messages_of(const std::vector<message_state>& states);
   [[nodiscard]] timestamp now() const { return services->clock.now(); }
 };
 
-/// Gateway → QUEUE BROKER: one call, as a function on its state.
-struct queue_call {
-  std::shared_ptr<std::function<void(queue_broker_state&)>> call;
+/// A call of the service, on the broker's own thread.
+using queue_call = std::function<void(queue_broker_state&)>;
+/// Gateway → QUEUE BROKER: there are calls in this bag.
+struct queue_calls {
+  std::shared_ptr<mailbag<queue_call>> bag;
 };
+/// Store → QUEUE BROKER: there are answers to its commits.
+struct queue_answers {};
 /// QUEUE BROKER → itself, every 100 ms while there is something to wait for.
 struct queue_tick {};
 /// QUEUE BROKER → itself, after a pause: the books could not be read.
@@ -84,6 +98,7 @@ struct read_queue_books {};
 
 } // namespace framemill
 
-FM_LOCAL_MESSAGE(queue_call)
+FM_LOCAL_MESSAGE(queue_calls)
+FM_LOCAL_MESSAGE(queue_answers)
 FM_LOCAL_MESSAGE(queue_tick)
 FM_LOCAL_MESSAGE(read_queue_books)

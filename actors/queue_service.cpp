@@ -67,6 +67,12 @@ public:
     });
   }
 
+  void give_up(std::string queue, std::vector<std::string> receipts,
+               reply<each<std::string>> done) override {
+    change_each(std::move(done),
+                [=](queue_broker_state& b) { return b.core.give_up(b.now(), queue, receipts); });
+  }
+
   void create_topic(std::string name, reply<void> done) override {
     change(std::move(done),
            [=](queue_broker_state& b) { return b.core.create_topic(b.now(), name); });
@@ -76,10 +82,10 @@ public:
   }
   void topics(reply<std::vector<topic_view>> done) override {
     ask(std::move(done),
-        [](queue_broker_state& b) { return result<std::vector<topic_view>>{b.core.topics()}; });
+        [](queue_broker_state& b) { return result<std::vector<topic_view>>{b.topics()}; });
   }
   void topic(std::string name, reply<topic_view> done) override {
-    ask(std::move(done), [=](queue_broker_state& b) { return b.core.topic(name); });
+    ask(std::move(done), [=](queue_broker_state& b) { return b.topic(name); });
   }
   void subscribe(subscription_record s, std::string dead_letter_queue,
                  reply<void> done) override {
@@ -110,10 +116,9 @@ public:
   }
 
 private:
-  void call(std::function<void(queue_broker_state&)> what) {
-    caf::anon_send(broker_,
-                   queue_call{std::make_shared<std::function<void(queue_broker_state&)>>(
-                       std::move(what))});
+  void call(queue_call what) {
+    if (calls_->put(std::move(what)))
+      caf::anon_send(broker_, queue_calls{calls_});
   }
 
   template <class T, class Question>
@@ -152,6 +157,7 @@ private:
   }
 
   caf::actor broker_;
+  std::shared_ptr<mailbag<queue_call>> calls_ = std::make_shared<mailbag<queue_call>>();
 };
 
 /// One message at a time, sent by nobody in particular.

@@ -47,6 +47,9 @@ public:
                      reply<each<void>> done) = 0;
   virtual void hide(std::string queue, std::vector<hide_request> orders,
                     reply<each<void>> done) = 0;
+  /// Answers the dead-letter queue that each went to; "": it is deleted.
+  virtual void give_up(std::string queue, std::vector<std::string> receipts,
+                       reply<each<std::string>> done) = 0;
 
   virtual void create_topic(std::string name, reply<void> done) = 0;
   virtual void remove_topic(std::string name, reply<void> done) = 0;

@@ -22,6 +22,12 @@ double chance() {
   return std::uniform_real_distribution<double>{0, 1}(random);
 }
 
+/// Of a call for one message that failed.
+template <class T>
+const std::string& reason_of(const result<queue_service::each<T>>& r) {
+  return r ? r->at(0).error().message : r.error().message;
+}
+
 } // namespace
 
 void subscription_pusher_state::ask() {
@@ -36,44 +42,60 @@ void subscription_pusher_state::push(std::vector<received_message> messages) {
   under_way = messages.size();
   auto me = caf::actor_cast<caf::actor>(self);
   for (const auto& m : messages)
-    to->deliver(push_of(subscription, m),
-                [me, receipt = m.receipt, tries = m.receives](delivery_answer a) {
-                  caf::anon_send(me, push_answered{receipt, tries, std::move(a)});
-                });
+    to->deliver(push_of(subscription, m), [me, id = m.message.id, sent = m.message.sent,
+                                           receipt = m.receipt,
+                                           tries = m.receives](delivery_answer a) {
+      caf::anon_send(me, push_answered{id, sent, receipt, tries, std::move(a)});
+    });
 }
 
-/// Delivered: gone. Else later, or, after the last try, to the dead letters.
-void subscription_pusher_state::conclude(const std::string& receipt, std::uint32_t tries,
-                                         const delivery_answer& a) {
+/// Delivered: gone. Else later, for whatever reason, as CMQ has it: the other side
+/// may be mended within the day.
+void subscription_pusher_state::conclude(const push_answered& m) {
   const auto complain = [who = queue](const auto& r) { // it is received again then
     if (!r || !r->at(0))
-      spdlog::warn("SUBSCRIPTION PUSHER: {}: {}", who,
-                   r ? r->at(0).error().message : r.error().message);
+      spdlog::warn("SUBSCRIPTION PUSHER: {}: {}", who, reason_of(r));
   };
-  const bool is_last = tries >= push_tries_max(subscription.retry);
-  if (is_last && a.what != delivery_answer::verdict::delivered)
-    spdlog::warn("SUBSCRIPTION PUSHER: {}: given up after {} tries, {}: {}", queue, tries,
-                 has_dead_letters ? "it goes to the dead letters" : "the message is dropped", a.why);
-  if (a.what == delivery_answer::verdict::delivered || (is_last && !has_dead_letters))
-    return queues->erase(queue, {receipt}, complain);
-  auto delay = is_last ? 0 : push_delay_seconds(subscription.retry, tries, chance());
-  if (!is_last && a.not_before)
-    delay = std::clamp<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(*a.not_before).count(),
-                                     delay, 3600);
-  queues->hide(queue, {{receipt, delay}}, complain);
+  self->send(broker, push_tried{subscription.queue, m.answer});
+  if (m.answer.what == delivery_answer::verdict::delivered)
+    return queues->erase(queue, {m.receipt}, complain);
+  if (is_last_push(subscription.retry, m.tries, time->now() - m.sent))
+    return give_up(m);
+  auto delay = push_delay_seconds(subscription.retry, m.tries, chance());
+  if (m.answer.not_before)
+    delay = std::clamp<std::int64_t>(
+        std::chrono::ceil<std::chrono::seconds>(*m.answer.not_before).count(), delay, 3600);
+  queues->hide(queue, {{m.receipt, delay}}, complain);
+}
+
+/// The queue knows now, and not when we began, where its dead letters go.
+void subscription_pusher_state::give_up(const push_answered& m) {
+  queues->give_up(
+      queue, {m.receipt},
+      [who = queue, id = m.message, tries = m.tries,
+       why = m.answer.why](const result<queue_service::each<std::string>>& r) {
+        if (!r || !r->at(0)) // it is received again
+          return spdlog::warn("SUBSCRIPTION PUSHER: {}: message {} is not given up: {}", who,
+                              id.value, reason_of(r));
+        const auto& to = *r->at(0);
+        spdlog::warn("SUBSCRIPTION PUSHER: {}: message {} is given up after {} tries and {}: {}",
+                     who, id.value, tries, to.empty() ? "dropped" : "goes to queue " + to, why);
+      });
 }
 
 caf::behavior subscription_pusher(caf::stateful_actor<subscription_pusher_state>* self,
-                                  std::shared_ptr<queue_service> queues, sink* to,
-                                  subscription_record subscription, bool has_dead_letters) {
+                                  std::shared_ptr<queue_service> queues, caf::actor broker,
+                                  const clock* time, sink* to,
+                                  subscription_record subscription) {
   tolerate_strangers(self, "SUBSCRIPTION PUSHER");
   auto& s = self->state;
   s.self = self;
   s.queues = std::move(queues);
+  s.broker = std::move(broker);
+  s.time = time;
   s.to = to;
   s.queue = subscription.topic + "/" + subscription.name;
   s.subscription = std::move(subscription);
-  s.has_dead_letters = has_dead_letters;
   s.ask();
   return {
       [=](push_batch& m) {
@@ -85,7 +107,7 @@ caf::behavior subscription_pusher(caf::stateful_actor<subscription_pusher_state>
         m.messages->empty() ? state.ask() : state.push(std::move(*m.messages));
       },
       [=](const push_answered& m) {
-        self->state.conclude(m.receipt, m.tries, m.answer);
+        self->state.conclude(m);
         if (--self->state.under_way == 0)
           self->state.ask();
       },

@@ -11,6 +11,15 @@
 
 namespace framemill {
 
+/// Sink → SUBSCRIPTION PUSHER.
+struct push_answered {
+  message_id message;
+  timestamp sent;
+  std::string receipt;
+  std::uint32_t tries = 0;
+  delivery_answer answer;
+};
+
 /// SUBSCRIPTION PUSHER: posts what waits in the queue of one HTTP subscription.
 /// A client of the queues like any other: what it holds when it dies is visible
 /// again after a while. Ends when the queue is gone.
@@ -19,38 +28,41 @@ struct subscription_pusher_state {
 
   caf::stateful_actor<subscription_pusher_state>* self = nullptr;
   std::shared_ptr<queue_service> queues;
+  caf::actor broker; ///< is told of every try
+  const clock* time = nullptr;
   sink* to = nullptr;
   subscription_record subscription;
-  std::string queue;             ///< where its messages wait
-  bool has_dead_letters = false; ///< the queue itself moves them there
+  std::string queue; ///< where its messages wait
   std::size_t under_way = 0;
 
   void ask();
   void push(std::vector<received_message> messages);
-  void conclude(const std::string& receipt, std::uint32_t tries, const delivery_answer& a);
+  void conclude(const push_answered& m);
+  void give_up(const push_answered& m);
 };
 
 /// QUEUES → SUBSCRIPTION PUSHER: what it asked for.
 struct push_batch {
   result<std::vector<received_message>> messages;
 };
-/// Sink → SUBSCRIPTION PUSHER.
-struct push_answered {
-  std::string receipt;
-  std::uint32_t tries = 0;
+/// SUBSCRIPTION PUSHER → QUEUE BROKER, after each try: for its troubles. A lost one
+/// is made up for by the next.
+struct push_tried {
+  queue_id queue; ///< the subscription's own
   delivery_answer answer;
 };
 /// SUBSCRIPTION PUSHER → itself, after a pause.
 struct push_again {};
 
-/// `to` outlives it.
+/// `time` and `to` outlive it; `queues` is a door to `broker`.
 [[nodiscard]] caf::behavior
 subscription_pusher(caf::stateful_actor<subscription_pusher_state>* self,
-                    std::shared_ptr<queue_service> queues, sink* to,
-                    subscription_record subscription, bool has_dead_letters);
+                    std::shared_ptr<queue_service> queues, caf::actor broker,
+                    const clock* time, sink* to, subscription_record subscription);
 
 } // namespace framemill
 
 FM_LOCAL_MESSAGE(push_batch)
 FM_LOCAL_MESSAGE(push_answered)
+FM_LOCAL_MESSAGE(push_tried)
 FM_LOCAL_MESSAGE(push_again)

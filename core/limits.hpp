@@ -123,10 +123,11 @@ inline constexpr std::int64_t queue_message_bytes_max = 1 << 20; ///< of a batch
 inline constexpr std::size_t queue_batch_max = 16;          ///< messages in one call
 inline constexpr std::size_t queue_in_flight_max = 120'000; ///< per queue; delayed ones too
 inline constexpr std::size_t queue_waiters_max = 1000;      ///< receives that wait, of all queues
+inline constexpr auto push_time_max = 24h;                  ///< from publishing to giving up
+inline constexpr auto push_trouble_log_every = 1min;        ///< of one subscription
 inline constexpr std::size_t message_attributes_max = 10;
 inline constexpr std::size_t message_attribute_name_chars_max = 256;
 inline constexpr std::size_t message_tags_max = 5;
 inline constexpr std::size_t message_tag_chars_max = 16;
-inline constexpr std::size_t url_bytes_max = 2048;
 
 } // namespace framemill::limits

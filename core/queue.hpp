@@ -118,13 +118,33 @@ struct queue_view {
   }
 };
 
+/// What went wrong with a subscription since its node started.
+struct subscription_trouble {
+  std::string name;
+  std::string last_error;   ///< of the last try to post; "" = it was delivered
+  timestamp since;          ///< nothing was delivered from then on; 0 = no error
+  std::uint64_t missed = 0; ///< messages that did not stay in its queue to be delivered
+  std::string missed_why;   ///< of the last of them
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Name", s.name);
+    v("LastError", s.last_error);
+    v("Since", s.since);
+    v("Missed", s.missed);
+    v("MissedWhy", s.missed_why);
+  }
+  bool operator==(const subscription_trouble&) const = default;
+};
+
 struct topic_view {
   topic_record record;
   std::vector<subscription_record> subscriptions;
+  std::vector<subscription_trouble> troubles; ///< of those that have any, by name
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Topic", s.record);
     v("Subscriptions", s.subscriptions);
+    v("Troubles", s.troubles);
   }
 };
 
@@ -133,7 +153,7 @@ struct topic_view {
 [[nodiscard]] result<void> check_queue_name(std::string_view name, std::string field);
 /// Bounds, each with its field; not whether the dead-letter queue is there.
 [[nodiscard]] result<void> check(const queue_settings& s);
-/// Names, tags, and the endpoint's form.
+/// Names, tags, and the endpoint's form, as parse_http_url takes it.
 [[nodiscard]] result<void> check(const subscription_record& s);
 
 } // namespace framemill

@@ -16,8 +16,16 @@ bool is_allowed(char32_t c) {
          (c >= 0xe000 && c <= 0xfffd) || c >= 0x10000;
 }
 
+/// How many bytes of printable ASCII it begins with: of most texts, all.
+std::size_t plain_bytes(std::string_view text) {
+  const auto is_plain = [](char c) { return c >= 0x20 && c < 0x7f; };
+  return static_cast<std::size_t>(
+      std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
+}
+
 result<void> check_text(std::string_view text, const std::string& field) {
-  for (auto rest = text; !rest.empty();) {
+  for (auto rest = text.substr(plain_bytes(text)); !rest.empty();
+       rest.remove_prefix(plain_bytes(rest))) {
     const auto at = text.size() - rest.size();
     const auto c = take_code_point(rest);
     if (!c || !is_allowed(*c))

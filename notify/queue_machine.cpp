@@ -55,6 +55,11 @@ result<receipt> parse_receipt(std::string_view text) {
   return r;
 }
 
+/// The own queue of an HTTP subscription is `TOPIC/NAME`; no other has a slash.
+bool is_of_subscription(const queue_record& q) {
+  return q.name.find('/') != std::string::npos;
+}
+
 } // namespace
 
 std::string receipt_of(const message_state& s) {
@@ -102,6 +107,12 @@ result<queue_machine::queue*> queue_machine::find(const std::string& name) {
 queue_machine::queue* queue_machine::find(queue_id id) {
   auto found = by_id_.find(id);
   return found == by_id_.end() ? nullptr : found->second;
+}
+
+/// Null: there are none.
+queue_machine::queue* queue_machine::dead_letters_of(const queue& q) {
+  auto found = queues_.find(q.record.settings.dead_letter_queue);
+  return found == queues_.end() ? nullptr : &found->second;
 }
 
 std::string queue_machine::name_of(queue_id id) const {
@@ -221,6 +232,18 @@ void queue_machine::discard_all(queue& q) {
   q.delayed = 0;
 }
 
+/// Equal ones in a row are one.
+void queue_machine::add_mishap(step& to, mishap m) {
+  if (!to.mishaps.empty()) {
+    auto& last = to.mishaps.back();
+    if (last.subscription == m.subscription && last.went_to == m.went_to && last.why == m.why) {
+      last.messages += m.messages;
+      return;
+    }
+  }
+  to.mishaps.push_back(std::move(m));
+}
+
 // ---- sending ------------------------------------------------------------------------
 
 /// Numbers are reserved in blocks, so that none is given out twice though the
@@ -249,16 +272,24 @@ result<void> queue_machine::check_room(const queue& q, const outgoing_message& m
   return {};
 }
 
+message_id queue_machine::add_body(step& out, timestamp now, outgoing_message m,
+                                   const std::string& sender) {
+  const message_id id{next_number(out)};
+  out.record.messages.push_back(
+      {id, std::move(m.body), std::move(m.attributes), std::move(m.tags), now, sender});
+  return id;
+}
+
 message_id queue_machine::put(step& out, timestamp now, queue& q, outgoing_message m,
                               const std::string& sender) {
+  const auto delay = m.delay_seconds.value_or(q.record.settings.delay_seconds);
   message_state s;
-  s.id.value = s.place = next_number(out);
+  s.id = add_body(out, now, std::move(m), sender);
+  s.place = s.id.value;
   s.queue = q.record.id;
   s.arrived = now;
-  if (auto delay = m.delay_seconds.value_or(q.record.settings.delay_seconds); delay > 0)
+  if (delay > 0)
     s.hidden_until = now + seconds(delay);
-  out.record.messages.push_back(
-      {s.id, std::move(m.body), std::move(m.attributes), std::move(m.tags), now, sender});
   out.record.message_states.push_back(s);
   if (s.hidden_until)
     hide_until_due(q, s);
@@ -417,19 +448,19 @@ void queue_machine::settle(step& out, timestamp now, queue& q) {
 
 void queue_machine::unhide(step& out, timestamp now, queue& q, message_id id) {
   const auto s = q.states.at(id);
-  const auto& settings = q.record.settings;
-  auto dead_letters = queues_.find(settings.dead_letter_queue);
-  if (dead_letters != queues_.end() && s.receives >= settings.receives_max)
-    return bury(out, now, q, dead_letters->second, id);
   take_out(q, s);
-  show(q, s);
+  auto* dead_letters = dead_letters_of(q);
+  if (dead_letters == nullptr || s.receives < q.record.settings.receives_max)
+    return show(q, s);
+  bury(out, now, q, *dead_letters, id);
+  if (is_of_subscription(q.record))
+    add_mishap(out, {q.record.name, 1, dead_letters->record.name,
+                     fmt::format("received {} times, and not delivered", s.receives)});
 }
 
-/// To the dead-letter queue, where it begins anew.
-void queue_machine::bury(step& out, timestamp now, queue& from, queue& to, message_id id) {
-  auto s = from.states.at(id);
-  take_out(from, s);
-  s = {id, to.record.id, next_number(out), now, {}, 0, {}, from.record.id};
+/// To the dead-letter queue, where it begins anew. It is in no queue before.
+void queue_machine::bury(step& out, timestamp now, const queue& from, queue& to, message_id id) {
+  message_state s{id, to.record.id, next_number(out), now, {}, 0, {}, from.record.id};
   out.record.message_states.push_back(s);
   show(to, s);
   serve(out, now, to);
@@ -441,16 +472,30 @@ void queue_machine::expire(step& out, timestamp now, queue& q) {
   };
   for (std::size_t n = 0; n < work_per_step_max; ++n) {
     if (!q.fresh.empty() && is_over(q.fresh.front().arrived)) {
-      out.record.erased_messages.push_back(q.fresh.front().id);
+      const auto id = q.fresh.front().id;
       q.fresh.pop_front();
+      end_retention(out, now, q, id);
     } else if (!q.ready.empty() && is_over(q.states.at(q.ready.begin()->second).arrived)) {
       const auto s = q.states.at(q.ready.begin()->second);
-      out.record.erased_messages.push_back(s.id);
       take_out(q, s);
+      end_retention(out, now, q, s.id);
     } else {
       return;
     }
   }
+}
+
+/// Who subscribed was promised its messages, or their place among the dead letters.
+void queue_machine::end_retention(step& out, timestamp now, const queue& q, message_id id) {
+  auto* dead_letters = is_of_subscription(q.record) ? dead_letters_of(q) : nullptr;
+  if (dead_letters != nullptr)
+    bury(out, now, q, *dead_letters, id);
+  else
+    out.record.erased_messages.push_back(id);
+  if (is_of_subscription(q.record))
+    add_mishap(out, {q.record.name, 1, dead_letters ? dead_letters->record.name : "",
+                     fmt::format("not delivered within the queue's retention of {} s",
+                                 q.record.settings.retention_seconds)});
 }
 
 void queue_machine::collect_garbage(step& out) {
@@ -487,11 +532,11 @@ result<message_state*> queue_machine::holder(queue& q, const std::string& text) 
       r.receives == 0)
     return fail_field(errc::malformed, "Receipt", "`{}` is not a receipt of queue `{}`", text,
                       q.record.name);
-  auto dead_letters = queues_.find(q.record.settings.dead_letter_queue);
-  if (dead_letters != queues_.end() && dead_letters->second.states.contains(r.message))
+  if (const auto* dead_letters = dead_letters_of(q);
+      dead_letters != nullptr && dead_letters->states.contains(r.message))
     return fail_field(errc::conflict, "Receipt",
                       "the message was received too often and went to the dead-letter queue `{}`",
-                      dead_letters->first);
+                      dead_letters->record.name);
   auto found = q.states.find(r.message);
   if (found == q.states.end())
     return nullptr;
@@ -517,6 +562,33 @@ queue_machine::erase(timestamp now, const std::string& name,
   answers<void> out;
   for (const auto& r : receipts)
     out.each.push_back(erase_one(out.made, *q, r));
+  settle(out.made, now, *q);
+  serve(out.made, now, *q); // more may be in flight now
+  return out;
+}
+
+result<std::string> queue_machine::give_up_one(step& out, timestamp now, queue& q,
+                                               const std::string& receipt) {
+  FM_TRY(auto* held, holder(q, receipt));
+  if (held == nullptr)
+    return fail_field(errc::in_use, "Receipt", "the message cannot be given up: it is deleted");
+  const auto id = held->id;
+  take_out(q, message_state{*held});
+  if (auto* dead_letters = dead_letters_of(q)) {
+    bury(out, now, q, *dead_letters, id);
+    return dead_letters->record.name;
+  }
+  out.record.erased_messages.push_back(id);
+  return std::string{};
+}
+
+result<queue_machine::answers<std::string>>
+queue_machine::give_up(timestamp now, const std::string& name,
+                       const std::vector<std::string>& receipts) {
+  FM_TRY(auto* q, find(name));
+  answers<std::string> out;
+  for (const auto& r : receipts)
+    out.each.push_back(give_up_one(out.made, now, *q, r));
   settle(out.made, now, *q);
   serve(out.made, now, *q); // more may be in flight now
   return out;

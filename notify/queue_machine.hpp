@@ -44,9 +44,18 @@ public:
     waiter_id waiter = 0;
     result<std::vector<message_state>> messages;
   };
+  /// Messages that do not stay in a subscription's queue, though nobody asked for
+  /// that: the owner says so in the log.
+  struct mishap {
+    std::string subscription; ///< TOPIC/NAME
+    std::uint64_t messages = 0;
+    std::string went_to; ///< the dead-letter queue; "" = dropped
+    std::string why;
+  };
   struct step {
     changes record;
     std::vector<served_waiter> served;
+    std::vector<mishap> mishaps;
   };
   template <class T>
   struct answers {
@@ -95,6 +104,11 @@ public:
   /// As above; in_use: the message is visible again, or deleted.
   [[nodiscard]] result<answers<void>> hide(timestamp now, const std::string& name,
                                            const std::vector<hide_order>& orders);
+  /// Not to be received again: each goes to the dead-letter queue at once, however
+  /// often it was received, or is deleted when there is none. Answers that queue's
+  /// name, or "". Errors: those of `erase`; in_use: it is deleted already.
+  [[nodiscard]] result<answers<std::string>> give_up(timestamp now, const std::string& name,
+                                                     const std::vector<std::string>& receipts);
   /// The store has no body of it: it is no message.
   [[nodiscard]] step forget(message_id id, queue_id queue);
 
@@ -107,14 +121,17 @@ public:
   [[nodiscard]] result<step> subscribe(timestamp now, subscription_record s,
                                        const std::string& dead_letter_queue);
   [[nodiscard]] result<step> unsubscribe(const std::string& topic, const std::string& name);
-  /// A copy for each subscription that wants it, all or none; answers their ids.
+  /// A copy for each subscription that wants it, in one step; answers their ids. One
+  /// whose queue has no room for it does not hold up the others: its copy goes to
+  /// that queue's dead-letter queue, if there is one with room, and is a mishap.
+  /// busy, too_large: none of those that want it has room; nothing is done then.
   [[nodiscard]] result<answers<message_id>> publish(timestamp now, const std::string& topic,
                                                     const outgoing_message& m,
                                                     const std::string& sender);
 
   // ---- time and questions ------------------------------------------------------------
-  /// Serves and ends waits, erases what is past its retention; some ten times a
-  /// second, unless idle.
+  /// Serves and ends waits, erases what is past its retention (of a subscription's
+  /// own queue it is a dead letter); some ten times a second, unless idle.
   [[nodiscard]] step tick(timestamp now);
   [[nodiscard]] bool is_idle() const; ///< no message, no wait: ticks do nothing
   [[nodiscard]] result<queue_view> view(const std::string& name) const;
@@ -149,12 +166,21 @@ private:
 
   [[nodiscard]] result<queue*> find(const std::string& name);
   [[nodiscard]] queue* find(queue_id id);
+  struct taker {
+    const subscription_record* subscription;
+    queue* to;
+  };
+
   [[nodiscard]] result<topic_state*> find_topic(const std::string& name);
+  [[nodiscard]] result<std::vector<taker>> takers_of(const topic_state& t,
+                                                     const outgoing_message& m);
+  [[nodiscard]] queue* dead_letters_of(const queue& q);
   [[nodiscard]] result<void> check_dead_letters(const queue_settings& s,
                                                 const std::string& name) const;
   [[nodiscard]] result<void> check_unused(const queue& q) const;
   [[nodiscard]] static result<void> check_room(const queue& q, const outgoing_message& m);
   [[nodiscard]] static std::optional<timestamp> retained_until(const queue& q);
+  static void add_mishap(step& to, mishap m);
   [[nodiscard]] static queue_view view_of(const queue& q);
   [[nodiscard]] static topic_view view_of(const topic_state& t);
 
@@ -163,11 +189,15 @@ private:
   queue& add_queue(step& out, timestamp now, const std::string& name, queue_settings s);
   void drop_queue(step& out, queue& q);
   void discard_all(queue& q);
+  message_id add_body(step& out, timestamp now, outgoing_message m, const std::string& sender);
   message_id put(step& out, timestamp now, queue& q, outgoing_message m,
                  const std::string& sender);
+  void miss(step& out, timestamp now, const taker& t, outgoing_message m,
+            const std::string& sender, std::string why);
   void settle(step& out, timestamp now, queue& q);
   void unhide(step& out, timestamp now, queue& q, message_id id);
-  void bury(step& out, timestamp now, queue& from, queue& to, message_id id);
+  void bury(step& out, timestamp now, const queue& from, queue& to, message_id id);
+  void end_retention(step& out, timestamp now, const queue& q, message_id id);
   void expire(step& out, timestamp now, queue& q);
   void serve(step& out, timestamp now, queue& q);
   [[nodiscard]] std::vector<message_state> take(step& out, timestamp now, queue& q,
@@ -178,6 +208,8 @@ private:
   static void take_out(queue& q, const message_state& s);
   [[nodiscard]] result<message_state*> holder(queue& q, const std::string& receipt);
   [[nodiscard]] result<void> erase_one(step& out, queue& q, const std::string& receipt);
+  [[nodiscard]] result<std::string> give_up_one(step& out, timestamp now, queue& q,
+                                                const std::string& receipt);
   [[nodiscard]] result<void> hide_one(step& out, timestamp now, queue& q, const hide_order& o);
   void end_waits(step& out, timestamp now, queue& q);
   void collect_garbage(step& out);

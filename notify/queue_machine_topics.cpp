@@ -12,7 +12,6 @@ namespace framemill {
 namespace {
 
 constexpr std::string_view queue_endpoint = "queue/";
-constexpr std::int64_t push_retention_seconds = 24 * 3600;
 
 bool wants(const subscription_record& s, const std::vector<std::string>& tags) {
   return s.tags.empty() || std::any_of(tags.begin(), tags.end(), [&](const auto& tag) {
@@ -92,7 +91,7 @@ result<queue_id> queue_machine::queue_for(step& out, timestamp now, const subscr
     return q->record.id;
   }
   queue_settings settings;
-  settings.retention_seconds = push_retention_seconds;
+  settings.retention_seconds = limits::queue_retention_seconds_max; // the PUSHER ends it sooner
   settings.dead_letter_queue = dead_letter_queue;
   settings.receives_max = dead_letter_queue.empty() ? 0 : push_tries_max(s.retry);
   FM_CHECK(check(settings));
@@ -122,23 +121,52 @@ queue_machine::publish(timestamp now, const std::string& topic, const outgoing_m
                        const std::string& sender) {
   FM_TRY(auto* t, find_topic(topic));
   FM_CHECK(check(m, limits::queue_message_bytes_max));
-  std::vector<queue*> to;
-  for (const auto& [name, s] : t->subscriptions)
-    if (auto* q = find(s.queue); q != nullptr && wants(s, m.tags)) {
-      FM_CHECK(check_room(*q, m));
-      to.push_back(q);
-    }
+  FM_TRY(const auto takers, takers_of(*t, m));
   answers<message_id> out;
-  for (auto* q : to) {
-    out.each.push_back(put(out.made, now, *q, m, sender));
-    settle(out.made, now, *q);
-    serve(out.made, now, *q);
+  for (const auto& taker : takers) {
+    if (auto room = check_room(*taker.to, m); !room)
+      miss(out.made, now, taker, m, sender, room.error().message);
+    else
+      out.each.push_back(put(out.made, now, *taker.to, m, sender));
+    settle(out.made, now, *taker.to);
+    serve(out.made, now, *taker.to);
   }
   return out;
 }
 
+/// Who wants it. When none of them has room that fails, as busy if one may have it later.
+result<std::vector<queue_machine::taker>>
+queue_machine::takers_of(const topic_state& t, const outgoing_message& m) {
+  std::vector<taker> out;
+  std::optional<error> refusal;
+  bool has_room = false;
+  for (const auto& [name, s] : t.subscriptions)
+    if (auto* q = find(s.queue); q != nullptr && wants(s, m.tags)) {
+      out.push_back({&s, q});
+      const auto room = check_room(*q, m);
+      has_room |= room.has_value();
+      if (!room && (!refusal || room.error().code == errc::busy))
+        refusal = room.error();
+    }
+  if (!has_room && refusal)
+    return failure{std::move(*refusal)};
+  return out;
+}
+
+/// Its queue has no room for it.
+void queue_machine::miss(step& out, timestamp now, const taker& t, outgoing_message m,
+                         const std::string& sender, std::string why) {
+  m.delay_seconds = 0; // a dead letter is there at once
+  auto* dead_letters = dead_letters_of(*t.to);
+  const bool is_kept = dead_letters != nullptr && check_room(*dead_letters, m).has_value();
+  if (is_kept)
+    bury(out, now, *t.to, *dead_letters, add_body(out, now, std::move(m), sender));
+  add_mishap(out, {t.subscription->topic + "/" + t.subscription->name, 1,
+                   is_kept ? dead_letters->record.name : "", std::move(why)});
+}
+
 topic_view queue_machine::view_of(const topic_state& t) {
-  topic_view v{t.record, {}};
+  topic_view v{t.record, {}, {}};
   for (const auto& [name, s] : t.subscriptions)
     v.subscriptions.push_back(s);
   return v;

@@ -1,3 +1,4 @@
+#include "actors/fail_points.hpp"
 #include "actors/queue_broker.hpp"
 #include "core/json.hpp"
 #include "notify/queue_sink.hpp"
@@ -129,12 +130,26 @@ struct push_fixture : broker_fixture {
     services.shared.notices.sinks[sink_kind::http] = std::move(owned);
     REQUIRE(ask<void>([&](auto done) { queues->create_topic("t", done); })->value());
   }
-  void subscribe(const std::string& url) {
+  void subscribe(const std::string& url, const std::string& dead_letters = "") {
     subscription_record s;
     s.topic = "t";
     s.name = "s";
     s.endpoint = url;
-    auto done = ask<void>([&](auto answer) { queues->subscribe(s, "", answer); });
+    auto done = ask<void>([&](auto answer) { queues->subscribe(s, dead_letters, answer); });
+    REQUIRE(done->value().has_value());
+  }
+  void fail(delivery_answer::verdict v = delivery_answer::verdict::again) {
+    web->answer(v);
+    actors.drain();
+  }
+  std::vector<subscription_trouble> troubles() {
+    return ask<topic_view>([&](auto done) { queues->topic("t", done); })->value()->troubles;
+  }
+  void set_dead_letters(const std::string& name) {
+    queue_settings s;
+    s.dead_letter_queue = name;
+    s.receives_max = name.empty() ? 0 : 176;
+    auto done = ask<void>([&](auto answer) { queues->reset_queue("t/s", s, answer); });
     REQUIRE(done->value().has_value());
   }
   void publish(const std::string& body) {
@@ -149,6 +164,12 @@ struct push_fixture : broker_fixture {
   }
 
   hand_sink* web = nullptr;
+};
+
+/// It is a day later than it was.
+struct day_later {
+  day_later() { arm({"clock.now", 1, ~std::uint64_t{0}, fault_action::skew, 24h}); }
+  ~day_later() { disarm_all(); }
 };
 
 } // namespace
@@ -452,4 +473,117 @@ TEST_CASE("subscription_pusher: after a restart it goes on by itself") {
   f.publish("x");
 
   CHECK(f.web->waiting.size() == 1);
+}
+
+TEST_CASE("subscription_pusher: a message is given up after a day, however few its tries") {
+  push_fixture f;
+  f.made("dead");
+  f.subscribe("http://example.com/hook", "dead");
+  f.publish("x");
+
+  {
+    day_later then;
+    f.fail();
+  }
+
+  CHECK(f.visible("dead") == 1);
+  CHECK(f.holds() == std::pair<std::uint64_t, std::uint64_t>{0, 0});
+}
+
+TEST_CASE("subscription_pusher: what is given up without dead letters is gone") {
+  push_fixture f;
+  f.subscribe("http://example.com/hook");
+  f.publish("x");
+
+  {
+    day_later then;
+    f.fail();
+  }
+
+  CHECK(f.holds() == std::pair<std::uint64_t, std::uint64_t>{0, 0});
+  CHECK(f.web->waiting.empty());
+}
+
+TEST_CASE("subscription_pusher: a dead-letter queue that came later is heeded") {
+  push_fixture f;
+  f.made("dead");
+  f.subscribe("http://example.com/hook");
+  f.publish("x");
+  f.set_dead_letters("dead");
+
+  {
+    day_later then;
+    f.fail();
+  }
+
+  CHECK(f.visible("dead") == 1);
+}
+
+TEST_CASE("subscription_pusher: when its dead letters are removed it drops, and does not spin") {
+  push_fixture f;
+  f.made("dead");
+  f.subscribe("http://example.com/hook", "dead");
+  f.publish("x");
+  f.set_dead_letters("");
+
+  {
+    day_later then;
+    f.fail();
+  }
+
+  CHECK(f.web->waiting.empty());
+  CHECK(f.holds() == std::pair<std::uint64_t, std::uint64_t>{0, 0});
+  CHECK(f.visible("dead") == 0);
+}
+
+TEST_CASE("subscription_pusher: a hopeless answer is tried again, and seen at the topic") {
+  push_fixture f;
+  f.subscribe("http://example.com/hook");
+  f.publish("first");
+
+  f.fail(delivery_answer::verdict::parked);
+
+  CHECK(f.holds() == std::pair<std::uint64_t, std::uint64_t>{0, 1});
+  REQUIRE(f.troubles().size() == 1);
+  CHECK(f.troubles()[0].name == "s");
+  CHECK(f.troubles()[0].last_error == "so the test says");
+  CHECK(f.troubles()[0].since);
+  auto all = f.ask<std::vector<topic_view>>([&](auto done) { f.queues->topics(done); });
+  CHECK(all->value()->at(0).troubles == f.troubles());
+  f.publish("second");
+  f.fail(delivery_answer::verdict::delivered);
+  CHECK(f.troubles().empty());
+}
+
+TEST_CASE("subscription_pusher: the troubles of a subscription end with it") {
+  push_fixture f;
+  f.subscribe("http://example.com/hook");
+  f.publish("x");
+  f.fail();
+  REQUIRE(f.troubles().size() == 1);
+
+  f.ask<void>([&](auto done) { f.queues->unsubscribe("t", "s", done); });
+
+  CHECK(f.troubles().empty());
+}
+
+TEST_CASE("queue_broker: what a full subscriber misses is counted at the topic") {
+  push_fixture f;
+  queue_settings small;
+  small.messages_max = 1;
+  f.create("small", small);
+  subscription_record s;
+  s.topic = "t";
+  s.name = "small";
+  s.endpoint = "queue/small";
+  f.ask<void>([&](auto done) { f.queues->subscribe(s, "", done); });
+  f.subscribe("http://example.com/hook");
+  for (int i = 0; i < 3; ++i)
+    f.publish("x");
+
+  REQUIRE(f.troubles().size() == 1);
+  CHECK(f.troubles()[0].name == "small");
+  CHECK(f.troubles()[0].missed == 2);
+  CHECK(f.troubles()[0].missed_why.find("full") != std::string::npos);
+  CHECK_FALSE(f.troubles()[0].since);
 }

@@ -87,6 +87,11 @@ void fake_queues::hide(std::string queue, std::vector<hide_request> orders,
     all.push_back({o.receipt, o.seconds});
   done(take_each(machine_.hide(time_.now(), queue, all)));
 }
+void fake_queues::give_up(std::string queue, std::vector<std::string> receipts,
+                          reply<each<std::string>> done) {
+  std::lock_guard lock{mutex_};
+  done(take_each(machine_.give_up(time_.now(), queue, receipts)));
+}
 void fake_queues::create_topic(std::string name, reply<void> done) {
   std::lock_guard lock{mutex_};
   done(take(machine_.create_topic(time_.now(), name)));

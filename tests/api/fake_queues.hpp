@@ -36,6 +36,8 @@ public:
              reply<each<void>> done) override;
   void hide(std::string queue, std::vector<hide_request> orders,
             reply<each<void>> done) override;
+  void give_up(std::string queue, std::vector<std::string> receipts,
+               reply<each<std::string>> done) override;
   void create_topic(std::string name, reply<void> done) override;
   void remove_topic(std::string name, reply<void> done) override;
   void topics(reply<std::vector<topic_view>> done) override;

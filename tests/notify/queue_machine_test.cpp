@@ -1,4 +1,5 @@
 #include "core/limits.hpp"
+#include "notify/push.hpp"
 #include "tests/notify/queue_desk.hpp"
 
 using namespace framemill;
@@ -22,6 +23,49 @@ void fail_to_handle(queue_desk& d, const std::string& queue, int times) {
     REQUIRE(d.receive(queue, 1, 10).size() == 1);
     d.pass(10s);
   }
+}
+
+/// Topic `t`, and what befell its subscribers' messages.
+struct mishap_desk : queue_desk {
+  mishap_desk() { REQUIRE(write_step(machine.create_topic(now, "t"))); }
+
+  result<void> write_step(result<queue_machine::step> made) {
+    FM_CHECK(made);
+    mishaps = made->mishaps;
+    write(std::move(*made));
+    return {};
+  }
+  void subscribe(const std::string& name, const std::string& endpoint,
+                 const std::string& dead_letters = "") {
+    subscription_record s;
+    s.topic = "t";
+    s.name = name;
+    s.endpoint = endpoint;
+    auto made = write_step(machine.subscribe(now, s, dead_letters));
+    REQUIRE_MESSAGE(made.has_value(), made.error().message);
+  }
+  result<std::size_t> publish(const std::string& body) {
+    auto made = machine.publish(now, "t", {body, {}, {}, {}}, "me");
+    FM_CHECK(made);
+    const auto copies = made->each.size();
+    FM_CHECK(write_step(std::move(made->made)));
+    return copies;
+  }
+  result<std::string> give_up(const std::string& queue, const std::string& receipt) {
+    auto made = machine.give_up(now, queue, {receipt});
+    FM_CHECK(made);
+    FM_CHECK(write_step(std::move(made->made)));
+    return made->each.at(0);
+  }
+  void tick() { (void)write_step(machine.tick(now)); }
+
+  std::vector<queue_machine::mishap> mishaps; ///< of the last step
+};
+
+queue_settings small(std::int64_t messages) {
+  queue_settings s;
+  s.messages_max = messages;
+  return s;
 }
 
 } // namespace
@@ -574,4 +618,274 @@ TEST_CASE("queue_machine: new settings hold from now on, and survive") {
   CHECK(d.receive("q").at(0).hidden_until == d.now + 5s);
   d.pass(60s);
   CHECK(d.books.messages.empty());
+}
+
+TEST_CASE("queue_machine: what is given up is a dead letter at once, however often received") {
+  mishap_desk d;
+  d.create("dead");
+  d.create("q", with_dead_letters(100));
+  auto id = d.send("q", "hopeless");
+  auto waiting = d.ask("dead", 30);
+  auto receipt = receipt_of(d.receive("q", 1, 600).at(0));
+
+  CHECK(d.give_up("q", receipt) == "dead");
+
+  CHECK(d.served.at(waiting).value().at(0).id == id);
+  CHECK(d.view("q").in_flight == 0);
+  CHECK(d.erase("q", receipt).error().code == errc::conflict);
+  CHECK(d.give_up("q", receipt).error().code == errc::conflict);
+  d.restart();
+  CHECK(d.view("dead").in_flight == 1);
+  CHECK(d.mishaps.empty()); // it was asked for
+}
+
+TEST_CASE("queue_machine: without a dead-letter queue what is given up is deleted") {
+  mishap_desk d;
+  d.create("q");
+  d.send("q", "hopeless");
+  auto receipt = receipt_of(d.receive("q", 1, 5).at(0));
+  d.pass(5s); // visible again: its holder may still give it up
+
+  CHECK(d.give_up("q", receipt) == "");
+
+  CHECK(d.books.messages.empty());
+  CHECK(d.view("q").visible == 0);
+  CHECK(d.give_up("q", receipt).error().code == errc::in_use);
+  CHECK(d.give_up("q", "x").error().code == errc::malformed);
+  CHECK(d.give_up("none", receipt).error().code == errc::not_found);
+}
+
+TEST_CASE("queue_machine: what a subscriber's own queue kept too long is a dead letter") {
+  mishap_desk d;
+  d.create("dead");
+  d.subscribe("web", "http://example.com/", "dead");
+  CHECK(d.view("t/web").record.settings.retention_seconds == limits::queue_retention_seconds_max);
+  auto old = d.view("t/web").record.settings;
+  old.retention_seconds = 24 * 3600; // as subscriptions were made before
+  REQUIRE(d.write_step(d.machine.reset(d.now, "t/web", old)));
+  REQUIRE(d.publish("came back"));
+  REQUIRE(d.receive("t/web", 1, 1).size() == 1);
+  d.pass(1s);
+  REQUIRE(d.publish("never tried"));
+  d.restart();
+
+  d.now = d.now + 24h;
+  d.tick();
+
+  REQUIRE(d.mishaps.size() == 1);
+  CHECK(d.mishaps[0].subscription == "t/web");
+  CHECK(d.mishaps[0].messages == 2);
+  CHECK(d.mishaps[0].went_to == "dead");
+  CHECK(d.view("t/web").visible == 0);
+  CHECK(d.view("dead").visible == 2);
+  d.restart();
+  auto letters = d.receive("dead", 16);
+  REQUIRE(letters.size() == 2);
+  CHECK(d.machine.name_of(letters[0].source) == "t/web");
+}
+
+TEST_CASE("queue_machine: what a subscriber's queue must drop is told") {
+  mishap_desk d;
+  d.subscribe("web", "http://example.com/");
+  REQUIRE(d.publish("x"));
+
+  d.now = d.now + std::chrono::seconds{limits::queue_retention_seconds_max};
+  d.tick();
+
+  REQUIRE(d.mishaps.size() == 1);
+  CHECK(d.mishaps[0].went_to.empty());
+  CHECK(d.books.messages.empty());
+}
+
+TEST_CASE("queue_machine: retention makes dead letters of a subscription's own messages alone") {
+  mishap_desk d;
+  auto s = with_dead_letters(3);
+  s.retention_seconds = 60;
+  d.create("dead");
+  d.create("q", s);
+  d.send("q", "x");
+
+  d.now = d.now + 60s;
+  d.tick();
+
+  CHECK(d.mishaps.empty());
+  CHECK(d.view("dead").visible == 0);
+  CHECK(d.books.messages.empty());
+}
+
+TEST_CASE("queue_machine: a message that lapsed too often in a subscriber's queue is told of") {
+  mishap_desk d;
+  d.create("dead");
+  d.subscribe("web", "http://example.com/", "dead");
+  auto s = d.view("t/web").record.settings;
+  s.receives_max = 1;
+  REQUIRE(d.write_step(d.machine.reset(d.now, "t/web", s)));
+  REQUIRE(d.publish("x"));
+  (void)d.receive("t/web", 1, 10);
+
+  d.now = d.now + 10s;
+  d.tick();
+
+  REQUIRE(d.mishaps.size() == 1);
+  CHECK(d.mishaps[0].went_to == "dead");
+  CHECK(d.bodies("dead") == texts{"x"});
+}
+
+TEST_CASE("queue_machine: one full subscriber does not hold up the others of its topic") {
+  mishap_desk d;
+  d.create("a");
+  d.create("b", small(1));
+  d.subscribe("to-a", "queue/a");
+  d.subscribe("to-b", "queue/b");
+  CHECK(d.publish("fits") == 2);
+  CHECK(d.mishaps.empty());
+
+  CHECK(d.publish("does not") == 1);
+
+  REQUIRE(d.mishaps.size() == 1);
+  CHECK(d.mishaps[0].subscription == "t/to-b");
+  CHECK(d.mishaps[0].went_to.empty());
+  CHECK(d.mishaps[0].why.find("full") != std::string::npos);
+  CHECK(d.bodies("a") == texts{"fits", "does not"});
+  CHECK(d.bodies("b") == texts{"fits"});
+}
+
+TEST_CASE("queue_machine: what a subscriber has no room for is among its dead letters") {
+  mishap_desk d;
+  d.create("dead");
+  d.create("wide");
+  auto narrow = with_dead_letters(3);
+  narrow.message_bytes_max = 1024;
+  narrow.delay_seconds = 60;
+  d.create("narrow", narrow);
+  d.subscribe("1", "queue/narrow");
+  d.subscribe("2", "queue/wide");
+  const std::string large(2000, 'x');
+
+  CHECK(d.publish(large) == 1);
+
+  REQUIRE(d.mishaps.size() == 1);
+  CHECK(d.mishaps[0].went_to == "dead");
+  d.restart();
+  CHECK(d.bodies("wide") == texts{large});
+  auto letter = d.receive("dead").at(0);
+  CHECK(d.books.messages.at(letter.id).body == large);
+  CHECK(d.machine.name_of(letter.source) == "narrow");
+}
+
+TEST_CASE("queue_machine: full dead letters take no copy, and hold up nobody either") {
+  mishap_desk d;
+  d.create("dead", small(1));
+  auto s = with_dead_letters(3);
+  s.messages_max = 1;
+  d.create("b", s);
+  d.create("a");
+  d.subscribe("to-a", "queue/a");
+  d.subscribe("to-b", "queue/b");
+  for (const auto* body : {"queued", "buried"})
+    REQUIRE(d.publish(body));
+
+  CHECK(d.publish("dropped") == 1);
+
+  CHECK(d.mishaps.at(0).went_to.empty());
+  CHECK(d.bodies("dead") == texts{"buried"});
+  CHECK(d.bodies("a") == texts{"queued", "buried", "dropped"});
+}
+
+TEST_CASE("queue_machine: two subscriptions to one queue do not fill it beyond its bound") {
+  mishap_desk d;
+  d.create("q", small(1));
+  d.subscribe("1", "queue/q");
+  d.subscribe("2", "queue/q");
+
+  CHECK(d.publish("x") == 1);
+
+  CHECK(d.mishaps.at(0).subscription == "t/2");
+  CHECK(d.view("q").visible == 1);
+}
+
+TEST_CASE("queue_machine: a message that no subscriber has room for is refused, and nowhere") {
+  mishap_desk d;
+  auto full = with_dead_letters(3);
+  full.messages_max = 1;
+  auto narrow = queue_settings{};
+  narrow.message_bytes_max = 1024;
+  d.create("dead");
+  d.create("full", full);
+  d.create("narrow", narrow);
+  d.subscribe("1", "queue/narrow");
+  d.subscribe("2", "queue/full");
+  d.send("full", "x");
+
+  auto refused = d.publish(std::string(2000, 'x'));
+
+  CHECK(refused.error().code == errc::busy); // that may pass
+  CHECK(d.view("dead").visible == 0);
+  REQUIRE(d.erase("full", receipt_of(d.receive("full").at(0))));
+  CHECK(d.publish(std::string(2000, 'x')) == 1);
+}
+
+TEST_CASE("push: a message is given up after so many tries, or a day") {
+  using enum push_retry;
+
+  CHECK_FALSE(is_last_push(exponential_decay, 175, 24h - 1s));
+  CHECK(is_last_push(exponential_decay, 176, 23h));
+  CHECK(is_last_push(exponential_decay, 1, 24h));
+  CHECK_FALSE(is_last_push(backoff, 2, 1min));
+  CHECK(is_last_push(backoff, 3, 1min));
+}
+
+TEST_CASE("subscription_troubles: the log has the first failure, and another one a minute later") {
+  subscription_troubles t;
+  const timestamp start{1'800'000'000'000'000};
+
+  CHECK(t.failed(start, "t/s", "HTTP 404"));
+  CHECK_FALSE(t.failed(start + 2min, "t/s", "HTTP 404"));
+  CHECK(t.failed(start + 2min, "t/s", "HTTP 403"));
+  CHECK_FALSE(t.failed(start + 2min + 59s, "t/s", "no connection"));
+  CHECK(t.failed(start + 3min, "t/s", "no connection"));
+  CHECK(t.failed(start, "t/other", "")); // of each its own, and also without a reason
+
+  REQUIRE(t.of("t").size() == 2);
+  CHECK(t.of("t")[1].name == "s");
+  CHECK(t.of("t")[1].last_error == "no connection");
+  CHECK(t.of("t")[1].since == start);
+  CHECK(t.of("another").empty());
+}
+
+TEST_CASE("subscription_troubles: a delivery ends the failure, and the next is logged again") {
+  subscription_troubles t;
+  const timestamp start{1'800'000'000'000'000};
+  CHECK(t.failed(start, "t/s", "HTTP 404"));
+
+  t.delivered("t/s");
+
+  CHECK(t.of("t").empty());
+  CHECK_FALSE(t.failed(start + 1s, "t/s", "HTTP 404")); // not every second
+  CHECK(t.failed(start + 1min, "t/s", "HTTP 404"));
+  CHECK(t.of("t").at(0).since == start + 1s);
+}
+
+TEST_CASE("subscription_troubles: missed messages are logged at once, then counted for a minute") {
+  subscription_troubles t;
+  const timestamp start{1'800'000'000'000'000};
+  auto logged = [&](timestamp now) {
+    std::uint64_t n = 0;
+    for (const auto& [who, m] : t.untold(now))
+      n += m.messages;
+    return n;
+  };
+
+  t.missed("t/s", {1, "full", ""});
+  CHECK(logged(start) == 1);
+  t.missed("t/s", {2, "full", ""});
+  t.missed("t/s", {3, "too large", "dead"});
+  CHECK(logged(start + 59s) == 0);
+  CHECK(logged(start + 1min) == 5);
+  CHECK(logged(start + 2min) == 0);
+
+  CHECK(t.of("t").at(0).missed == 6);
+  CHECK(t.of("t").at(0).missed_why == "too large");
+  t.keep_only({});
+  CHECK(t.of("t").empty());
 }

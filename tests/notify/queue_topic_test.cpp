@@ -112,21 +112,6 @@ TEST_CASE("topic: a copy that no subscriber could be given goes to the dead-lett
   CHECK(d.bodies("dead") == texts{"x"});
 }
 
-TEST_CASE("topic: when one subscribed queue is full nobody gets the message") {
-  topic_desk d;
-  queue_settings small;
-  small.messages_max = 1;
-  d.create("a");
-  d.create("b", small);
-  REQUIRE(d.subscribe(subscription("to-a", "queue/a")));
-  REQUIRE(d.subscribe(subscription("to-b", "queue/b")));
-  REQUIRE(d.publish("fits"));
-
-  CHECK(d.publish("does not").error().code == errc::busy);
-
-  CHECK(d.bodies("a") == texts{"fits"});
-}
-
 TEST_CASE("topic: a queue with a subscription stays until it is unsubscribed") {
   topic_desk d;
   d.create("q");
