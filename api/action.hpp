@@ -3,7 +3,9 @@
 #include "actors/gateway.hpp"
 #include "api/reply.hpp"
 
+#include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +25,8 @@ enum class effect : std::uint8_t { reads, changes };
 struct action {
   effect what = effect::reads; ///< changes are written to the audit log
   std::function<void(const action_context&, const json& parameters, api_reply done)> run;
+  /// Its answer may take so long; without it http_server_options::answer_timeout.
+  std::optional<std::chrono::milliseconds> answer_timeout = {};
 };
 
 using action_table = std::map<std::string, action, std::less<>>;

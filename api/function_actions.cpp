@@ -1,5 +1,6 @@
 #include "api/action.hpp"
 #include "core/base64.hpp"
+#include "core/limits.hpp"
 #include "storage/records.hpp"
 
 // Functions: docs/cluster-api.md and docs/functions.md are their contract.
@@ -238,6 +239,10 @@ struct invoke_function {
   }
 };
 
+/// The longest of calls, and a minute to wait for its turn and to start.
+constexpr std::chrono::milliseconds invoke_timeout =
+    limits::function_timeout_max + std::chrono::minutes{1};
+
 json invocation_json(invocation_result r) {
   auto answer = parse_json(r.answer);
   return {{"Invocation", to_json_value(r.record)},
@@ -319,6 +324,7 @@ void add_function_actions(action_table& table) {
   table["UnbindFunction"] = make_action(changes, unbind);
   table["SetTriggerEnabled"] = make_action(changes, set_trigger_enabled);
   table["InvokeFunction"] = make_action(changes, invoke);
+  table["InvokeFunction"].answer_timeout = invoke_timeout;
   table["DescribeFunctionLogs"] = make_action(reads, describe_logs_action);
 }
 

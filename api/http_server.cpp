@@ -121,6 +121,7 @@ public:
   /// From any thread. `sequence` is that of the request it answers.
   void post_response(std::uint64_t sequence, http_response response);
   std::shared_ptr<http_stream> post_stream(std::uint64_t sequence, http_response head);
+  void post_limit(std::uint64_t sequence, std::chrono::milliseconds limit, http_response late);
   void post_wake();
   void post_stop();
   void post_abort();
@@ -158,6 +159,7 @@ private:
   std::shared_ptr<registry> all_;
   std::uint64_t sequence_ = 0;
   std::optional<http_response> response_;
+  http_response late_; ///< when there is no response in time
   std::shared_ptr<stream_queue> feed_;
   bool keep_alive_ = true;
   bool busy_ = false;
@@ -165,7 +167,7 @@ private:
 };
 
 /// The exchange a handler holds: an address, not an owner.
-class exchange final : public http_exchange {
+class exchange final : public http_call {
 public:
   exchange(std::weak_ptr<connection> owner, std::uint64_t sequence)
       : owner_(std::move(owner)), sequence_(sequence) {}
@@ -187,6 +189,11 @@ public:
     auto gone = std::make_shared<stream_queue>(owner_, 0, 0);
     gone->close();
     return gone;
+  }
+
+  void answer_within(std::chrono::milliseconds limit, http_response late) override {
+    if (auto c = owner_.lock())
+      c->post_limit(sequence_, limit, std::move(late));
   }
 
 private:
@@ -297,6 +304,16 @@ std::shared_ptr<http_stream> connection::post_stream(std::uint64_t sequence,
     c.wake_.cancel();
   });
   return queue;
+}
+
+void connection::post_limit(std::uint64_t sequence, std::chrono::milliseconds limit,
+                            http_response late) {
+  post([sequence, limit, late = std::move(late)](connection& c) mutable {
+    if (sequence != c.sequence_ || c.response_)
+      return;
+    c.late_ = std::move(late);
+    c.wake_.expires_after(limit); // who waits on it looks at the new time
+  });
 }
 
 void connection::post_wake() {
@@ -413,15 +430,15 @@ awaitable<void> connection::continue_if_expected(const http::request<http::strin
 awaitable<connection::after> connection::answer(http_request request) {
   bool is_head = request.method == "HEAD";
   response_.reset();
+  late_ = {503, "text/plain", {}, "no answer in time\n"};
   ++sequence_;
-  on_request_(std::move(request), std::make_shared<exchange>(weak_from_this(), sequence_));
   wake_.expires_after(options_.answer_timeout);
+  on_request_(std::move(request), std::make_shared<exchange>(weak_from_this(), sequence_));
   while (!response_ && wake_.expiry() > net::steady_timer::clock_type::now()) {
-    error_code cancelled; // by post_response
+    error_code cancelled; // by post_response, post_limit
     co_await wake_.async_wait(into(cancelled));
   }
-  auto response = response_ ? std::move(*response_)
-                            : http_response{503, "text/plain", {}, "no answer in time\n"};
+  auto response = response_ ? std::move(*response_) : std::move(late_);
   response_.reset();
   ++sequence_; // what comes later is for nobody
   if (feed_) {

@@ -23,9 +23,18 @@ struct http_server_options {
   std::chrono::milliseconds body_timeout{60'000};
   std::chrono::milliseconds idle_timeout{75'000};   ///< between requests
   std::chrono::milliseconds write_timeout{30'000};  ///< one response, one piece of a stream
-  std::chrono::milliseconds answer_timeout{60'000}; ///< for the handler
+  std::chrono::milliseconds answer_timeout{60'000}; ///< for the handler, if it asks for no other
   std::chrono::milliseconds heartbeat{15'000};      ///< of streams
   std::chrono::milliseconds stop_grace{3'000};      ///< for requests under way at `stop`
+};
+
+/// The exchange as the server's handler gets it: what is answered by the handler
+/// can take its own time.
+class http_call : public http_exchange {
+public:
+  /// From now on the answer may take `limit`; then it is `late`. Thread-safe; the
+  /// last call counts, and none after the answer.
+  virtual void answer_within(std::chrono::milliseconds limit, http_response late) = 0;
 };
 
 /// HTTP/1.1 on one address: keep-alive, pipelining, bounds on everything a
@@ -33,7 +42,7 @@ struct http_server_options {
 /// block. It never looks into a body.
 class http_server {
 public:
-  using handler = std::function<void(http_request, std::shared_ptr<http_exchange>)>;
+  using handler = std::function<void(http_request, std::shared_ptr<http_call>)>;
 
   /// Fails with in_use when the port is taken, invalid_argument on a bad address.
   [[nodiscard]] static result<std::unique_ptr<http_server>> start(http_server_options options,

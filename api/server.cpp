@@ -59,7 +59,7 @@ std::string brief(json parameters) {
 
 /// Answers one call in the envelope, and writes the audit line of a change.
 struct responder {
-  std::shared_ptr<http_exchange> exchange;
+  std::shared_ptr<http_call> exchange;
   std::string trace_id;
   std::string request_id = make_request_id();
   std::string audit; ///< "" = reads only
@@ -68,10 +68,24 @@ struct responder {
     if (!audit.empty())
       spdlog::info("audit: {} request {}: {}", audit, request_id,
                    answer ? "done" : answer.error().code);
+    exchange->respond(response_of(std::move(answer)));
+  }
+
+  /// Past `limit` the caller is told; the action goes on, and its audit line
+  /// comes when it is done.
+  void limit(std::chrono::milliseconds limit, std::string_view action) const {
+    auto late = fmt::format("{} has no answer within {} s; it may still be done.", action,
+                            std::chrono::duration<double>{limit}.count());
+    exchange->answer_within(
+        limit, response_of(refuse(std::string{common_code(errc::timed_out)}, std::move(late))));
+  }
+
+private:
+  [[nodiscard]] http_response response_of(api_result answer) const {
     auto response = envelope(std::move(answer), request_id);
     if (!trace_id.empty())
       response.headers.emplace_back("X-TC-TraceId", trace_id);
-    exchange->respond(std::move(response));
+    return response;
   }
 };
 
@@ -108,8 +122,8 @@ struct api_server::state : std::enable_shared_from_this<state> {
   state(api_options o, gateway& g, const clock& c)
       : options(std::move(o)), system(g), time(c), context{g, c} {}
 
-  void route(http_request request, std::shared_ptr<http_exchange> exchange);
-  void call(const http_request& request, std::shared_ptr<http_exchange> exchange) const;
+  void route(http_request request, std::shared_ptr<http_call> exchange);
+  void call(const http_request& request, std::shared_ptr<http_call> exchange) const;
   void metrics(const std::shared_ptr<http_exchange>& exchange) const;
   void events(const http_request& request, const std::shared_ptr<http_exchange>& exchange);
   /// Everything before the action itself; its order is that of the real service.
@@ -124,9 +138,10 @@ struct api_server::state : std::enable_shared_from_this<state> {
   std::atomic<std::size_t> subscribers{0};
 };
 
-void api_server::state::route(http_request request, std::shared_ptr<http_exchange> exchange) {
+void api_server::state::route(http_request request, std::shared_ptr<http_call> exchange) {
   if (is_sqs_call(request))
-    return answer_sqs(system, options.credentials, time.now(), request, std::move(exchange));
+    return answer_sqs(system, options.credentials, time.now(), request, std::move(exchange),
+                      options.http.answer_timeout);
   bool is_get = request.method == "GET" || request.method == "HEAD";
   if (request.path == "/")
     return call(request, std::move(exchange));
@@ -168,7 +183,7 @@ tl::expected<const action*, api_error> api_server::state::admit(const http_reque
 }
 
 void api_server::state::call(const http_request& request,
-                             std::shared_ptr<http_exchange> exchange) const {
+                             std::shared_ptr<http_call> exchange) const {
   responder respond{std::move(exchange), std::string{request.header("X-TC-TraceId")}};
   std::string who;
   auto found = admit(request, who);
@@ -181,6 +196,8 @@ void api_server::state::call(const http_request& request,
     return respond(refuse(parameters.error()));
   if (!respond.audit.empty() && request.header("X-TC-Version") == cluster_version)
     respond.audit += " " + brief(*parameters); // MPS's may hold keys
+  respond.limit((*found)->answer_timeout.value_or(options.http.answer_timeout),
+                request.header("X-TC-Action"));
   (*found)->run(context, *parameters, respond);
 }
 
@@ -228,7 +245,7 @@ result<std::unique_ptr<api_server>> api_server::start(api_options options, gatew
       new api_server{std::make_shared<state>(std::move(options), system, time)}};
   FM_TRY(server->http_,
          http_server::start(
-             http, [s = server->state_](http_request r, std::shared_ptr<http_exchange> e) {
+             http, [s = server->state_](http_request r, std::shared_ptr<http_call> e) {
                s->route(std::move(r), std::move(e));
              }));
   return server;

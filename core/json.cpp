@@ -90,7 +90,8 @@ result<void> read_text(const json& in, std::string& to) {
 }
 
 bool says_nothing(const json& in) {
-  return in.is_null() || in == false || in == 0 || in == "" || in == json::array();
+  return in.is_null() || in == false || in == 0 || in == "" || in == json::array()
+         || in == json::object();
 }
 
 failure below(std::string_view name, error e) {

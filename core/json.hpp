@@ -84,7 +84,7 @@ json json_of(const T& value) {
 template <class T>
 result<void> read_json(const json& in, T& value, unknown_fields policy);
 
-/// Null, false, 0, "" and []: what a field that is not used holds.
+/// Null, false, 0, "", [] and {}: what a field that is not used holds.
 bool says_nothing(const json& in);
 
 struct json_reader {

@@ -46,13 +46,16 @@ json failed_entry(const std::string& id, const error& e) {
           {"SenderFault", as_sqs.status < 500}};
 }
 
-/// `Successful` from what `make` says of each entry, `Failed` from its failure.
+/// `Successful` from what `make` says of each entry, `Failed` from its failure;
+/// `failed` are those that were refused before the queues were asked.
 template <class T, class Entry, class Make>
 queue_service::reply<queue_service::each<T>> answer_batch(sqs_reply done, std::vector<Entry> entries,
-                                                          Make make) {
+                                                          Make make,
+                                                          json failed = json::array()) {
   return answer_sqs_with<queue_service::each<T>>(
-      std::move(done), [entries = std::move(entries), make](const queue_service::each<T>& each) {
-        json out{{"Successful", json::array()}, {"Failed", json::array()}};
+      std::move(done), [entries = std::move(entries), make, failed = std::move(failed)](
+                           const queue_service::each<T>& each) {
+        json out{{"Successful", json::array()}, {"Failed", failed}};
         for (std::size_t i = 0; i < each.size(); ++i) {
           if (!each[i]) {
             out["Failed"].push_back(failed_entry(entries[i].id, each[i].error()));
@@ -155,17 +158,24 @@ struct prepared_entry {
   outgoing_message message;
 };
 
-tl::expected<std::vector<prepared_entry>, sqs_error> prepare(const send_batch& r) {
+struct prepared_batch {
+  std::vector<prepared_entry> good;
+  json failed = json::array(); ///< entries of the answer: one bad entry stops no other
+};
+
+tl::expected<prepared_batch, sqs_error> prepare(const send_batch& r) {
   if (auto good = check_entries(r.entries); !good)
     return tl::unexpected<sqs_error>{good.error()};
-  std::vector<prepared_entry> out;
+  prepared_batch out;
   std::size_t bytes = 0;
   for (const auto& e : r.entries) {
     auto m = message_of(e);
-    if (!m)
-      return refuse_sqs(m.error());
+    if (!m) {
+      out.failed.push_back(failed_entry(e.id, m.error()));
+      continue;
+    }
     bytes += size_of(*m);
-    out.push_back({e.id, std::move(*m)});
+    out.good.push_back({e.id, std::move(*m)});
   }
   if (bytes > limits::queue_message_bytes_max)
     return refuse_sqs("BatchRequestTooLong",
@@ -175,17 +185,18 @@ tl::expected<std::vector<prepared_entry>, sqs_error> prepare(const send_batch& r
 }
 
 void send_all(const sqs_context& context, std::string queue, send_batch r, sqs_reply done) {
-  auto entries = prepare(r);
-  if (!entries)
-    return done(tl::unexpected<sqs_error>{entries.error()});
+  auto batch = prepare(r);
+  if (!batch)
+    return done(tl::unexpected<sqs_error>{batch.error()});
   std::vector<outgoing_message> messages;
-  for (const auto& e : *entries)
+  for (const auto& e : batch->good)
     messages.push_back(e.message);
   auto answer = answer_batch<message_id>(
-      std::move(done), std::move(*entries),
+      std::move(done), std::move(batch->good),
       [](json& to, const prepared_entry& e, const result<message_id>& id) {
         add_sent(to, e.message, *id);
-      });
+      },
+      std::move(batch->failed));
   context.queues.send(std::move(queue), std::move(messages), context.sender, std::move(answer));
 }
 
@@ -208,22 +219,28 @@ struct receive_message : by_queue_url {
   }
 };
 
-void receive(const sqs_context& context, std::string queue, receive_message r, sqs_reply done) {
+/// All that can be wrong with it but the queue: what is refused later has taken
+/// messages already.
+tl::expected<void, sqs_error> check(const receive_message& r) {
   if (r.count < 1 || r.count > static_cast<std::int64_t>(entries_max))
-    return done(refuse_sqs("InvalidParameterValue",
-                           fmt::format("MaxNumberOfMessages: {} is not within 1 … {}", r.count,
-                                       entries_max)));
+    return refuse_sqs("InvalidParameterValue",
+                      fmt::format("MaxNumberOfMessages: {} is not within 1 … {}", r.count,
+                                  entries_max));
+  if (auto good = check_system_names("AttributeNames", r.old_system_names); !good)
+    return good;
+  return check_system_names("MessageSystemAttributeNames", r.system_names);
+}
+
+void receive(const sqs_context& context, std::string queue, receive_message r, sqs_reply done) {
+  if (auto good = check(r); !good)
+    return done(tl::unexpected<sqs_error>{good.error()});
   r.system_names.insert(r.system_names.end(), r.old_system_names.begin(),
                         r.old_system_names.end());
   auto answer = [names = std::move(r.system_names), attributes = std::move(r.attribute_names)](
-                    const std::vector<received_message>& messages) -> sqs_result {
+                    const std::vector<received_message>& messages) {
     json out = json::object();
-    for (const auto& m : messages) {
-      auto one = message_json(m, names, attributes);
-      if (!one)
-        return one;
-      out["Messages"].push_back(std::move(*one));
-    }
+    for (const auto& m : messages)
+      out["Messages"].push_back(message_json(m, names, attributes));
     return out;
   };
   context.queues.receive(

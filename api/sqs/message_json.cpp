@@ -71,6 +71,9 @@ std::string md5_of(const message_attributes& attributes) {
 result<message_attributes> read_attributes(const std::map<std::string, attribute_value>& from) {
   message_attributes out;
   for (const auto& [name, a] : from) {
+    if (a.type.empty())
+      return fail_field(errc::missing_argument, "MessageAttributes." + name,
+                        "the attribute has no DataType");
     const auto& value = is_binary(a.type) ? a.binary : a.text;
     if (!value || (a.text && a.binary))
       return fail_field(errc::invalid_argument, "MessageAttributes." + name,
@@ -102,8 +105,18 @@ message_attributes wanted_attributes(const message_attributes& all,
   return out;
 }
 
-sqs_result message_json(const received_message& m, const std::vector<std::string>& wanted,
-                        const std::vector<std::string>& attribute_names) {
+tl::expected<void, sqs_error> check_system_names(std::string_view parameter,
+                                                 const std::vector<std::string>& names) {
+  for (const auto& name : names)
+    if (name != "All"
+        && std::find(system_names.begin(), system_names.end(), name) == system_names.end())
+      return refuse_sqs("InvalidAttributeName",
+                        fmt::format("{}: messages have no attribute `{}`", parameter, name));
+  return {};
+}
+
+json message_json(const received_message& m, const std::vector<std::string>& wanted,
+                  const std::vector<std::string>& attribute_names) {
   json out{{"MessageId", message_id_text(m.message.id)},
            {"ReceiptHandle", m.receipt},
            {"Body", m.message.body},
@@ -114,8 +127,6 @@ sqs_result message_json(const received_message& m, const std::vector<std::string
       out["Attributes"] = all;
     else if (all.contains(name))
       out["Attributes"][name] = all[name];
-    else if (std::find(system_names.begin(), system_names.end(), name) == system_names.end())
-      return refuse_sqs("InvalidAttributeName", fmt::format("messages have no attribute {}", name));
   }
   const auto attributes = wanted_attributes(m.message.attributes, attribute_names);
   for (const auto& [name, a] : attributes)

@@ -13,7 +13,7 @@ result<std::string> queue_of_url(const std::string& url) {
   const auto slash = url.rfind('/');
   auto name = slash == std::string::npos ? std::string{} : url.substr(slash + 1);
   if (!check_queue_name(name, "QueueUrl"))
-    return fail_field(errc::not_found, "Queue", "`{}` is not the URL of a queue", url);
+    return fail_field(errc::not_found, "QueueUrl", "`{}` is not the URL of a queue", url);
   return name;
 }
 
@@ -77,7 +77,7 @@ void purge(const sqs_context& context, std::string queue, by_queue_url, sqs_repl
   context.queues.purge_queue(std::move(queue), answer_sqs_empty(std::move(done)));
 }
 
-// ---- GetQueueUrl, ListQueues --------------------------------------------------------------
+// ---- GetQueueUrl, ListQueues, ListDeadLetterSourceQueues ----------------------------------
 
 struct name_query {
   std::string name;
@@ -98,39 +98,85 @@ void find_url(const sqs_context& context, name_query r, sqs_reply done) {
                                    std::move(done), [answer](const queue_view&) { return answer; }));
 }
 
-struct list_queues {
-  std::string prefix;
+/// A window of the queues, in the order of their names.
+struct queue_page {
   std::int64_t limit = 1000;
   std::string after;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
-    v("QueueNamePrefix", s.prefix);
     v("MaxResults", s.limit);
     v("NextToken", s.after); // the last name of the page before
   }
 };
 
+tl::expected<void, sqs_error> check(const queue_page& p) {
+  if (p.limit < 1 || p.limit > 1000)
+    return refuse_sqs("InvalidParameterValue",
+                      fmt::format("MaxResults: {} is not within 1 … 1000", p.limit));
+  return {};
+}
+
+/// The URLs of those that are `wanted` as `member`, and where the next page begins.
+template <class Wanted>
+json page_json(const sqs_context& context, const std::vector<queue_view>& all,
+               const queue_page& p, const char* member, Wanted wanted) {
+  auto urls = json::array();
+  std::string last;
+  for (const auto& v : all) {
+    const auto& name = v.record.name;
+    const bool is_of_subscription = name.find('/') != std::string::npos;
+    if (name <= p.after || is_of_subscription || !wanted(v))
+      continue;
+    if (urls.size() == static_cast<std::size_t>(p.limit))
+      return {{member, std::move(urls)}, {"NextToken", last}};
+    urls.push_back(queue_url(context, name));
+    last = name;
+  }
+  return {{member, std::move(urls)}};
+}
+
+struct list_queues : queue_page {
+  std::string prefix;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("QueueNamePrefix", s.prefix);
+    queue_page::fields(s, v);
+  }
+};
+
 void list(const sqs_context& context, list_queues r, sqs_reply done) {
-  if (r.limit < 1 || r.limit > 1000)
-    return done(refuse_sqs("InvalidParameterValue",
-                           fmt::format("MaxResults: {} is not within 1 … 1000", r.limit)));
+  if (auto good = check(r); !good)
+    return done(tl::unexpected<sqs_error>{good.error()});
   auto page = [context, r](const std::vector<queue_view>& all) {
-    json answer{{"QueueUrls", json::array()}};
-    std::string last;
-    for (const auto& v : all) {
-      const auto& name = v.record.name;
-      if (name <= r.after || name.find('/') != std::string::npos) // a subscription's own
-        continue;
-      if (answer["QueueUrls"].size() == static_cast<std::size_t>(r.limit)) {
-        answer["NextToken"] = last;
-        break;
-      }
-      answer["QueueUrls"].push_back(queue_url(context, name));
-      last = name;
-    }
-    return answer;
+    return page_json(context, all, r, "QueueUrls", [](const queue_view&) { return true; });
   };
   context.queues.queues(r.prefix,
+                        answer_sqs_with<std::vector<queue_view>>(std::move(done), std::move(page)));
+}
+
+struct list_sources : by_queue_url, queue_page {
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    by_queue_url::fields(s, v);
+    queue_page::fields(s, v);
+  }
+};
+
+/// The queues whose dead letters go to this one; it must be there itself.
+void list_dead_letter_sources(const sqs_context& context, std::string queue, list_sources r,
+                              sqs_reply done) {
+  if (auto good = check(r); !good)
+    return done(tl::unexpected<sqs_error>{good.error()});
+  auto page = [context, r, queue](const std::vector<queue_view>& all) -> sqs_result {
+    if (std::none_of(all.begin(), all.end(),
+                     [&](const queue_view& v) { return v.record.name == queue; }))
+      return refuse_sqs("QueueDoesNotExist",
+                        fmt::format("QueueUrl: there is no queue `{}`", queue));
+    return page_json(context, all, r, "queueUrls", [&](const queue_view& v) {
+      return v.record.settings.dead_letter_queue == queue;
+    });
+  };
+  context.queues.queues("",
                         answer_sqs_with<std::vector<queue_view>>(std::move(done), std::move(page)));
 }
 
@@ -202,6 +248,7 @@ void add_sqs_queue_actions(sqs_action_table& table) {
   table["SetQueueAttributes"] = make_queue_action(change, changes);
   table["GetQueueUrl"] = make_sqs_action(find_url);
   table["ListQueues"] = make_sqs_action(list);
+  table["ListDeadLetterSourceQueues"] = make_queue_action(list_dead_letter_sources);
   table["GetQueueAttributes"] = make_queue_action(describe);
   for (const auto* name : {"TagQueue", "UntagQueue", "ListQueueTags"})
     table[name] = {false, refuse_tags};

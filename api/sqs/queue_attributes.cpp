@@ -62,9 +62,10 @@ tl::expected<void, sqs_error> apply_redrive(const std::string& text, queue_setti
   const auto parsed = parse_json(text);
   const auto policy = parsed ? from_json_value<redrive_policy>(*parsed)
                              : result<redrive_policy>{failure{parsed.error()}};
-  if (!policy || policy->target.rfind(':') == std::string::npos)
+  const auto colon = policy ? policy->target.rfind(':') : std::string::npos;
+  if (colon == std::string::npos || colon + 1 == policy->target.size())
     return bad_value(redrive, text);
-  to.dead_letter_queue = policy->target.substr(policy->target.rfind(':') + 1);
+  to.dead_letter_queue = policy->target.substr(colon + 1);
   to.receives_max = policy->receives_max;
   return {};
 }

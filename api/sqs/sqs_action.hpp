@@ -53,7 +53,7 @@ sqs_action make_sqs_action(void (*run)(const sqs_context&, Request, sqs_reply),
   return {changes, [run](const sqs_context& context, const json& parameters, sqs_reply done) {
             auto request = from_json_value<Request>(parameters);
             if (!request)
-              return done(refuse_sqs(request.error()));
+              return done(tl::unexpected<sqs_error>{to_request_error(request.error())});
             run(context, std::move(*request), std::move(done));
           }};
 }
@@ -66,7 +66,7 @@ sqs_action make_queue_action(void (*run)(const sqs_context&, std::string queue, 
   return {changes, [run](const sqs_context& context, const json& parameters, sqs_reply done) {
             auto request = from_json_value<Request>(parameters);
             if (!request)
-              return done(refuse_sqs(request.error()));
+              return done(tl::unexpected<sqs_error>{to_request_error(request.error())});
             auto queue = queue_of_url(request->url);
             if (!queue)
               return done(refuse_sqs(queue.error()));

@@ -33,6 +33,42 @@ constexpr auto rules = std::to_array<rule>({
     {errc::in_use, "", "ResourceInUse"},
 });
 
+/// What SQS calls our fields. In the settings of a queue some have other names:
+/// attribute_error.
+constexpr auto names = std::to_array<std::pair<std::string_view, std::string_view>>({
+    {"Queue", "QueueName"},
+    {"Count", "MaxNumberOfMessages"},
+    {"VisibilitySeconds", "VisibilityTimeout"},
+    {"WaitSeconds", "WaitTimeSeconds"},
+    {"RetentionSeconds", "MessageRetentionPeriod"},
+    {"MessageBytesMax", "MaximumMessageSize"},
+    {"ReceivesMax", "RedrivePolicy.maxReceiveCount"},
+    {"DeadLetterQueue", "RedrivePolicy.deadLetterTargetArn"},
+    {"Receipt", "ReceiptHandle"},
+    {"Body", "MessageBody"},
+    {"Attributes", "MessageAttributes"},
+});
+
+/// Of a path its first part is renamed: `Attributes.colour`.
+std::string sqs_name(const std::string& field) {
+  const auto first = std::string_view{field}.substr(0, field.find('.'));
+  const auto* found = std::find_if(names.begin(), names.end(),
+                                   [&](const auto& row) { return row.first == first; });
+  return found == names.end() ? field
+                              : std::string{found->second} + field.substr(first.size());
+}
+
+sqs_error by_rule(const rule* r, const error& e, const std::string& field) {
+  const auto text = field.empty() ? e.message : fmt::format("{}: {}", field, e.message);
+  if (r != rules.end())
+    return {std::string{r->type}, text};
+  const bool is_passing = e.code == errc::unavailable || e.code == errc::timed_out ||
+                          e.code == errc::no_space || e.code == errc::io_failed;
+  if (is_passing)
+    return {"ServiceUnavailable", text, 503}; // clients try these again
+  return {"InternalFailure", text, 500};
+}
+
 constexpr auto query_codes = std::to_array<std::pair<std::string_view, std::string_view>>({
     {"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue"},
     {"QueueNameExists", "QueueAlreadyExists"},
@@ -51,14 +87,14 @@ sqs_error to_sqs_error(const error& e) {
   const auto* found = std::find_if(rules.begin(), rules.end(), [&](const rule& r) {
     return r.code == e.code && std::string_view{e.field}.starts_with(r.field);
   });
-  const auto text = e.field.empty() ? e.message : fmt::format("{}: {}", e.field, e.message);
-  if (found != rules.end())
-    return {std::string{found->type}, text};
-  const bool is_passing = e.code == errc::unavailable || e.code == errc::timed_out ||
-                          e.code == errc::no_space || e.code == errc::io_failed;
-  if (is_passing)
-    return {"ServiceUnavailable", text, 503}; // clients try these again
-  return {"InternalFailure", text, 500};
+  return by_rule(found, e, sqs_name(e.field));
+}
+
+sqs_error to_request_error(const error& e) {
+  const auto* found = std::find_if(rules.begin(), rules.end(), [&](const rule& r) {
+    return r.code == e.code && r.field.empty();
+  });
+  return by_rule(found, e, e.field);
 }
 
 std::string query_code(const sqs_error& e) {

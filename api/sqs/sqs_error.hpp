@@ -26,8 +26,10 @@ using sqs_reply = std::function<void(sqs_result)>;
   return tl::unexpected<sqs_error>{sqs_error{std::move(type), std::move(message), status}};
 }
 
-/// Ours as SQS's; the message names the field as SQS does.
+/// What the queues refuse, as SQS's: the message names the field as SQS does.
 [[nodiscard]] sqs_error to_sqs_error(const error& e);
+/// What is wrong with a request as it was read: its fields are SQS's already.
+[[nodiscard]] sqs_error to_request_error(const error& e);
 /// The code that clients of the older query protocol know an error by:
 /// `AWS.SimpleQueueService.NonExistentQueue`; it goes beside the type.
 [[nodiscard]] std::string query_code(const sqs_error& e);

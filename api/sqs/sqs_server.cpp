@@ -42,7 +42,7 @@ tl::expected<json, sqs_error> parameters_of(const http_request& r) {
 
 /// Answers, and writes the audit line of a change.
 struct sqs_responder {
-  std::shared_ptr<http_exchange> exchange;
+  std::shared_ptr<http_call> exchange;
   std::string request_id = make_request_id();
   std::string audit = {}; ///< "" = not a change of definitions
 
@@ -51,6 +51,12 @@ struct sqs_responder {
       spdlog::info("audit: {} request {}: {}", audit, request_id,
                    answer ? "done" : answer.error().type);
     exchange->respond(sqs_response(answer, request_id));
+  }
+
+  void limit(std::chrono::milliseconds limit) const {
+    exchange->answer_within(
+        limit, sqs_response(refuse_sqs("ServiceUnavailable", "there is no answer in time", 503),
+                            request_id));
   }
 };
 
@@ -61,7 +67,8 @@ bool is_sqs_call(const http_request& r) {
 }
 
 void answer_sqs(gateway& system, const credential_map& credentials, timestamp now,
-                const http_request& request, std::shared_ptr<http_exchange> exchange) {
+                const http_request& request, std::shared_ptr<http_call> exchange,
+                std::chrono::milliseconds limit) {
   sqs_responder respond{std::move(exchange)};
   const auto who = authenticate_sqs(request, credentials, now);
   if (!who)
@@ -81,6 +88,7 @@ void answer_sqs(gateway& system, const credential_map& credentials, timestamp no
     respond.audit = fmt::format("AmazonSQS.{} by {} {}", name, *who,
                                 to_text(*parameters).substr(0, audit_bytes_max));
   const auto base = fmt::format("http://{}/{}/", request.header("Host"), sqs_account);
+  respond.limit(limit);
   found->second.run({*queues, base, *who}, *parameters, respond);
 }
 

@@ -2,7 +2,7 @@
 
 #include "actors/gateway.hpp"
 #include "api/authenticate.hpp"
-#include "api/http_message.hpp"
+#include "api/http_server.hpp"
 #include "core/time.hpp"
 
 #include <memory>
@@ -13,8 +13,10 @@ namespace framemill {
 [[nodiscard]] bool is_sqs_call(const http_request& r);
 
 /// Answers one: signature, action, parameters, in AWS JSON 1.0 (docs/queues.md).
-/// The queues are the embedded ones, the keys those of the API.
+/// The queues are the embedded ones, the keys those of the API. Past `limit` the
+/// answer is ServiceUnavailable.
 void answer_sqs(gateway& system, const credential_map& credentials, timestamp now,
-                const http_request& request, std::shared_ptr<http_exchange> exchange);
+                const http_request& request, std::shared_ptr<http_call> exchange,
+                std::chrono::milliseconds limit);
 
 } // namespace framemill

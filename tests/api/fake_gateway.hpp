@@ -65,6 +65,8 @@ public:
   void release_run(run_id id, reply<run_id> done) override;
   void certificate(run_id id, std::uint32_t job, reply<std::string> done) override;
   void backup(std::string directory, reply<void> done) override;
+  /// Every call answers `"done"`.
+  void invoke_function(function_invocation call, reply<invocation_result> done) override;
   [[nodiscard]] queue_service* queues() override { return &queues_; }
   [[nodiscard]] const state_store& store() const override { return store_; }
   [[nodiscard]] std::unique_ptr<event_feed> follow(feed_options options) override;

@@ -56,6 +56,23 @@ TEST_CASE("DescribeFunctionLogs: newest first, page by page, of one function") {
   CHECK(code_of(ask({{"Limit", 1001}})) == "InvalidParameterValue");
 }
 
+TEST_CASE("InvokeFunction: a call has more time than other actions") {
+  api_fixture f{http_server_options{.answer_timeout = std::chrono::milliseconds{50}}};
+  function_record hook;
+  hook.name = "hook";
+  f.system.put(family::functions, keys::function("hook"), hook);
+  f.system.hold();
+  raw_client caller{f.server->port()};
+
+  caller.send(f.signed_bytes(f.request("InvokeFunction", R"({"Name":"hook"})", "2026-11-01")));
+  auto other = f.call("EnableWorkflow", {{"WorkflowId", 1}}); // sent later
+  CHECK(code_of(other) == "ServiceUnavailable");
+  f.system.release();
+
+  auto answer = json::parse(caller.read().body)["Response"];
+  CHECK(answer["Answer"] == "done");
+}
+
 TEST_CASE("functions: what is asked wrongly is refused by its name") {
   api_fixture f;
   auto code = [&](const char* action, json p) { return code_of(f.cluster(action, p)); };

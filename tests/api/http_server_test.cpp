@@ -157,6 +157,46 @@ TEST_CASE("http_server: a handler that never answers costs a 503") {
   CHECK(client.read().status == 503);
 }
 
+TEST_CASE("http_server: a handler may ask for more time than others have") {
+  http_server_options options;
+  options.answer_timeout = 50ms;
+  std::promise<std::shared_ptr<http_call>> taken;
+  std::shared_ptr<http_call> other;
+  echo_fixture f{options, [&](http_request r, std::shared_ptr<http_call> e) {
+                   if (r.path != "/slow")
+                     return std::swap(other, e);
+                   e->answer_within(60s, {503, "text/plain", {}, "too slow"});
+                   taken.set_value(e);
+                 }};
+  raw_client slow{f.server->port()}, usual{f.server->port()};
+
+  slow.send(get("/slow"));
+  auto exchange = taken.get_future().get();
+  usual.send(get("/"));
+  CHECK(usual.read().status == 503); // its time is over, and so would be the other's
+  exchange->respond({200, "text/plain", {}, "done"});
+
+  CHECK(slow.read().body == "done");
+}
+
+TEST_CASE("http_server: a handler may have less time, and a word of its own at its end") {
+  std::shared_ptr<http_call> kept;
+  echo_fixture f{{}, [&](http_request r, std::shared_ptr<http_call> e) {
+                   if (r.path != "/slow")
+                     return e->respond({200, "text/plain", {}, "quick"});
+                   e->answer_within(20ms, {200, "text/plain", {}, "too slow"});
+                   kept = e;
+                 }};
+  raw_client client{f.server->port()};
+
+  client.send(get("/slow"));
+  CHECK(client.read().body == "too slow");
+
+  kept->answer_within(1ms, {200, "text/plain", {}, "late"}); // is for nobody
+  client.send(get("/"));
+  CHECK(client.read().body == "quick");
+}
+
 TEST_CASE("http_server: a request dropped without an answer gets 500") {
   echo_fixture f{{}, [](http_request, std::shared_ptr<http_exchange>) {}};
   raw_client client{f.server->port()};

@@ -175,6 +175,21 @@ TEST_CASE("api: calls of many clients at once are all answered") {
   CHECK(f.call("DescribeWorkflows", json::object())["TotalCount"] == 160);
 }
 
+TEST_CASE("api: an action without an answer in time is answered in the envelope") {
+  api_fixture f{http_server_options{.answer_timeout = std::chrono::milliseconds{50}}};
+  f.system.hold();
+
+  auto a = f.exchange(f.signed_bytes(f.request("EnableWorkflow", R"({"WorkflowId":1})"),
+                                     {{"X-TC-TraceId", "8071cc17-41ad"}}));
+
+  CHECK(a.status == 200);
+  CHECK(a.headers["content-type"] == "application/json");
+  CHECK(a.headers["x-tc-traceid"] == "8071cc17-41ad");
+  CHECK(code_in(a) == "ServiceUnavailable");
+  CHECK(a.body.find("EnableWorkflow has no answer within 0.05 s") != std::string::npos);
+  f.system.release();
+}
+
 TEST_CASE("api: a reply that comes while the server stops harms nobody") {
   auto f = std::make_unique<api_fixture>(
       http_server_options{.stop_grace = std::chrono::milliseconds{10}});

@@ -138,7 +138,11 @@ TEST_CASE("queue actions: what cannot be is refused, and the field named") {
       {"Subscribe",
        {{"Topic", "none"}, {"Name", "s"}, {"Endpoint", "queue/q"}},
        "ResourceNotFound",
-       "Topic"}};
+       "Topic"},
+      {"Subscribe",
+       {{"Topic", "t"}, {"Name", "s"}, {"Endpoint", "http://host:0/"}},
+       "InvalidParameterValue",
+       "Endpoint"}};
 
   for (const auto& r : refusals) {
     CAPTURE(r.action);

@@ -75,6 +75,14 @@ std::string create(const api_fixture& f, const std::string& name, const json& at
   return call(f, "CreateQueue", parameters)["QueueUrl"];
 }
 
+/// The name at the beginning of an error's sentence.
+std::string blamed(const api_fixture& f, const std::string& action, const json& parameters) {
+  auto a = exchange(f, {action, parameters});
+  REQUIRE_MESSAGE(a.status == 400, a.body);
+  auto message = json::parse(a.body)["message"].get<std::string>();
+  return message.substr(0, message.find(": "));
+}
+
 json receive_one(const api_fixture& f, const std::string& url, const json& more = json::object()) {
   json parameters{{"QueueUrl", url}};
   parameters.update(more);
@@ -143,7 +151,7 @@ TEST_CASE("sqs: answers have the protocol's form") {
   CHECK(bad.status == 400);
   CHECK(bad.headers["x-amzn-query-error"] == "AWS.SimpleQueueService.NonExistentQueue;Sender");
   CHECK(type_of(bad) == "QueueDoesNotExist");
-  CHECK(json::parse(bad.body)["message"] == "Queue: there is no queue `none`");
+  CHECK(json::parse(bad.body)["message"] == "QueueName: there is no queue `none`");
 }
 
 TEST_CASE("sqs: a queue's URL takes calls too, if they are signed for it") {
@@ -182,6 +190,32 @@ TEST_CASE("sqs: queues are listed in pages") {
   CHECK(first["QueueUrls"].size() == 2);
   CHECK(second["QueueUrls"].size() == 1); // a subscription's own queue is none of SQS's
   CHECK_FALSE(second.contains("NextToken"));
+}
+
+TEST_CASE("sqs: the queues whose dead letters go to a queue are listed in pages") {
+  api_fixture f;
+  auto dead = create(f, "dead");
+  create(f, "other");
+  const auto policy = json{{"deadLetterTargetArn", "a:dead"}, {"maxReceiveCount", 1}}.dump();
+  for (const auto* name : {"a", "b", "c"})
+    create(f, name, {{"RedrivePolicy", policy}});
+  const auto base = "http://" + f.host() + "/000000000000/";
+  auto ask = [&](json more) {
+    more["QueueUrl"] = dead;
+    return call(f, "ListDeadLetterSourceQueues", more);
+  };
+
+  auto first = ask({{"MaxResults", 2}});
+  auto second = ask({{"MaxResults", 2}, {"NextToken", first["NextToken"]}});
+
+  CHECK(first["queueUrls"] == json{base + "a", base + "b"});
+  CHECK(second == json{{"queueUrls", {base + "c"}}});
+  CHECK(call(f, "ListDeadLetterSourceQueues", {{"QueueUrl", base + "other"}})
+        == json{{"queueUrls", json::array()}});
+  CHECK(refused(f, "ListDeadLetterSourceQueues", {{"QueueUrl", base + "none"}})
+        == "QueueDoesNotExist");
+  CHECK(blamed(f, "ListDeadLetterSourceQueues", {{"QueueUrl", dead}, {"MaxResults", 0}})
+        == "MaxResults");
 }
 
 TEST_CASE("sqs: attributes are set and told") {
@@ -255,6 +289,21 @@ TEST_CASE("sqs: what is sent is received, with the hashes that clients verify") 
   CHECK(call(f, "ReceiveMessage", {{"QueueUrl", url}}) == json::object());
 }
 
+TEST_CASE("sqs: a wrong name of an attribute takes no message") {
+  api_fixture f;
+  auto url = create(f, "q");
+  call(f, "SendMessage", {{"QueueUrl", url}, {"MessageBody", "x"}});
+
+  for (const auto* parameter : {"AttributeNames", "MessageSystemAttributeNames"}) {
+    const json wrong{{"QueueUrl", url}, {parameter, {"All", "Colour"}}};
+    CHECK(refused(f, "ReceiveMessage", wrong) == "InvalidAttributeName");
+    CHECK(blamed(f, "ReceiveMessage", wrong) == parameter);
+  }
+
+  auto m = receive_one(f, url, {{"AttributeNames", {"ApproximateReceiveCount"}}});
+  CHECK(m["Attributes"]["ApproximateReceiveCount"] == "1");
+}
+
 TEST_CASE("sqs: a receiver gets the attributes that he asks for") {
   message_attributes all{{"a.b", {"String", "1"}}, {"a.c", {"String", "2"}}, {"d", {"String", "3"}}};
 
@@ -317,6 +366,40 @@ TEST_CASE("sqs: batches answer for each entry") {
   CHECK(deleted["Failed"][0]["Code"] == "ReceiptHandleIsInvalid");
 }
 
+TEST_CASE("sqs: an entry whose attributes cannot be read stops no other") {
+  api_fixture f;
+  auto url = create(f, "q");
+  auto entry = [](const char* id, const json& attribute) {
+    return json{{"Id", id}, {"MessageBody", id}, {"MessageAttributes", {{"n", attribute}}}};
+  };
+  auto send = [&](const json& entries) {
+    return call(f, "SendMessageBatch", {{"QueueUrl", url}, {"Entries", entries}});
+  };
+  const auto bad = json::array({entry("1", {{"DataType", "Binary"}, {"BinaryValue", "?"}}),
+                                entry("2", {{"DataType", "Number"}}),
+                                entry("3", {{"StringValue", "x"}})});
+  json mixed = bad;
+  mixed.push_back(entry("4", {{"DataType", "String"}, {"StringValue", "x"}}));
+  mixed.push_back({{"Id", "5"}, {"MessageBody", "\x01"}});
+
+  auto none = send(bad);
+  auto sent = send(mixed);
+
+  CHECK(none["Successful"] == json::array());
+  CHECK(none["Failed"].size() == 3);
+  REQUIRE(sent["Successful"].size() == 1);
+  CHECK(sent["Successful"][0]["Id"] == "4");
+  CHECK(sent["Successful"][0].contains("MD5OfMessageAttributes"));
+  REQUIRE(sent["Failed"].size() == 4);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(sent["Failed"][i]["Id"] == std::to_string(i + 1));
+    CHECK(sent["Failed"][i]["SenderFault"] == true);
+    CHECK(sent["Failed"][i]["Message"].get<std::string>().starts_with("MessageAttributes.n: "));
+  }
+  CHECK(sent["Failed"][3]["Id"] == "5");
+  CHECK(receive_one(f, url)["Body"] == "4");
+}
+
 TEST_CASE("sqs: batches that are none are refused whole") {
   api_fixture f;
   auto url = create(f, "q");
@@ -367,6 +450,64 @@ TEST_CASE("sqs: what this server does not have is said, not ignored") {
         == "UnsupportedOperation");
   CHECK(refused(f, "CreateQueue", {{"QueueName", "t"}, {"tags", {{"a", "b"}}}})
         == "UnsupportedOperation");
+}
+
+TEST_CASE("sqs: what is not used may be said to be empty") {
+  api_fixture f;
+  auto url = call(f, "CreateQueue", {{"QueueName", "q"}, {"tags", json::object()}})["QueueUrl"];
+
+  call(f, "SendMessage", {{"QueueUrl", url},
+                          {"MessageBody", "x"},
+                          {"MessageSystemAttributes", json::object()}});
+}
+
+TEST_CASE("sqs: errors name what SQS names") {
+  api_fixture f;
+  auto url = create(f, "q");
+  auto sends = [&](json more) {
+    more["QueueUrl"] = url;
+    return blamed(f, "SendMessage", more);
+  };
+  auto receives = [&](const char* name, int value) {
+    return blamed(f, "ReceiveMessage", {{"QueueUrl", url}, {name, value}});
+  };
+  const json empty{{"DataType", "String"}, {"StringValue", ""}};
+
+  CHECK(sends({{"MessageBody", ""}}) == "MessageBody");
+  CHECK(sends({{"MessageBody", "\x01"}}) == "MessageBody");
+  CHECK(sends({{"MessageBody", "x"}, {"DelaySeconds", 3601}}) == "DelaySeconds");
+  CHECK(sends({{"MessageBody", "x"}, {"MessageAttributes", {{"a", empty}}}})
+        == "MessageAttributes.a");
+  for (const auto* name : {"MaxNumberOfMessages", "VisibilityTimeout", "WaitTimeSeconds"})
+    CHECK(receives(name, 99'999) == name);
+  CHECK(blamed(f, "DeleteMessage", {{"QueueUrl", url}, {"ReceiptHandle", "x"}})
+        == "ReceiptHandle");
+  CHECK(blamed(f, "ChangeMessageVisibility",
+               {{"QueueUrl", url}, {"ReceiptHandle", "x"}, {"VisibilityTimeout", 43'201}})
+        == "VisibilityTimeout");
+  CHECK(blamed(f, "CreateQueue", {{"QueueName", "a.fifo"}}) == "QueueName");
+  CHECK(blamed(f, "SendMessage", {{"QueueUrl", "nonsense"}, {"MessageBody", "x"}}) == "QueueUrl");
+}
+
+TEST_CASE("sqs: errors of queue attributes name the attribute") {
+  api_fixture f;
+  auto url = create(f, "q");
+  auto sets = [&](const char* name, const json& value) {
+    return blamed(f, "SetQueueAttributes", {{"QueueUrl", url}, {"Attributes", {{name, value}}}});
+  };
+  auto redrives = [&](const char* target, int count) {
+    return sets("RedrivePolicy",
+                json{{"deadLetterTargetArn", target}, {"maxReceiveCount", count}}.dump());
+  };
+
+  CHECK(sets("ReceiveMessageWaitTimeSeconds", "31") == "ReceiveMessageWaitTimeSeconds");
+  CHECK(sets("VisibilityTimeout", 7) == "Attributes.VisibilityTimeout"); // not a text
+  CHECK(refused(f, "SetQueueAttributes",
+                {{"QueueUrl", url}, {"Attributes", {{"VisibilityTimeout", 7}}}})
+        == "InvalidParameterValue");
+  CHECK(redrives("a:none", 1) == "RedrivePolicy.deadLetterTargetArn");
+  CHECK(redrives("a:q", 0) == "RedrivePolicy.maxReceiveCount");
+  CHECK(redrives("a:", 1) == "RedrivePolicy");
 }
 
 TEST_CASE("sqs: parameters that cannot be are refused") {

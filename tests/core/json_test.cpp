@@ -97,7 +97,7 @@ TEST_CASE("json: what we do not have is refused when it is set") {
   check_refused<video_template>(R"({"BitDepth":10})", errc::unsupported, "BitDepth");
   for (auto text :
        {R"({"Definition":1,"MosaicSet":[]})", R"({"Definition":1,"MosaicSet":null})",
-        R"({"Definition":1,"BlindWatermark":null})",
+        R"({"Definition":1,"BlindWatermark":null})", R"({"Definition":1,"BlindWatermark":{}})",
         R"({"Definition":1,"HeadTailParameter":""})",
         R"({"Definition":1,"RawParameter":{"VideoTemplate":{"RawPts":0}}})"}) {
     CAPTURE(text);

@@ -55,7 +55,7 @@ const attributes = async (QueueUrl = urls.q) =>
 async function queues() {
   await step('CreateQueue', async () => {
     for (const name of ['q', 'dead'])
-      urls[name] = (await call('CreateQueue', { QueueName: `${name}-${suffix}` })).QueueUrl;
+      urls[name] = (await call('CreateQueue', { QueueName: `${name}-${suffix}`, tags: {} })).QueueUrl;
     assert.equal((await call('CreateQueue', { QueueName: `q-${suffix}` })).QueueUrl, urls.q);
     await refused('QueueNameExists', call('CreateQueue',
       { QueueName: `q-${suffix}`, Attributes: { VisibilityTimeout: '99' } }));
@@ -79,6 +79,11 @@ async function queues() {
       { QueueUrl: urls.q, Attributes: { VisibilityTimeout: '43201' } }));
     await refused('UnsupportedOperation', call('TagQueue', { QueueUrl: urls.q, Tags: { a: 'b' } }));
   });
+  await step('ListDeadLetterSourceQueues', async () => {
+    const sources = (QueueUrl) => call('ListDeadLetterSourceQueues', { QueueUrl, MaxResults: 10 });
+    assert.deepEqual((await sources(urls.dead)).queueUrls, [urls.q]);
+    assert.deepEqual((await sources(urls.q)).queueUrls, []);
+  });
 }
 
 async function messages() {
@@ -101,6 +106,13 @@ async function messages() {
     assert.equal(m.Attributes.SenderId, env('FRAMEMILL_SECRET_ID'));
     assert.deepEqual(await receive(), []);
     await erase(m.ReceiptHandle);
+    await erase(m.ReceiptHandle);
+  });
+  await step('a wrong name of an attribute takes no message', async () => {
+    await send('x', { MessageSystemAttributes: {} });
+    await refused('InvalidAttributeName', receive({ MessageSystemAttributeNames: ['Colour'] }));
+    const [m] = await receive({ AttributeNames: ['ApproximateReceiveCount'] });
+    assert.equal(m.Attributes.ApproximateReceiveCount, '1');
     await erase(m.ReceiptHandle);
   });
   await step('a long poll waits, and ends when a message comes', async () => {
@@ -147,18 +159,19 @@ async function batches() {
     const Entries = [...Array(10).keys()].map((i) => ({ Id: `e${i}`, MessageBody: `body ${i}`,
       MessageAttributes: { i: { DataType: 'Number', StringValue: String(i) } } }));
     Entries[3].MessageBody = 'not allowed: \u0001';
+    Entries[7].MessageAttributes = { i: { DataType: 'Number' } };
     const sent = await call('SendMessageBatch', { QueueUrl: urls.q, Entries });
-    assert.equal(sent.Successful.length, 9);
-    assert.equal(sent.Failed[0].Id, 'e3');
-    assert.equal(sent.Failed[0].SenderFault, true);
+    assert.equal(sent.Successful.length, 8);
+    assert.deepEqual(sent.Failed.map((f) => f.Id).sort(), ['e3', 'e7']);
+    assert.ok(sent.Failed.every((f) => f.SenderFault));
     const received = await receive({ MaxNumberOfMessages: 10, MessageAttributeNames: ['i'] });
-    assert.equal(received.length, 9);
+    assert.equal(received.length, 8);
     const entries = received.map((m) => ({ Id: m.MessageId, ReceiptHandle: m.ReceiptHandle }));
     const hidden = await call('ChangeMessageVisibilityBatch', { QueueUrl: urls.q,
       Entries: entries.map((e) => ({ ...e, VisibilityTimeout: 30 })) });
-    assert.equal(hidden.Successful.length, 9);
+    assert.equal(hidden.Successful.length, 8);
     const deleted = await call('DeleteMessageBatch', { QueueUrl: urls.q, Entries: entries });
-    assert.equal(deleted.Successful.length, 9);
+    assert.equal(deleted.Successful.length, 8);
   });
   await step('batches that are none', async () => {
     const batch = (Entries) => call('SendMessageBatch', { QueueUrl: urls.q, Entries });

@@ -253,6 +253,31 @@ class Program(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("in/lost.mp4", out)
 
+    def test_dead_letters_are_listed_page_by_page_and_the_rest_is_told(self):
+        def page(request):
+            first = int(request["After"] or 0)
+            last = min(first + request["Limit"], 2500)
+            return {"DeadLetters": [{"Event": n} for n in range(first, last)],
+                    "Next": str(last) if last < 2500 else ""}
+        Gateway.answers["DescribeDeadLetters"] = page
+        code, out, _ = self.call("event", "dead", "list", "--limit", "2000")
+        self.assertEqual((code, len(out.splitlines())), (0, 2002))
+        self.assertIn("there are more: --after '2000'", out)
+        code, out, _ = self.call("event", "dead", "list", "--after", "2000", "--limit", "2000")
+        self.assertEqual((code, len(out.splitlines())), (0, 501))
+        self.assertNotIn("there are more", out)
+        _, out, _ = self.call("--json", "event", "dead", "list", "--limit", "9999")
+        self.assertEqual((len(json.loads(out)["DeadLetters"]), json.loads(out)["Next"]),
+                         (2500, ""))
+        self.assertEqual([r["Limit"] for _, r in Gateway.asked[-3:]], [1000] * 3)
+
+    def test_grants_are_taken_away(self):
+        Gateway.answers["UpdateFunction"] = {"Function": {"Versions": [{"Number": 2}]}}
+        self.assertEqual(self.call("function", "update", "keep", "--no-grant")[0], 0)
+        self.assertEqual(Gateway.asked[-1][1], {"Name": "keep", "Buckets": []})
+        self.assertEqual(self.call("function", "update", "keep", "--no-grant",
+                                   "--grant", "media:a/")[0], 2)
+
     # ---- the cluster ----
 
     def test_nodes_are_listed_and_shown(self):

@@ -74,6 +74,17 @@ TEST_CASE(
   CHECK_FALSE(create_function_request(f));
 }
 
+TEST_CASE("function_request: an update can take all grants away") {
+  function_flags f;
+  f.name = "a";
+  f.no_grants = true;
+
+  auto request = update_function_request(f);
+
+  REQUIRE(request);
+  CHECK(*request == json{{"Name", "a"}, {"Buckets", json::array()}});
+}
+
 TEST_CASE("function_page: a call is a line, and what it printed") {
   json call{{"RequestId", "abc"},
             {"Version", 2},

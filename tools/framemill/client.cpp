@@ -16,7 +16,6 @@ namespace framemill::cli {
 namespace {
 
 constexpr long connect_seconds_max = 5;
-constexpr long call_seconds_max = 60;
 constexpr long keep_alive_seconds = 15; ///< a stream may be silent for hours, not dead
 constexpr std::size_t answer_bytes_max = 256 << 20;
 
@@ -57,8 +56,10 @@ failure transport_failure(CURLcode code, const std::string& endpoint, const char
   return fail(errc::unavailable, "the connection to {} broke: {}", endpoint, why);
 }
 
-/// Sends the signed request and hands every byte of the answer to `take`.
-result<long> exchange(const tc3::client_request& r, const connection& to, const sink& take) {
+/// Sends the signed request and hands every byte of the answer to `take`. A call
+/// (POST) ends after `limit`, a stream never.
+result<long> exchange(const tc3::client_request& r, const connection& to,
+                      std::chrono::seconds limit, const sink& take) {
   easy_handle easy{curl_easy_init(), curl_easy_cleanup};
   if (!easy)
     return fail(errc::internal, "libcurl does not start");
@@ -83,7 +84,7 @@ result<long> exchange(const tc3::client_request& r, const connection& to, const 
     curl_easy_setopt(h, CURLOPT_TCP_KEEPIDLE, keep_alive_seconds);
     curl_easy_setopt(h, CURLOPT_TCP_KEEPINTVL, keep_alive_seconds);
   } else {
-    curl_easy_setopt(h, CURLOPT_TIMEOUT, call_seconds_max);
+    curl_easy_setopt(h, CURLOPT_TIMEOUT, static_cast<long>(limit.count()));
     curl_easy_setopt(h, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(r.body.size()));
     curl_easy_setopt(h, CURLOPT_POSTFIELDS, r.body.c_str());
   }
@@ -122,14 +123,14 @@ tc3::client_request request_to(const connection& to) {
 
 } // namespace
 
-result<json> client::call(std::string_view version, std::string_view action,
-                          const json& body) const {
+result<json> client::call(std::string_view version, std::string_view action, const json& body,
+                          std::chrono::seconds limit) const {
   auto r = request_to(to_);
   r.action = action;
   r.version = version;
   r.body = dump(body, -1);
   std::string answer;
-  FM_TRY(auto status, exchange(r, to_, [&](std::string_view bytes) {
+  FM_TRY(auto status, exchange(r, to_, limit, [&](std::string_view bytes) {
            answer += bytes;
            return answer.size() <= answer_bytes_max;
          }));
@@ -137,11 +138,12 @@ result<json> client::call(std::string_view version, std::string_view action,
 }
 
 result<json> client::mps(std::string_view action, const json& body) const {
-  return call("2019-06-12", action, body);
+  return call("2019-06-12", action, body, call_time_max);
 }
 
-result<json> client::own(std::string_view action, const json& body) const {
-  return call("2026-11-01", action, body);
+result<json> client::own(std::string_view action, const json& body,
+                         std::chrono::seconds limit) const {
+  return call("2026-11-01", action, body, limit);
 }
 
 result<void> client::follow(const std::string& query, const event_fn& on_event) const {
@@ -156,7 +158,7 @@ result<void> client::follow(const std::string& query, const event_fn& on_event) 
     if (!stopped)
       stopped = on_event(m) == next::stop;
   }};
-  auto status = exchange(r, to_, [&](std::string_view bytes) {
+  auto status = exchange(r, to_, {}, [&](std::string_view bytes) {
     if (head.size() < 65536)
       head += bytes;
     return parser.feed(bytes) && !stopped;

@@ -4,6 +4,7 @@
 #include "tools/framemill/connection.hpp"
 #include "tools/framemill/sse_parser.hpp"
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -19,8 +20,10 @@ public:
   /// An MPS action; the members of `Response`. Errors: what the API answered
   /// (errc_of_api_code), unavailable, timed_out, cancelled (Ctrl-C).
   [[nodiscard]] result<json> mps(std::string_view action, const json& body) const;
-  /// One of Framemill's own actions (docs/cluster-api.md).
-  [[nodiscard]] result<json> own(std::string_view action, const json& body) const;
+  /// One of Framemill's own actions (docs/cluster-api.md). `limit`: how long its
+  /// answer may take; the server's own limit is to come first.
+  [[nodiscard]] result<json> own(std::string_view action, const json& body,
+                                 std::chrono::seconds limit = call_time_max) const;
 
   enum class next : unsigned char { go_on, stop };
   using event_fn = std::function<next(const sse_message&)>;
@@ -29,8 +32,10 @@ public:
   [[nodiscard]] result<void> follow(const std::string& query, const event_fn& on_event) const;
 
 private:
+  /// A little more than the server gives itself for an ordinary action.
+  static constexpr std::chrono::seconds call_time_max{70};
   [[nodiscard]] result<json> call(std::string_view version, std::string_view action,
-                                  const json& body) const;
+                                  const json& body, std::chrono::seconds limit) const;
   connection to_;
 };
 

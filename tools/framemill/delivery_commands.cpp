@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <memory>
 
 // Who is told of events, what did not arrive, and the keys that sign.
@@ -16,9 +17,10 @@ namespace {
 
 struct delivery_options {
   std::string sink;
+  std::string after; ///< the Next of a list before
   std::uint64_t event = 0;
   std::uint64_t from = 0;
-  int limit = 100;
+  std::uint64_t limit = 100;
   bool all = false;
   bool secrets = false;
 };
@@ -48,9 +50,26 @@ result<exit_code> sinks(const context& ctx) {
   return exit_code::ok;
 }
 
+/// Up to `limit` letters, page by page, in the form of one answer: its Next is where
+/// a list to come begins, "" when there are no more.
+result<json> dead_letters(const client& server, const delivery_options& o) {
+  constexpr std::uint64_t page_items_max = 1000;
+  auto letters = json::array();
+  auto next = o.after;
+  do {
+    const auto wanted = std::min(page_items_max, o.limit - letters.size());
+    FM_TRY(auto page, server.own("DescribeDeadLetters",
+                                 {{"Sink", o.sink}, {"Limit", wanted}, {"After", next}}));
+    const auto& found = list_at(page, "DeadLetters");
+    letters.insert(letters.end(), found.begin(), found.end());
+    next = found.empty() ? "" : text_at(page, "Next");
+  } while (!next.empty() && letters.size() < o.limit);
+  return json{{"DeadLetters", std::move(letters)}, {"Next", next}};
+}
+
 result<exit_code> list_dead(const context& ctx, const delivery_options& o) {
   FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto answer, server.own("DescribeDeadLetters", {{"Sink", o.sink}, {"Limit", o.limit}}));
+  FM_TRY(auto answer, dead_letters(server, o));
   if (ctx.wants_json()) {
     print_json(answer);
     return exit_code::ok;
@@ -67,6 +86,9 @@ result<exit_code> list_dead(const context& ctx, const delivery_options& o) {
            format_time(text_at(d, "Happened")), format_time(text_at(d, "LastTry")),
            text_at(d, "Attempts"), text_at(d, "LastError")});
   print(t, "no dead letters");
+  if (auto next = text_at(answer, "Next"); !next.empty())
+    print(fmt::format("# there are more: --after '{}' goes on, or say a greater --limit\n",
+                      printable(next)));
   return exit_code::ok;
 }
 
@@ -142,8 +164,10 @@ void add_dead(CLI::App& noun, context& ctx, const std::shared_ptr<delivery_optio
   dead->require_subcommand(1)->fallthrough();
   auto* listing = dead->add_subcommand("list", "List dead letters, and why they are");
   listing->add_option("--sink", o->sink, "Only those to this sink");
+  listing->add_option("--after", o->after, "Go on where a list ended, as it said")
+      ->type_name("NEXT");
   listing->add_option("--limit", o->limit, "At most so many")
-      ->check(CLI::Range(1, 1000))
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   on_chosen(ctx, *listing, [&ctx, o] { return list_dead(ctx, *o); });
   auto* showing = dead->add_subcommand("show", "All of one, with its body");

@@ -1,3 +1,4 @@
+#include "core/limits.hpp"
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/duration.hpp"
 #include "tools/framemill/function_page.hpp"
@@ -93,12 +94,17 @@ result<exit_code> show(const context& ctx, const function_options& o) {
   return exit_code::ok;
 }
 
+/// The server's own limit (api/function_actions.cpp: a minute more than the
+/// longest of calls), and some seconds for its answer.
+constexpr auto invoke_time_max = limits::function_timeout_max + std::chrono::seconds{70};
+
 /// A call that fails is a failure of the command.
 result<exit_code> invoke(const context& ctx, const function_options& o) {
   FM_TRY(auto text, read_file(o.event));
   FM_TRY(auto event, parse_json(text));
   FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto answer, server.own("InvokeFunction", {{"Name", o.flags.name}, {"Event", event}}));
+  FM_TRY(auto answer,
+         server.own("InvokeFunction", {{"Name", o.flags.name}, {"Event", event}}, invoke_time_max));
   const auto& call = at(answer, "Invocation");
   if (ctx.wants_json())
     print_json(answer);
@@ -191,6 +197,8 @@ void add_writing(CLI::App& noun, context& ctx, const options_ptr& o) {
   add_settings(changing, o);
   changing.add_flag("--no-network", o->no_network, "It may not use the network any more")
       ->excludes("--network");
+  changing.add_flag("--no-grant", o->flags.no_grants, "It may write files nowhere any more")
+      ->excludes("--grant");
   changing.add_option("--from-version", o->flags.from_version,
                       "Begin with this version, not with the newest");
   on_chosen(ctx, changing, [&ctx, o] { return update(ctx, *o); });

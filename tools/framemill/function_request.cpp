@@ -83,7 +83,7 @@ result<json> common_request(const function_flags& f) {
     FM_TRY(out["Files"], read_code(f.code));
   }
   FM_CHECK(add_variables(out, f));
-  if (!f.grants.empty())
+  if (!f.grants.empty() || f.no_grants)
     out["Buckets"] = grants_of(f.grants);
   if (!f.timeout.empty()) {
     FM_TRY(auto time, parse_duration(f.timeout));

@@ -18,7 +18,8 @@ struct function_flags {
   std::optional<std::string> description;
   std::vector<std::string> environment; ///< KEY=VALUE, KEY-
   std::vector<std::string> secrets;     ///< KEY=VALUE, KEY (of our environment), KEY-
-  std::vector<std::string> grants;      ///< BUCKET or BUCKET:DIR/
+  std::vector<std::string> grants;      ///< BUCKET or BUCKET:DIR/; in place of those before
+  bool no_grants = false;               ///< takes them all away
   std::string timeout;                  ///< as parse_duration takes it
   std::optional<std::int64_t> memory_mib, output_kib, concurrency;
   std::optional<bool> network;
