@@ -666,7 +666,7 @@ exports.main_handler = async (event, context) => {
 };
 )");
   (void)f.ask({"function", "create", "mortal", "--runtime", "nodejs", "--code", code, "--env",
-               "RECEIVER=" + receiver.url(), "--concurrency", "8"});
+               "RECEIVER=" + receiver.url(), "--network", "--concurrency", "8"});
   (void)f.ask({"function", "bind", "mortal", "WorkflowTask"});
   f.node.stop();
   const untold_events untold;
