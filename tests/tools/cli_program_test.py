@@ -271,6 +271,18 @@ class Program(unittest.TestCase):
                          (2500, ""))
         self.assertEqual([r["Limit"] for _, r in Gateway.asked[-3:]], [1000] * 3)
 
+    def test_topics_are_listed_with_what_goes_wrong(self):
+        Gateway.answers["DescribeTopics"] = {"Topics": [
+            {"Topic": {"Name": "events"},
+             "Subscriptions": [{"Name": "a", "Endpoint": "queue/q"},
+                               {"Name": "b", "Endpoint": "http://h/"}],
+             "Troubles": [{"Name": "b", "LastError": "HTTP 500", "Missed": 3}]}]}
+        _, out, _ = self.call("topic", "list")
+        of_a, of_b = out.splitlines()[1:3]
+        self.assertIn("queue/q", of_a)
+        self.assertNotIn("HTTP 500", of_a)
+        self.assertRegex(of_b, r"http://h/.* 3 +HTTP 500")
+
     def test_grants_are_taken_away(self):
         Gateway.answers["UpdateFunction"] = {"Function": {"Versions": [{"Number": 2}]}}
         self.assertEqual(self.call("function", "update", "keep", "--no-grant")[0], 0)

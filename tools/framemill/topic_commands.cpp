@@ -20,6 +20,15 @@ struct topic_options {
 };
 using options_ptr = std::shared_ptr<topic_options>;
 
+/// What went wrong with a subscription; null when nothing did.
+const json& trouble_of(const json& topic, const std::string& subscription) {
+  static const json none;
+  for (const auto& t : list_at(topic, "Troubles"))
+    if (text_at(t, "Name") == subscription)
+      return t;
+  return none;
+}
+
 result<exit_code> list(const context& ctx) {
   FM_TRY(auto server, ctx.connect());
   FM_TRY(auto answer, server.own("DescribeTopics", json::object()));
@@ -27,15 +36,18 @@ result<exit_code> list(const context& ctx) {
     print_json(answer);
     return exit_code::ok;
   }
-  table t{{{"TOPIC"}, {"SUBSCRIPTION"}, {"TO"}, {"TAGS"}, {"SINCE"}}};
+  table t{{{"TOPIC"}, {"SUBSCRIPTION"}, {"TO"}, {"TAGS"}, {"SINCE"}, {"MISSED"}, {"LAST ERROR"}}};
   for (const auto& topic : list_at(answer, "Topics")) {
     const auto name = text_at(topic, "Topic.Name");
     const auto& subscriptions = list_at(topic, "Subscriptions");
     if (subscriptions.empty())
-      t.row({name, "", "", "", format_time(text_at(topic, "Topic.Created"))});
-    for (const auto& s : subscriptions)
+      t.row({name, "", "", "", format_time(text_at(topic, "Topic.Created")), "", ""});
+    for (const auto& s : subscriptions) {
+      const auto& trouble = trouble_of(topic, text_at(s, "Name"));
       t.row({name, text_at(s, "Name"), text_at(s, "Endpoint"), joined(list_at(s, "Tags")),
-             format_time(text_at(s, "Created"))});
+             format_time(text_at(s, "Created")), text_at(trouble, "Missed"),
+             text_at(trouble, "LastError")});
+    }
   }
   print(t, "no topics");
   return exit_code::ok;
