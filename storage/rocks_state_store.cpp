@@ -97,6 +97,7 @@ rocksdb::ColumnFamilyOptions family_options(const std::shared_ptr<rocksdb::Cache
   rocksdb::ColumnFamilyOptions o;
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   o.write_buffer_size = write_buffer_bytes;
+  o.max_write_buffer_number = 4; // writers do not wait for one that is being written out
   o.compression = rocksdb::kNoCompression; // small records; CPU belongs to media
   return o;
 }
