@@ -7,6 +7,7 @@
 #include "actors/notifier.hpp"
 #include "core/limits.hpp"
 #include "core/random.hpp"
+#include "core/url.hpp"
 #include "notify/route.hpp"
 #include "storage/run_books.hpp"
 
@@ -278,6 +279,17 @@ result<void> replay_event(outbox_state& s, page& p, const event_record& e,
   return {};
 }
 
+/// Of a sink as an operator writes it: no other name than its own will do.
+result<sink_kind> kind_of_named(const std::string& sink) {
+  FM_TRY(auto kind, kind_of_sink(sink));
+  if (kind != sink_kind::http)
+    return kind;
+  FM_TRY(auto url, parse_http_url(sink));
+  if (auto origin = origin_of(url); origin != sink)
+    return fail(errc::invalid_argument, "`{}` is no sink; that one is named `{}`", sink, origin);
+  return kind;
+}
+
 void replay_from(outbox_state& s, const std::shared_ptr<rerun>& job, event_id from,
                  event_id last, const std::string& sink) {
   page p;
@@ -354,7 +366,7 @@ void outbox_state::redrive(std::string sink, event_id event, gateway::reply<std:
 }
 
 void outbox_state::replay(event_id from, std::string sink, gateway::reply<std::uint64_t> done) {
-  auto kind = kind_of_sink(sink);
+  auto kind = kind_of_named(sink);
   if (!kind)
     return done(fail_field(kind.error().code, "To", "{}", kind.error().message));
   if (!services->notices.sinks.contains(*kind))

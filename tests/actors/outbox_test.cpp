@@ -283,15 +283,18 @@ TEST_CASE_FIXTURE(told_at_once, "outbox: a replay goes through a log that says n
   for (std::size_t i = 0; i < 3 * limits::outbox_events_max; ++i)
     record({1}, "shard.done", "done");
   drain();
-  result<std::uint64_t> replayed, misnamed;
+  result<std::uint64_t> replayed, misnamed, with_path;
   CHECK(shared.notices.outbox.send([&](outbox_state& s) {
     s.replay({1}, "http://h:80", [&](result<std::uint64_t> r) { replayed = std::move(r); });
     s.replay({1}, "http://h", [&](result<std::uint64_t> r) { misnamed = std::move(r); });
+    s.replay({1}, "https://H/path", [&](result<std::uint64_t> r) { with_path = std::move(r); });
   }));
   drain();
   CHECK(replayed == 0);
   REQUIRE_FALSE(misnamed);
   CHECK(misnamed.error().field == "To");
+  REQUIRE_FALSE(with_path);
+  CHECK(with_path.error().message.find("`https://h:443`") != std::string::npos);
 }
 
 TEST_CASE_FIXTURE(told_at_once, "outbox: a signing key is rotated, and two are live") {
