@@ -121,7 +121,8 @@ public:
   /// From any thread. `sequence` is that of the request it answers.
   void post_response(std::uint64_t sequence, http_response response);
   std::shared_ptr<http_stream> post_stream(std::uint64_t sequence, http_response head);
-  void post_limit(std::uint64_t sequence, std::chrono::milliseconds limit, http_response late);
+  void post_limit(std::uint64_t sequence, std::chrono::milliseconds limit,
+                  http_call::late_fn late);
   void post_wake();
   void post_stop();
   void post_abort();
@@ -133,6 +134,7 @@ private:
   awaitable<bool> wait_for_request();
   awaitable<std::optional<http_request>> read_request();
   awaitable<void> continue_if_expected(const http::request<http::string_body>& head);
+  [[nodiscard]] http_response take_response(); ///< or that it is too late
   awaitable<after> answer(http_request request);
   awaitable<after> write(http_response response, bool is_head);
   awaitable<void> refuse(http::status status, std::string text);
@@ -159,7 +161,7 @@ private:
   std::shared_ptr<registry> all_;
   std::uint64_t sequence_ = 0;
   std::optional<http_response> response_;
-  http_response late_; ///< when there is no response in time
+  http_call::late_fn late_; ///< when there is no response in time
   std::shared_ptr<stream_queue> feed_;
   bool keep_alive_ = true;
   bool busy_ = false;
@@ -191,7 +193,7 @@ public:
     return gone;
   }
 
-  void answer_within(std::chrono::milliseconds limit, http_response late) override {
+  void answer_within(std::chrono::milliseconds limit, late_fn late) override {
     if (auto c = owner_.lock())
       c->post_limit(sequence_, limit, std::move(late));
   }
@@ -307,7 +309,7 @@ std::shared_ptr<http_stream> connection::post_stream(std::uint64_t sequence,
 }
 
 void connection::post_limit(std::uint64_t sequence, std::chrono::milliseconds limit,
-                            http_response late) {
+                            http_call::late_fn late) {
   post([sequence, limit, late = std::move(late)](connection& c) mutable {
     if (sequence != c.sequence_ || c.response_)
       return;
@@ -427,10 +429,21 @@ awaitable<void> connection::continue_if_expected(const http::request<http::strin
   co_await net::async_write(stream_, net::buffer(text), into(ec));
 }
 
+http_response too_late() { return {503, "text/plain", {}, "no answer in time\n"}; }
+
+/// No coroutine: GCC 12 destroys in those what only one branch of a condition makes.
+http_response connection::take_response() {
+  if (!response_)
+    return late_();
+  auto out = std::move(*response_);
+  response_.reset();
+  return out;
+}
+
 awaitable<connection::after> connection::answer(http_request request) {
   bool is_head = request.method == "HEAD";
   response_.reset();
-  late_ = {503, "text/plain", {}, "no answer in time\n"};
+  late_ = too_late;
   ++sequence_;
   wake_.expires_after(options_.answer_timeout);
   on_request_(std::move(request), std::make_shared<exchange>(weak_from_this(), sequence_));
@@ -438,8 +451,7 @@ awaitable<connection::after> connection::answer(http_request request) {
     error_code cancelled; // by post_response, post_limit
     co_await wake_.async_wait(into(cancelled));
   }
-  auto response = response_ ? std::move(*response_) : std::move(late_);
-  response_.reset();
+  auto response = take_response();
   ++sequence_; // what comes later is for nobody
   if (feed_) {
     co_await feed(std::move(response));

@@ -32,9 +32,10 @@ struct http_server_options {
 /// can take its own time.
 class http_call : public http_exchange {
 public:
-  /// From now on the answer may take `limit`; then it is `late`. Thread-safe; the
-  /// last call counts, and none after the answer.
-  virtual void answer_within(std::chrono::milliseconds limit, http_response late) = 0;
+  /// From now on the answer may take `limit`; then it is what `late` makes, on the
+  /// server's thread. Thread-safe; the last call counts, and none after the answer.
+  using late_fn = std::function<http_response()>;
+  virtual void answer_within(std::chrono::milliseconds limit, late_fn late) = 0;
 };
 
 /// HTTP/1.1 on one address: keep-alive, pipelining, bounds on everything a

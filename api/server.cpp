@@ -68,20 +68,24 @@ struct responder {
     if (!audit.empty())
       spdlog::info("audit: {} request {}: {}", audit, request_id,
                    answer ? "done" : answer.error().code);
-    exchange->respond(response_of(std::move(answer)));
+    exchange->respond(response_of(std::move(answer), request_id, trace_id));
   }
 
   /// Past `limit` the caller is told; the action goes on, and its audit line
   /// comes when it is done.
   void limit(std::chrono::milliseconds limit, std::string_view action) const {
-    auto late = fmt::format("{} has no answer within {} s; it may still be done.", action,
-                            std::chrono::duration<double>{limit}.count());
-    exchange->answer_within(
-        limit, response_of(refuse(std::string{common_code(errc::timed_out)}, std::move(late))));
+    exchange->answer_within(limit, [limit, id = request_id, trace = trace_id,
+                                    action = std::string{action}] {
+      auto late = fmt::format("{} has no answer within {} s; it may still be done.", action,
+                              std::chrono::duration<double>{limit}.count());
+      return response_of(refuse(std::string{common_code(errc::timed_out)}, std::move(late)), id,
+                         trace);
+    });
   }
 
 private:
-  [[nodiscard]] http_response response_of(api_result answer) const {
+  [[nodiscard]] static http_response response_of(api_result answer, const std::string& request_id,
+                                                 const std::string& trace_id) {
     auto response = envelope(std::move(answer), request_id);
     if (!trace_id.empty())
       response.headers.emplace_back("X-TC-TraceId", trace_id);

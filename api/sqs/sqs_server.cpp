@@ -54,9 +54,9 @@ struct sqs_responder {
   }
 
   void limit(std::chrono::milliseconds limit) const {
-    exchange->answer_within(
-        limit, sqs_response(refuse_sqs("ServiceUnavailable", "there is no answer in time", 503),
-                            request_id));
+    exchange->answer_within(limit, [id = request_id] {
+      return sqs_response(refuse_sqs("ServiceUnavailable", "there is no answer in time", 503), id);
+    });
   }
 };
 

@@ -26,6 +26,10 @@ struct echo_fixture {
   }
 };
 
+http_call::late_fn says(unsigned status, std::string body) {
+  return [=] { return http_response{status, "text/plain", {}, body}; };
+}
+
 std::string get(std::string path) { return "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n"; }
 
 } // namespace
@@ -165,7 +169,7 @@ TEST_CASE("http_server: a handler may ask for more time than others have") {
   echo_fixture f{options, [&](http_request r, std::shared_ptr<http_call> e) {
                    if (r.path != "/slow")
                      return std::swap(other, e);
-                   e->answer_within(60s, {503, "text/plain", {}, "too slow"});
+                   e->answer_within(60s, says(503, "too slow"));
                    taken.set_value(e);
                  }};
   raw_client slow{f.server->port()}, usual{f.server->port()};
@@ -184,7 +188,7 @@ TEST_CASE("http_server: a handler may have less time, and a word of its own at i
   echo_fixture f{{}, [&](http_request r, std::shared_ptr<http_call> e) {
                    if (r.path != "/slow")
                      return e->respond({200, "text/plain", {}, "quick"});
-                   e->answer_within(20ms, {200, "text/plain", {}, "too slow"});
+                   e->answer_within(20ms, says(200, "too slow"));
                    kept = e;
                  }};
   raw_client client{f.server->port()};
@@ -192,7 +196,7 @@ TEST_CASE("http_server: a handler may have less time, and a word of its own at i
   client.send(get("/slow"));
   CHECK(client.read().body == "too slow");
 
-  kept->answer_within(1ms, {200, "text/plain", {}, "late"}); // is for nobody
+  kept->answer_within(1ms, says(200, "late")); // is for nobody
   client.send(get("/"));
   CHECK(client.read().body == "quick");
 }
