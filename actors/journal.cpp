@@ -3,6 +3,8 @@
 #include "actors/fail_points.hpp"
 #include "storage/records.hpp"
 
+#include <iterator>
+
 namespace framemill {
 
 namespace {
@@ -43,10 +45,10 @@ void put_messages(write_batch& batch, const changes& c) {
   for (const auto& m : c.messages)
     put_record(batch, family::messages, keys::message_body(m.id), m);
   for (const auto& s : c.message_states)
-    put_record(batch, family::messages, keys::message_state(s.id), s);
+    put_record(batch, family::message_states, keys::of(s.id), s);
   for (auto id : c.erased_messages) {
     batch.erase(family::messages, keys::message_body(id));
-    batch.erase(family::messages, keys::message_state(id));
+    batch.erase(family::message_states, keys::of(id));
   }
 }
 
@@ -93,8 +95,8 @@ void put_functions(write_batch& batch, const changes& c) {
     batch.erase(family::function_logs, key);
 }
 
-write_batch to_batch(const changes& c) {
-  write_batch batch;
+/// All but the events, which have no number yet.
+void put_records(write_batch& batch, const changes& c) {
   for (const auto& w : c.workflows)
     put_record(batch, family::workflows, keys::of(w.id), w);
   for (auto id : c.erased_workflows)
@@ -135,12 +137,14 @@ write_batch to_batch(const changes& c) {
   put_messages(batch, c);
   put_notices(batch, c);
   put_functions(batch, c);
-  for (const auto& e : c.events)
-    put_record(batch, family::events, keys::of(e.id), e);
-  return batch;
 }
 
 } // namespace
+
+void journal_page::add(changes c) {
+  put_records(records_, c);
+  std::move(c.events.begin(), c.events.end(), std::back_inserter(events_));
+}
 
 result<std::unique_ptr<journal>> journal::open(state_store& store) {
   std::uint64_t last = 0;
@@ -155,6 +159,12 @@ journal::journal(state_store& store, std::uint64_t last_event)
     : store_(store), last_event_(last_event) {}
 
 void journal::commit(changes c, done_fn done, std::shared_ptr<commit_chain> chain) {
+  journal_page p;
+  p.add(std::move(c));
+  commit(std::move(p), std::move(done), std::move(chain));
+}
+
+void journal::commit(journal_page p, done_fn done, std::shared_ptr<commit_chain> chain) {
   if (chain)
     done = [chain, done = std::move(done)](result<void> r) {
       if (!r)
@@ -164,12 +174,13 @@ void journal::commit(changes c, done_fn done, std::shared_ptr<commit_chain> chai
   if (auto open = fail_door("store.commit"); !open)
     return done(std::move(open));
   std::lock_guard lock{commit_mutex_};
-  for (auto& e : c.events)
+  for (auto& e : p.events_) {
     e.id = {++last_event_};
-  auto batch = to_batch(c);
-  batch.belong_to(std::move(chain));
-  auto events = std::make_shared<std::vector<event_record>>(std::move(c.events));
-  store_.commit(std::move(batch), [told = audience_, events,
+    put_record(p.records_, family::events, keys::of(e.id), e);
+  }
+  p.records_.belong_to(std::move(chain));
+  auto events = std::make_shared<std::vector<event_record>>(std::move(p.events_));
+  store_.commit(std::move(p.records_), [told = audience_, events,
                                    done = std::move(done)](result<void> r) {
     if (r)
       told->tell(*events);

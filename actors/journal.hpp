@@ -10,6 +10,20 @@
 
 namespace framemill {
 
+/// Decisions that become durable together, or not at all, in the order in which they
+/// were added.
+class journal_page {
+public:
+  void add(changes c);
+  [[nodiscard]] bool empty() const { return records_.empty() && events_.empty(); }
+  [[nodiscard]] std::size_t bytes() const { return records_.bytes(); } ///< without events
+
+private:
+  friend class journal;
+  write_batch records_;
+  std::vector<event_record> events_;
+};
+
 /// The one way to write, and the one source of events: gives each event its
 /// number, makes one batch of records and events, and tells followers after the
 /// batch is durable, in order. Thread-safe. This is the seam at which a
@@ -24,6 +38,8 @@ public:
 
   /// `done` runs on the store's thread and must not block. Of a `chain` nothing that
   /// still waits is written once one was refused: it builds on that.
+  void commit(journal_page p, done_fn done, std::shared_ptr<commit_chain> chain = {});
+  /// A page with one decision.
   void commit(changes c, done_fn done, std::shared_ptr<commit_chain> chain = {});
 
   /// Calls `on_event` for every event after `after`, the stored ones first

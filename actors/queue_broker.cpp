@@ -15,6 +15,7 @@ namespace {
 
 constexpr auto tick_every = std::chrono::milliseconds{100};
 constexpr auto read_again_after = std::chrono::seconds{1};
+constexpr std::size_t page_bytes_max = 256 << 10; ///< more are several commits
 
 } // namespace
 
@@ -37,8 +38,7 @@ result<queue_machine> load_queues(const state_store& store) {
                                          std::stoull(std::string{value}, nullptr, 16));
                         return true;
                       }));
-  FM_CHECK(load_all(family::messages, keys::message_state_prefix,
-                    static_cast<message_state*>(nullptr)));
+  FM_CHECK(load_all(family::message_states, "", static_cast<message_state*>(nullptr)));
   return out;
 }
 
@@ -56,12 +56,22 @@ void queue_broker_state::apply(queue_machine::step made,
   keep_ticking();
   if (empty)
     return answer_ready();
+  page.add(std::move(made.record));
+  last_on_page = token;
+  if (page.bytes() >= page_bytes_max)
+    write_page();
+}
+
+void queue_broker_state::write_page() {
+  if (page.empty())
+    return;
   ++commits;
   auto me = caf::actor_cast<caf::actor>(self);
-  services->journal->commit(std::move(made.record), [me, bag = answers, token](result<void> r) {
-    if (bag->put({token, std::move(r)}))
-      caf::anon_send(me, queue_answers{});
-  });
+  services->journal->commit(
+      std::exchange(page, {}), [me, bag = answers, token = last_on_page](result<void> r) {
+        if (bag->put({token, std::move(r)}))
+          caf::anon_send(me, queue_answers{});
+      });
 }
 
 void queue_broker_state::on_answers() {
@@ -72,7 +82,7 @@ void queue_broker_state::on_answers() {
       answer_ready(); // what is durable before it
       refused = m.status.error();
     }
-    steps.written(m.token);
+    steps.written_up_to(m.token);
   }
   answer_ready();
   if (refused && commits == 0)
@@ -103,6 +113,7 @@ void queue_broker_state::answer_ready() {
 
 /// What was not written did not happen.
 void queue_broker_state::read_books() {
+  page = {};
   for (auto& [id, done] : std::exchange(waiters, {}))
     done(failure{*refused});
   auto read = load_queues(*services->store);
@@ -261,10 +272,17 @@ caf::behavior queue_broker(caf::stateful_actor<queue_broker_state>* self,
       [=](const queue_calls& m) {
         for (auto& call : m.bag->take())
           call(self->state);
+        self->state.write_page();
       },
-      [=](queue_answers) { self->state.on_answers(); },
+      [=](queue_answers) {
+        self->state.on_answers();
+        self->state.write_page();
+      },
       [=](const push_tried& m) { self->state.on_push_tried(m.queue, m.answer); },
-      [=](queue_tick) { self->state.on_tick(); },
+      [=](queue_tick) {
+        self->state.on_tick();
+        self->state.write_page();
+      },
       [=](read_queue_books) { self->state.read_books(); },
   };
 }

@@ -19,8 +19,8 @@
 namespace framemill {
 
 /// QUEUE BROKER: the embedded queue, notify/queue_machine.hpp and its commits.
-/// The machine runs ahead; each step is answered when it and those before it are
-/// durable. When the store refuses a step, that one and all behind it are
+/// The machine runs ahead; what it decides in one go is one commit. Each step is
+/// answered when it and those before it are durable. When the store refuses a step, that one and all behind it are
 /// answered with the failure, though some may be durable (a message may then be
 /// there twice, never not at all), and the machine is read back from the store.
 /// Detached: it reads bodies.
@@ -41,6 +41,8 @@ struct queue_broker_state {
     bool changes_subscriptions = false;
   };
   step_queue<action> steps;
+  journal_page page;             ///< of steps that were made since the last commit
+  std::uint64_t last_on_page = 0; ///< the token of the last of them
   std::shared_ptr<mailbag<committed>> answers = std::make_shared<mailbag<committed>>(); ///< of the store
   std::size_t commits = 0;        ///< that the store has not answered
   std::optional<error> refused;   ///< set from a refused commit until the books are read
@@ -51,6 +53,8 @@ struct queue_broker_state {
 
   // Verbs, used by handlers and by calls (on this actor only).
   void apply(queue_machine::step made, std::function<void(const result<void>&)> then);
+  /// At the end of each handler: what it decided is one commit, or a few.
+  void write_page();
   void receive(const std::string& queue, const queue_service::receive_request& r,
                messages_reply done);
 

@@ -10,7 +10,8 @@ failure not_now(const error& e) {
   return fail(errc::unavailable, "the queues are being read back, try again: {}", e.message);
 }
 
-/// The queue service over the actor: each call is a function on its state.
+/// The queue service over the actor: each call is a function on its state, and is
+/// called once.
 class broker_queue_service final : public queue_service {
 public:
   explicit broker_queue_service(caf::actor broker) : broker_(std::move(broker)) {}
@@ -130,13 +131,13 @@ private:
 
   template <class Decision>
   void change(reply<void> done, Decision decide) {
-    call([done = std::move(done), decide = std::move(decide)](queue_broker_state& b) {
+    call([done = std::move(done), decide = std::move(decide)](queue_broker_state& b) mutable {
       if (b.refused)
         return done(not_now(*b.refused));
       auto made = decide(b);
       if (!made)
         return done(failure{made.error()});
-      b.apply(std::move(*made), done);
+      b.apply(std::move(*made), std::move(done));
     });
   }
 
@@ -150,7 +151,7 @@ private:
       if (!made)
         return done(failure{made.error()});
       b.apply(std::move(made->made),
-              [done, each = std::move(made->each)](const result<void>& r) mutable {
+              [done = std::move(done), each = std::move(made->each)](const result<void>& r) mutable {
                 r ? done(std::move(each)) : done(failure{r.error()});
               });
     });

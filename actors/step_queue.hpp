@@ -21,6 +21,14 @@ public:
     if (auto* s = step_of(token))
       s->durable = true;
   }
+  /// The step and all before it, that were written together.
+  void written_up_to(std::uint64_t token) {
+    for (auto& s : steps_) {
+      if (s.token > token)
+        return;
+      s.durable = true;
+    }
+  }
   /// Nothing when there is no such step.
   Actions* find(std::uint64_t token) {
     auto* s = step_of(token);

@@ -10,9 +10,19 @@
 
 namespace framemill {
 
+namespace {
+
+/// Where the packer writes: grows as a string does, and is handed on without a copy.
+struct string_buffer {
+  std::string bytes;
+  void write(const char* data, std::size_t size) { bytes.append(data, size); }
+};
+
+} // namespace
+
 struct msgpack_writer::impl {
-  msgpack::sbuffer buffer;
-  msgpack::packer<msgpack::sbuffer> packer{buffer};
+  string_buffer buffer;
+  msgpack::packer<string_buffer> packer{buffer};
 };
 
 msgpack_writer::msgpack_writer() : impl_(std::make_unique<impl>()) {}
@@ -35,7 +45,7 @@ void msgpack_writer::text(std::string_view value) {
 void msgpack_writer::map(std::uint32_t entries) { impl_->packer.pack_map(entries); }
 void msgpack_writer::array(std::uint32_t items) { impl_->packer.pack_array(items); }
 std::string msgpack_writer::take() && {
-  return {impl_->buffer.data(), impl_->buffer.size()};
+  return std::move(impl_->buffer.bytes);
 }
 
 namespace {

@@ -27,9 +27,7 @@ std::string subscription(std::string_view topic, std::string_view name) {
   return fmt::format("{}{}/{}", subscription_prefix, topic, name);
 }
 std::string message_body(message_id id) { return fmt::format("body/{:016x}", id.value); }
-std::string message_state(message_id id) {
-  return fmt::format("{}{:016x}", message_state_prefix, id.value);
-}
+std::string of(message_id id) { return number(id.value); }
 std::string signing_key(std::string_view id) { return "signing-key/" + std::string{id}; }
 std::string prefix(delivery_state state) { return fmt::format("{}/", to_string(state)); }
 std::string prefix(delivery_state state, std::string_view sink) {

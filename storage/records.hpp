@@ -35,10 +35,9 @@ namespace keys {
 [[nodiscard]] std::string topic(std::string_view name);
 [[nodiscard]] std::string subscription(std::string_view topic, std::string_view name);
 [[nodiscard]] std::string message_body(message_id id);
-[[nodiscard]] std::string message_state(message_id id);
+[[nodiscard]] std::string of(message_id id);                    ///< of its state
 inline constexpr std::string_view queue_prefix = "queue/", topic_prefix = "topic/",
-                                  subscription_prefix = "subscription/",
-                                  message_state_prefix = "state/";
+                                  subscription_prefix = "subscription/";
 [[nodiscard]] std::string signing_key(std::string_view id);     ///< in `meta`
 [[nodiscard]] std::string prefix(delivery_state state);         ///< of its deliveries
 [[nodiscard]] std::string prefix(delivery_state state, std::string_view sink);

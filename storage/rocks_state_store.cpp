@@ -1,4 +1,5 @@
 #include "core/limits.hpp"
+#include "storage/migrations.hpp"
 #include "storage/posix_file.hpp"
 #include "storage/state_store.hpp"
 
@@ -24,11 +25,11 @@ namespace framemill {
 
 namespace {
 
+constexpr std::size_t bytes_beside_record = 16; ///< in a write batch: kind, family, lengths
 constexpr std::size_t block_cache_bytes = 16u << 20;
 constexpr std::size_t write_buffer_bytes = 4u << 20;       ///< per family
 constexpr std::size_t write_buffers_bytes_max = 16u << 20; ///< of all families
 constexpr std::size_t log_bytes_max = 32u << 20;
-constexpr std::string_view schema_key = "schema";
 
 rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 std::string_view view(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
@@ -155,7 +156,7 @@ private:
 
   [[nodiscard]] result<std::vector<std::string>> stored_families() const;
   [[nodiscard]] result<void> open_database(const std::vector<std::string>& names);
-  [[nodiscard]] result<void> check_schema();
+  [[nodiscard]] result<std::uint32_t> stored_schema();
   [[nodiscard]] result<void> walk(family f, std::string_view from, std::string_view until,
                                   direction d, const visit_fn& visit) const;
   /// Null when an older, read-only store does not have the family yet.
@@ -187,13 +188,15 @@ result<void> rocks_state_store::open() {
     FM_CHECK(make_directories(options_.directory));
   FM_TRY(auto names, stored_families());
   FM_CHECK(open_database(names));
-  FM_CHECK(check_schema());
+  FM_TRY(const auto version, stored_schema());
   thread_ = std::thread{[this] { run(); }};
+  if (version < schema_version && !options_.read_only)
+    return migrate(*this, version);
   return {};
 }
 
 /// Every family must be opened, also those of a newer version (which
-/// check_schema then refuses with a better sentence than RocksDB's).
+/// stored_schema then refuses with a better sentence than RocksDB's).
 result<std::vector<std::string>> rocks_state_store::stored_families() const {
   std::vector<std::string> names;
   auto status = rocksdb::DB::ListColumnFamilies(database_options(), options_.directory, &names);
@@ -234,16 +237,18 @@ result<void> rocks_state_store::open_database(const std::vector<std::string>& na
   return {};
 }
 
-result<void> rocks_state_store::check_schema() {
+/// A new store has none before and ours after.
+result<std::uint32_t> rocks_state_store::stored_schema() {
   FM_TRY(auto stored, find(family::meta, schema_key));
   if (!stored) {
     if (options_.read_only)
       return fail(errc::not_found, "there is no Framemill state in {}", options_.directory);
     rocksdb::WriteOptions durable;
     durable.sync = true;
-    return checked(database_->Put(durable, handle(family::meta), slice(schema_key),
-                                  std::to_string(schema_version)),
-                   options_.directory);
+    FM_CHECK(checked(database_->Put(durable, handle(family::meta), slice(schema_key),
+                                    std::to_string(schema_version)),
+                     options_.directory));
+    return schema_version;
   }
   std::uint32_t version = 0;
   const auto* end = stored->data() + stored->size();
@@ -255,7 +260,7 @@ result<void> rocks_state_store::check_schema() {
                 "the data directory {} has schema version {}, this program knows up to {}: run "
                 "the newer Framemill that wrote it, or another data directory",
                 options_.directory, version, schema_version);
-  return {};
+  return version;
 }
 
 rocks_state_store::~rocks_state_store() {
@@ -321,7 +326,10 @@ result<void> rocks_state_store::write(const std::deque<waiting_batch>& group) {
   if (options_.read_only)
     return fail(errc::unsupported, "the state in {} is open for reading only",
                 options_.directory);
-  rocksdb::WriteBatch merged;
+  std::size_t bytes = 0;
+  for (const auto& waiting : group)
+    bytes += waiting.batch.bytes() + waiting.batch.operations().size() * bytes_beside_record;
+  rocksdb::WriteBatch merged{bytes};
   for (const auto& waiting : group)
     for (const auto& op : waiting.batch.operations()) {
       const auto status = op.value ? merged.Put(handle(op.family), op.key, *op.value)

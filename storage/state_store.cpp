@@ -12,7 +12,7 @@ std::string_view to_string(family f) noexcept {
       "shards", "artifacts", "events",    "cursors",   "functions", "function_logs",
       "nodes",  "audit",     "run_keys",  "live_runs", "sessions",  "deliveries",
       "queues", "messages",  "function_triggers",
-      "blame"};
+      "blame",  "message_states"};
   const auto index = static_cast<std::size_t>(f);
   return index < names.size() ? names[index] : "unknown";
 }
@@ -24,6 +24,7 @@ result<void> write_batch::may_be_written() const {
 }
 
 void write_batch::merge(write_batch other) {
+  bytes_ += other.bytes_;
   operations_.insert(operations_.end(), std::make_move_iterator(other.operations_.begin()),
                      std::make_move_iterator(other.operations_.end()));
 }

@@ -34,11 +34,12 @@ enum class family : std::uint8_t {
   sessions,  ///< SessionId → run id
   deliveries,        ///< sink, event → a notification on its way, or dead
   queues,            ///< of the embedded queue: queues, topics, subscriptions
-  messages,          ///< queue, sequence → message
+  messages,          ///< id → what a message says
   function_triggers, ///< event type → function
   blame,             ///< what failed where, until it is explained or old
+  message_states,    ///< id → where a message is
 };
-inline constexpr std::size_t family_count = 22;
+inline constexpr std::size_t family_count = 23;
 [[nodiscard]] std::string_view to_string(family f) noexcept;
 
 /// One writer's batches, each of which builds on those before: once one of them
@@ -62,9 +63,11 @@ public:
   };
 
   void put(family f, std::string key, std::string value) {
+    bytes_ += key.size() + value.size();
     operations_.push_back({f, std::move(key), std::move(value)});
   }
   void erase(family f, std::string key) {
+    bytes_ += key.size();
     operations_.push_back({f, std::move(key), std::nullopt});
   }
   /// Makes it a link of the chain; whoever answers it tells the chain of a failure.
@@ -75,9 +78,11 @@ public:
   void merge(write_batch other);
   [[nodiscard]] const std::vector<operation>& operations() const { return operations_; }
   [[nodiscard]] bool empty() const { return operations_.empty(); }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; } ///< of keys and values
 
 private:
   std::vector<operation> operations_;
+  std::size_t bytes_ = 0;
   std::shared_ptr<const commit_chain> chain_;
 };
 
@@ -128,7 +133,8 @@ public:
 [[nodiscard]] std::string prefix_end(std::string_view prefix);
 
 /// Opens (creates) the RocksDB store in `directory`: one process at a time
-/// (errc::busy names the holder), refuses a newer schema (schema_newer).
+/// (errc::busy names the holder), refuses a newer schema (schema_newer), brings an
+/// older one up to date (storage/migrations.hpp).
 struct rocks_options {
   std::string directory;
   bool read_only = false; ///< for `inspect`: needs no lock, sees a snapshot
@@ -138,7 +144,8 @@ struct rocks_options {
 [[nodiscard]] result<std::unique_ptr<state_store>>
 open_rocks_state_store(const rocks_options& o);
 
-/// The version this program writes; stored under meta/"schema".
-inline constexpr std::uint32_t schema_version = 1;
+/// The version this program writes; stored under `meta`.
+inline constexpr std::uint32_t schema_version = 2;
+inline constexpr std::string_view schema_key = "schema";
 
 } // namespace framemill

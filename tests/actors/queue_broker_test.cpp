@@ -121,6 +121,8 @@ public:
 };
 
 const error full{errc::no_space, "the disk is full", {}};
+/// Fills a page of the broker's: what is sent with it is in another commit.
+const std::string large(300'000, 'l');
 
 /// A node that posts, over a store that is durable at once.
 struct push_fixture : broker_fixture {
@@ -258,7 +260,7 @@ TEST_CASE("queue_broker: when the store refuses, all behind is refused, and the 
   auto parked = f.receive("q", 20);
 
   f.services.store->fail_next(1, full);
-  auto refused = f.begin_send("q", "refused");
+  auto refused = f.begin_send("q", large);
   auto behind = f.send("q", "behind"); // written, but nobody is told so
 
   CHECK(refused->value().error().code == errc::no_space);
@@ -281,7 +283,7 @@ TEST_CASE("queue_broker: while a refused commit is sorted out, calls are told to
   broker_fixture f;
   f.made("q");
   f.services.store->fail_next(1, full);
-  f.begin_send("q", "refused");
+  f.begin_send("q", large); // refused
   f.send("q", "behind"); // keeps a commit under way
 
   auto meanwhile = f.send("q", "meanwhile");
@@ -310,7 +312,7 @@ TEST_CASE("queue_broker: a state whose body was refused is no message") {
 
   CHECK(received->value().value().empty());
   f.sync();
-  CHECK_FALSE(f.services.find<message_state>(family::messages, keys::message_state({5})));
+  CHECK_FALSE(f.services.find<message_state>(family::message_states, keys::of(message_id{5})));
 }
 
 TEST_CASE("queue_broker: time passes by ticks, and only while there is something to wait for") {

@@ -211,6 +211,35 @@ TEST_CASE("rocks_state_store: a newer schema is refused with both numbers") {
   }
 }
 
+TEST_CASE("rocks_state_store: states of messages of version 1 are moved to their own family") {
+  temp_dir dir;
+  constexpr int count = 10'001; // more than one batch
+  write_batch old;
+  for (int i = 0; i < count; ++i)
+    old.put(family::messages, fmt::format("state/{:016x}", i), std::to_string(i));
+  old.put(family::messages, "body/0000000000000001", "body");
+  old.put(family::meta, "schema", "1");
+  REQUIRE(opened(dir / "state")->commit_and_wait(std::move(old)));
+  SUBCASE("for a reader only, they stay") {
+    const auto s = open_rocks_state_store({.directory = dir / "state", .read_only = true});
+    REQUIRE(s);
+    CHECK((*s)->find(family::meta, "schema").value() == "1");
+  }
+
+  const auto s = opened(dir / "state");
+
+  int moved = 0, left = 0;
+  REQUIRE(s->scan(family::message_states, "", "", [&](std::string_view key, std::string_view v) {
+    CHECK(key == fmt::format("{:016x}", moved));
+    CHECK(v == std::to_string(moved));
+    return ++moved > 0;
+  }));
+  REQUIRE(s->scan(family::messages, "", "", [&](auto, auto) { return ++left > 0; }));
+  CHECK(moved == count);
+  CHECK(left == 1);
+  CHECK(s->find(family::meta, "schema").value() == std::to_string(schema_version));
+}
+
 TEST_CASE("rocks_state_store: read-only reads, refuses to write, and creates nothing") {
   temp_dir dir;
   const auto missing = open_rocks_state_store({.directory = dir / "none", .read_only = true});
