@@ -59,7 +59,7 @@ std::vector<std::string> points() {
 void expect_death(node_fixture& f) {
   auto end = f.node.wait_for_end();
   CHECK(end.signal == SIGKILL);
-  CHECK(eventually([&] { return f.node.orphans().empty(); }, 5s));
+  CHECK(eventually([&] { return f.node.orphans().empty(); }));
 }
 
 /// The workflow is there or it is not; what is missing is done now.

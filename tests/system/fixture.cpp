@@ -198,9 +198,9 @@ void check_quiet(const node_fixture& f) {
     auto events = f.events(run["Id"]);
     CHECK(std::count_if(events.begin(), events.end(), is_terminal_event) == 1);
   }
-  CHECK(eventually([&] { return f.node.scratch().empty(); }, 5s));
-  CHECK(f.node.children().empty());
-  CHECK(f.node.orphans().empty());
+  CHECK(eventually([&] { return f.node.scratch().empty(); }));
+  CHECK(eventually([&] { return f.node.children().empty(); }));
+  CHECK(eventually([&] { return f.node.orphans().empty(); }));
   for (const auto& [key, hash] : f.content(""))
     CHECK_MESSAGE(key.find(".framemill-tmp-") == std::string::npos, "left behind: " << key);
 }
