@@ -47,8 +47,10 @@ public:
     --free_;
   }
   void leave() {
-    std::lock_guard lock{mutex_};
-    ++free_;
+    {
+      std::lock_guard lock{mutex_};
+      ++free_;
+    }
     changed_.notify_one();
   }
   void wait_all() {
@@ -93,7 +95,7 @@ void create(queue_service& queues) {
 
 bench_result send_all(queue_service& queues, const bench_load& l) {
   bench_meter meter{l};
-  window_gate gate{l.window};
+  auto& gate = *new window_gate{l.window}; // it may be woken a last time behind our back
   const auto body = body_of(l);
   for (std::uint64_t i = 0; i < l.messages; ++i) {
     gate.enter();
@@ -113,7 +115,7 @@ bench_result send_all(queue_service& queues, const bench_load& l) {
 bench_result consume_all(queue_service& queues, const bench_load& l) {
   bench_meter meter{l};
   const auto batches = std::max<std::uint64_t>(1, l.window / 10);
-  window_gate gate{batches};
+  auto& gate = *new window_gate{batches};
   std::atomic<std::uint64_t> left{l.messages};
   std::function<void()> next = [&] {
     if (left == 0)
