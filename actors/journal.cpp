@@ -174,18 +174,33 @@ void journal::commit(journal_page p, done_fn done, std::shared_ptr<commit_chain>
   if (auto open = fail_door("store.commit"); !open)
     return done(std::move(open));
   std::lock_guard lock{commit_mutex_};
+  auto batch = seal(std::move(p), done);
+  batch.belong_to(std::move(chain));
+  store_.commit(std::move(batch), std::move(done));
+}
+
+void journal::commit_here(journal_page p, done_fn done) {
+  if (auto open = fail_door("store.commit"); !open)
+    return done(std::move(open));
+  {
+    std::lock_guard lock{commit_mutex_};
+    auto batch = seal(std::move(p), done);
+    store_.enqueue(std::move(batch), std::move(done));
+  }
+  store_.write_queued();
+}
+
+write_batch journal::seal(journal_page p, done_fn& done) {
   for (auto& e : p.events_) {
     e.id = {++last_event_};
     put_record(p.records_, family::events, keys::of(e.id), e);
   }
-  p.records_.belong_to(std::move(chain));
-  auto events = std::make_shared<std::vector<event_record>>(std::move(p.events_));
-  store_.commit(std::move(p.records_), [told = audience_, events,
-                                   done = std::move(done)](result<void> r) {
+  done = [told = audience_, events = std::move(p.events_), done = std::move(done)](result<void> r) {
     if (r)
-      told->tell(*events);
+      told->tell(events);
     done(std::move(r));
-  });
+  };
+  return std::move(p.records_);
 }
 
 void journal::audience::tell(const std::vector<event_record>& events) {

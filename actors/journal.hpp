@@ -36,11 +36,15 @@ public:
   /// `store` must outlive the journal. Reads the last event number.
   [[nodiscard]] static result<std::unique_ptr<journal>> open(state_store& store);
 
-  /// `done` runs on the store's thread and must not block. Of a `chain` nothing that
+  /// `done` runs where the store's does and must not block. Of a `chain` nothing that
   /// still waits is written once one was refused: it builds on that.
   void commit(journal_page p, done_fn done, std::shared_ptr<commit_chain> chain = {});
   /// A page with one decision.
   void commit(changes c, done_fn done, std::shared_ptr<commit_chain> chain = {});
+
+  /// By an actor with a thread of its own that waits for this anyway: writes it, with
+  /// what else is queued, when nobody is writing. `done` may run before this returns.
+  void commit_here(journal_page p, done_fn done);
 
   /// Calls `on_event` for every event after `after`, the stored ones first
   /// (before this returns), then live ones on the store's thread, one at a time.
@@ -66,6 +70,8 @@ private:
   };
 
   journal(state_store& store, std::uint64_t last_event);
+  /// Numbers events, and makes one batch of all; `done` tells of them too.
+  [[nodiscard]] write_batch seal(journal_page p, done_fn& done);
   void catch_up(follower& f);
 
   state_store& store_;

@@ -62,16 +62,27 @@ void queue_broker_state::apply(queue_machine::step made,
     write_page();
 }
 
-void queue_broker_state::write_page() {
+void queue_broker_state::write_page(by writer) {
   if (page.empty())
     return;
   ++commits;
   auto me = caf::actor_cast<caf::actor>(self);
-  services->journal->commit(
-      std::exchange(page, {}), [me, bag = answers, token = last_on_page](result<void> r) {
-        if (bag->put({token, std::move(r)}))
-          caf::anon_send(me, queue_answers{});
-      });
+  auto done = [me, bag = answers, token = last_on_page](result<void> r) {
+    if (bag->put({token, std::move(r)}))
+      caf::anon_send(me, queue_answers{});
+  };
+  if (writer == by::us)
+    services->journal->commit_here(std::exchange(page, {}), std::move(done));
+  else
+    services->journal->commit(std::exchange(page, {}), std::move(done));
+}
+
+/// One that comes alone, while nothing is under way, has nobody to make ready
+/// beside it: its way to disk is the shortest.
+void queue_broker_state::on_calls(std::vector<queue_call> calls) {
+  for (auto& call : calls)
+    call(*this);
+  write_page(calls.size() == 1 && commits == 0 ? by::us : by::store);
 }
 
 void queue_broker_state::on_answers() {
@@ -270,9 +281,7 @@ caf::behavior queue_broker(caf::stateful_actor<queue_broker_state>* self,
   s.read_books();
   return {
       [=](const queue_calls& m) {
-        for (auto& call : m.bag->take())
-          call(self->state);
-        self->state.write_page();
+        self->state.on_calls(m.bag->take());
       },
       [=](queue_answers) {
         self->state.on_answers();

@@ -18,6 +18,10 @@
 
 namespace framemill {
 
+struct queue_broker_state;
+/// A call of the service, on the broker's own thread.
+using queue_call = std::function<void(queue_broker_state&)>;
+
 /// QUEUE BROKER: the embedded queue, notify/queue_machine.hpp and its commits.
 /// The machine runs ahead; what it decides in one go is one commit. Each step is
 /// answered when it and those before it are durable. When the store refuses a step, that one and all behind it are
@@ -54,10 +58,12 @@ struct queue_broker_state {
   // Verbs, used by handlers and by calls (on this actor only).
   void apply(queue_machine::step made, std::function<void(const result<void>&)> then);
   /// At the end of each handler: what it decided is one commit, or a few.
-  void write_page();
+  enum class by { store, us };
+  void write_page(by writer = by::store);
   void receive(const std::string& queue, const queue_service::receive_request& r,
                messages_reply done);
 
+  void on_calls(std::vector<queue_call> calls);
   void on_answers();
   void on_tick();
   void read_books();
@@ -76,8 +82,6 @@ struct queue_broker_state {
   [[nodiscard]] timestamp now() const { return services->clock.now(); }
 };
 
-/// A call of the service, on the broker's own thread.
-using queue_call = std::function<void(queue_broker_state&)>;
 /// Gateway → QUEUE BROKER: there are calls in this bag.
 struct queue_calls {
   std::shared_ptr<mailbag<queue_call>> bag;

@@ -129,9 +129,10 @@ failure open_failed(const rocksdb::Status& s, const std::string& directory) {
   return failed(s, directory);
 }
 
-/// RocksDB behind `state_store`. Owns the COMMIT thread, the only writer: it
-/// takes what is queued, writes it as one batch with one fsync, and answers.
-/// While it writes, the next group gathers; nobody is ever delayed on purpose.
+/// RocksDB behind `state_store`. There is one writer at a time, the COMMIT thread or
+/// one that was lent: it takes what is queued, writes it as one batch with one fsync,
+/// and answers. While it writes, the next group gathers; nobody is ever delayed on
+/// purpose.
 class rocks_state_store final : public state_store {
 public:
   explicit rocks_state_store(rocks_options o) : options_(std::move(o)) {}
@@ -139,6 +140,8 @@ public:
   [[nodiscard]] result<void> open();
 
   void commit(write_batch batch, done_fn done) override;
+  void enqueue(write_batch batch, done_fn done) override;
+  void write_queued() override;
   [[nodiscard]] result<std::optional<std::string>> find(family f,
                                                         std::string_view key) const override;
   [[nodiscard]] result<void> scan(family f, std::string_view from, std::string_view until,
@@ -165,6 +168,7 @@ private:
   }
 
   void run();
+  void write_next_group(std::unique_lock<std::mutex>& lock);
   [[nodiscard]] std::deque<waiting_batch> next_group();
   static void refuse_void(std::deque<waiting_batch>& group);
   [[nodiscard]] result<void> write(const std::deque<waiting_batch>& group);
@@ -177,6 +181,7 @@ private:
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<waiting_batch> queue_;
+  bool has_writer_ = false;
   bool stopping_ = false;
   std::thread thread_;
 };
@@ -279,28 +284,52 @@ rocks_state_store::~rocks_state_store() {
 // ---- writing ---------------------------------------------------------------
 
 void rocks_state_store::commit(write_batch batch, done_fn done) {
-  {
-    std::lock_guard lock{mutex_};
-    queue_.push_back({std::move(batch), std::move(done)});
-  }
+  enqueue(std::move(batch), std::move(done));
   wake_.notify_one();
 }
 
+void rocks_state_store::enqueue(write_batch batch, done_fn done) {
+  std::lock_guard lock{mutex_};
+  queue_.push_back({std::move(batch), std::move(done)});
+}
+
+/// Ends when it is told to and everything is written.
 void rocks_state_store::run() {
-  for (auto group = next_group(); !group.empty(); group = next_group()) {
-    refuse_void(group);
-    const auto answer = write(group);
-    if (answer && options_.on_group && !group.empty())
-      options_.on_group(group.size());
-    for (auto& waiting : group)
-      waiting.done(answer);
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    wake_.wait(lock, [&] { return !has_writer_ && (stopping_ || !queue_.empty()); });
+    if (queue_.empty())
+      return;
+    write_next_group(lock);
   }
 }
 
-/// Waits for work; empty only when stopping and everything is written.
-std::deque<rocks_state_store::waiting_batch> rocks_state_store::next_group() {
+void rocks_state_store::write_queued() {
   std::unique_lock lock{mutex_};
-  wake_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
+  if (has_writer_ || queue_.empty())
+    return;
+  write_next_group(lock);
+  if (stopping_ || !queue_.empty())
+    wake_.notify_one();
+}
+
+/// Whoever does this is the writer meanwhile; the lock is not held.
+void rocks_state_store::write_next_group(std::unique_lock<std::mutex>& lock) {
+  has_writer_ = true;
+  auto group = next_group();
+  lock.unlock();
+  refuse_void(group);
+  const auto answer = write(group);
+  if (answer && options_.on_group && !group.empty())
+    options_.on_group(group.size());
+  for (auto& waiting : group)
+    waiting.done(answer);
+  group.clear(); // what it holds may end here, outside of the lock
+  lock.lock();
+  has_writer_ = false;
+}
+
+std::deque<rocks_state_store::waiting_batch> rocks_state_store::next_group() {
   if (queue_.size() <= limits::commit_batches_max)
     return std::exchange(queue_, {});
   const auto end = queue_.begin() + limits::commit_batches_max;

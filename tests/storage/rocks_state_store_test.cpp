@@ -7,6 +7,7 @@
 #include <atomic>
 #include <csignal>
 #include <future>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -104,6 +105,52 @@ TEST_CASE("rocks_state_store: concurrent commits share fsyncs, in the order of t
   CHECK(groups < batches / 2);
   CHECK(count(**s) == threads * each);
   MESSAGE(fmt::format("{} commits in {} fsyncs", batches.load(), groups.load()));
+}
+
+TEST_CASE("rocks_state_store: a thread that lends itself has its answer when it goes on") {
+  temp_dir dir;
+  auto s = opened(dir / "state");
+  std::thread::id writer;
+
+  s->enqueue(one("a", "1"), [&](const result<void>& r) {
+    CHECK(r);
+    writer = std::this_thread::get_id();
+  });
+  s->write_queued();
+
+  CHECK(writer == std::this_thread::get_id());
+  CHECK(s->find(family::runs, "a").value() == "1");
+  s->write_queued(); // there is nothing to write
+}
+
+TEST_CASE("rocks_state_store: beside threads that lend themselves all is answered once, in order") {
+  temp_dir dir;
+  auto s = opened(dir / "state");
+  constexpr int count = 400;
+  std::mutex mutex; // makes the order of calls that of `given`
+  std::vector<int> given, answered; // by the one writer at a time
+  const auto send = [&](int from, auto call) {
+    for (int i = from; i < from + count; ++i) {
+      std::lock_guard lock{mutex};
+      given.push_back(i);
+      call(one(std::to_string(i), ""), [&answered, i](const result<void>& r) {
+        CHECK(r);
+        answered.push_back(i);
+      });
+    }
+  };
+
+  std::thread lender{[&] {
+    for (int i = 2; i < 6; ++i) {
+      send(i * count, [&](write_batch b, auto done) { s->enqueue(std::move(b), done); });
+      s->write_queued();
+    }
+  }};
+  send(0, [&](write_batch b, auto done) { s->commit(std::move(b), done); });
+  lender.join();
+  s.reset(); // answers what is queued
+
+  CHECK(answered == given);
 }
 
 TEST_CASE("rocks_state_store: a chain that breaks is cut out of the group that waits") {
