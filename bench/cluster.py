@@ -11,6 +11,7 @@ from node import seconds_of
 from workflow import FFMPEG, psnr, video_bytes, Source
 
 PACE = 1.0  # seconds of waiting for a second of source, as an encoder at real time
+GOP = 2      # seconds from key frame to key frame of the source: where it may be cut
 CRF = 23
 
 
@@ -32,8 +33,9 @@ def definition(name, width, height, fps, gop):
 def waiting(options, say):
     length, counts = (60, (1, 4)) if options.quick else (600, (1, 2, 4, 8, 16))
     pace = 0.1 if options.quick else PACE
+    counts = options.workers or counts
     fps = 5
-    clip = sources.small(options.cache, length, fps, 64, 36)
+    clip = sources.small(options.cache, length, fps, 64, 36, GOP)
     rows = []
     for count in counts:
         with Fleet(os.path.join(options.work, f"waiting{count}"), options.bin_dir, paced=True) as fleet:

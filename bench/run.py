@@ -36,6 +36,8 @@ def main():
     parser.add_argument("--case", default="", help="workflow: only cases whose title matches this pattern")
     parser.add_argument("--without", action="append", default=[], choices=["a", "b"],
                         help="workflow: leaves this peer out; repeatable")
+    parser.add_argument("--workers", action="append", type=int, default=[],
+                        help="cluster: waits with so many alone; repeatable")
     parser.add_argument("--bin-dir", default=os.environ.get("FRAMEMILL_BIN_DIR", f"{ROOT}/build/release/bin"))
     parser.add_argument("--work", default=f"{ROOT}/build/bench", help="scratch, on the disk to measure")
     parser.add_argument("--cache", default=f"{ROOT}/.cache/bench", help="generated sources are kept here")
