@@ -35,7 +35,8 @@ def waiting(options, say):
     pace = 0.1 if options.quick else PACE
     counts = options.workers or counts
     fps = 5
-    clip = sources.small(options.cache, length, fps, 64, 36, GOP)
+    # A still: each second has as many bytes as it has to wait, as the planner expects.
+    clip = sources.small(options.cache, length, fps, 64, 36, GOP, "smptebars")
     rows = []
     for count in counts:
         with Fleet(os.path.join(options.work, f"waiting{count}"), options.bin_dir, paced=True) as fleet:

@@ -41,10 +41,10 @@ def scenes(cache, seconds, width=1920, height=1080):
         "-c:a", "aac", "-b:a", "128k", "-movflags", "+faststart"])
 
 
-def small(cache, seconds, fps, width=320, height=180, gop=10):
+def small(cache, seconds, fps, width=320, height=180, gop=10, picture="testsrc2"):
     """A tiny picture for a long time, with a key frame each `gop` seconds."""
-    return _make(os.path.join(cache, f"small-{height}p{fps}g{gop}-{seconds}s.mp4"), [
-        "-f", "lavfi", "-t", str(seconds), "-i", f"testsrc2=s={width}x{height}:r={fps}",
+    return _make(os.path.join(cache, f"small-{picture}-{height}p{fps}g{gop}-{seconds}s.mp4"), [
+        "-f", "lavfi", "-t", str(seconds), "-i", f"{picture}=s={width}x{height}:r={fps}",
         "-f", "lavfi", "-t", str(seconds), "-i", "sine=f=330:r=48000",
         "-c:v", "libx264", "-preset", "ultrafast", "-g", str(gop * fps), "-c:a", "aac", "-b:a", "32k"])
 
