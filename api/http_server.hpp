@@ -32,9 +32,9 @@ struct http_server_options {
 /// can take its own time.
 class http_call : public http_exchange {
 public:
+  using late_fn = std::function<http_response()>;
   /// From now on the answer may take `limit`; then it is what `late` makes, on the
   /// server's thread. Thread-safe; the last call counts, and none after the answer.
-  using late_fn = std::function<http_response()>;
   virtual void answer_within(std::chrono::milliseconds limit, late_fn late) = 0;
 };
 

@@ -6,25 +6,25 @@ namespace framemill {
 
 namespace {
 
-constexpr std::size_t moves_per_batch = 10'000;
+constexpr std::size_t operations_per_batch = 20'000; ///< two for each record
 
 /// Moves records below `prefix` to another family, under what follows the prefix.
 result<void> move_records(state_store& store, family from, std::string_view prefix, family to) {
-  for (bool more = true; more;) {
+  std::string next{prefix}; // beyond what was moved: the scan need not pass it again
+  for (;;) {
     write_batch batch;
-    std::size_t moved = 0;
-    FM_CHECK(store.scan(from, prefix, prefix_end(prefix),
+    FM_CHECK(store.scan(from, next, prefix_end(prefix),
                         [&](std::string_view key, std::string_view value) {
                           batch.put(to, std::string{key.substr(prefix.size())},
                                     std::string{value});
                           batch.erase(from, std::string{key});
-                          return ++moved < moves_per_batch;
+                          next = key;
+                          return batch.operations().size() < operations_per_batch;
                         }));
-    more = moved == moves_per_batch;
-    if (moved > 0)
-      FM_CHECK(store.commit_and_wait(std::move(batch)));
+    if (batch.empty())
+      return {};
+    FM_CHECK(store.commit_and_wait(std::move(batch)));
   }
-  return {};
 }
 
 } // namespace
