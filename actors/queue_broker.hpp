@@ -24,9 +24,10 @@ using queue_call = std::function<void(queue_broker_state&)>;
 
 /// QUEUE BROKER: the embedded queue, notify/queue_machine.hpp and its commits.
 /// The machine runs ahead; what it decides in one go is one commit. Each step is
-/// answered when it and those before it are durable. When the store refuses a step, that one and all behind it are
-/// answered with the failure, though some may be durable (a message may then be
-/// there twice, never not at all), and the machine is read back from the store.
+/// answered when it and those before it are durable. When the store refuses a step,
+/// that one and all behind it are answered with the failure, though some may be
+/// durable (a message may then be there twice, never not at all), and the machine is
+/// read back from the store.
 /// Detached: it reads bodies.
 struct queue_broker_state {
   static inline const char* name = "queue-broker";
@@ -45,7 +46,7 @@ struct queue_broker_state {
     bool changes_subscriptions = false;
   };
   step_queue<action> steps;
-  journal_page page;             ///< of steps that were made since the last commit
+  journal_page page;              ///< of steps that were made since the last commit
   std::uint64_t last_on_page = 0; ///< the token of the last of them
   std::shared_ptr<mailbag<committed>> answers = std::make_shared<mailbag<committed>>(); ///< of the store
   std::size_t commits = 0;        ///< that the store has not answered

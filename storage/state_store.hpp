@@ -98,10 +98,10 @@ public:
   virtual ~state_store() = default;
 
   /// Queues the batch. `done` runs on the store's own thread, or one that was lent
-  /// to it, after the batch is on disk (fsync), or failed whole; it must not block. Concurrent commits
-  /// share one fsync (group commit). After a failed batch the store answers
-  /// later ones again, but for those of a broken chain (errc::conflict): nothing
-  /// of the failed one is ever visible.
+  /// to it, after the batch is on disk (fsync), or failed whole; it must not block.
+  /// Concurrent commits share one fsync (group commit). After a failed batch the
+  /// store answers later ones again, but for those of a broken chain
+  /// (errc::conflict): nothing of the failed one is ever visible.
   virtual void commit(write_batch batch, done_fn done) = 0;
 
   /// For a thread that has nothing to do but to wait for what it commits. `enqueue` is
