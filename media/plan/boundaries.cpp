@@ -7,6 +7,7 @@
 #include <cmath>
 #include <optional>
 #include <queue>
+#include <random>
 
 namespace framemill {
 namespace {
@@ -20,6 +21,13 @@ constexpr double of_a_start = 0.5;   ///< process, seek, witnesses, the seam in 
 constexpr double of_decoding = 0.3;  ///< a second that is decoded and not encoded
 constexpr double of_audio = 0.03;    ///< a second of sound
 constexpr double share_of_bytes = 1.0 / 3; ///< of the work, what goes with the source's bytes
+constexpr double wrong_by = 0.1; ///< of a piece's work, how much more or less it may be
+constexpr int chances = 64;      ///< how often that is drawn, to compare rows
+
+// Shares of the whole, each cut into as many equal pieces as there are slots.
+using wave_shares = std::vector<double>;
+const std::vector<wave_shares> waves{{1},          {.75, .25},     {2. / 3, 1. / 3},      {.5, .5},
+                                     {.5, .25, .25}, {.5, .3, .2}, {.25, .25, .25, .25}};
 
 struct point {
   double x, y;
@@ -57,8 +65,13 @@ std::optional<curve> bytes_of(const source_facts& source) {
   for (const auto& p : source.index->access_points)
     if (!add(p.pts, p.position))
       return std::nullopt;
-  if (!add(source.index->pts.back() + source.index->last_duration, source.media->size))
+  if (out.size() < 2)
     return std::nullopt;
+  // The file may end in an index as long as the last GOP: that one is as long as they
+  // are on the average.
+  const auto end = double(source.index->pts.back() + source.index->last_duration);
+  const auto &first = out.front(), &last = out.back();
+  out.push_back({end, last.y + (last.y - first.y) / (last.x - first.x) * (end - last.x)});
   return curve{std::move(out)};
 }
 
@@ -123,6 +136,11 @@ double unit_seconds(const rendition& r) {
                      : r.unit_seconds;
 }
 
+std::int64_t unit_ticks(const rendition& r, const packet_index& index) {
+  return static_cast<std::int64_t>(unit_seconds(r) * index.time_base.den
+                                   / static_cast<double>(index.time_base.num));
+}
+
 /// Moves a boundary to the key frame within `reach` that costs least: soon
 /// after an access point of the source, and not far from where it was wanted.
 std::int64_t snapped(std::int64_t wanted, std::int64_t reach, const shared_work& work,
@@ -131,9 +149,7 @@ std::int64_t snapped(std::int64_t wanted, std::int64_t reach, const shared_work&
   const auto* r = leading_rendition(wanted, work, index);
   if (!r)
     return wanted;
-  const auto unit = static_cast<std::int64_t>(unit_seconds(*r) * index.time_base.den
-                                              / static_cast<double>(index.time_base.num));
-  const auto step = std::max({unit, reach / (candidates_max / 2), std::int64_t{1}});
+  const auto step = std::max({unit_ticks(*r, index), reach / (candidates_max / 2), std::int64_t{1}});
   auto best = std::pair{INT64_MAX, wanted};
   for (auto at = wanted - reach / step * step; at <= wanted + reach; at += step) {
     const auto k = frame_at(*r, at, index);
@@ -175,9 +191,46 @@ public:
     }
   }
 
-  /// When the last slot is done, if each takes the next piece as soon as it can; sound
-  /// comes first.
-  double end_of(const std::vector<std::int64_t>& row) const {
+  /// Every slot takes a piece of each wave. Those of a wave are as equal as key frames
+  /// allow, longer ones first: who is done later takes one of the next that is shorter.
+  /// Nothing where pieces would be too short or too long.
+  std::optional<std::vector<std::int64_t>> row(const wave_shares& shares) const {
+    constexpr double upward = 3. / 8; // of the key frames' distance: more is rounded up
+    std::vector<std::int64_t> out;
+    double at = 0, end = 0;
+    for (double share : shares) {
+      end += share * clock_.total();
+      for (int left = options_.slots; left > 0; --left) {
+        const auto length = (end - at) / left;
+        if (length < 0.75 * least_ || length > options_.shard_seconds_max)
+          return std::nullopt;
+        const auto wanted = clock_.ticks_at(at + length);
+        const auto bias = std::llround(upward * double(unit_at(wanted)));
+        const auto cut = snapped(wanted + bias, (wanted - clock_.ticks_at(at)) / 4, work_, index_);
+        if (cut <= (out.empty() ? span_.begin : out.back()))
+          return std::nullopt;
+        if (cut >= span_.end || clock_.total() - clock_.work_before(cut) < least_ / 2)
+          return out;
+        out.push_back(cut);
+        at = clock_.work_before(cut);
+      }
+    }
+    return out;
+  }
+
+  /// When the last slot may be expected to be done.
+  double expected_end_of(const std::vector<std::int64_t>& row) const {
+    double sum = 0;
+    for (int i = 1; i <= chances; ++i)
+      sum += end_of(row, std::minstd_rand{static_cast<std::uint32_t>(i)});
+    return sum / chances;
+  }
+
+private:
+  /// The same if each takes the next piece as soon as it can, and their work is as wrong
+  /// as chance will have it; sound comes first.
+  double end_of(const std::vector<std::int64_t>& row, std::minstd_rand chance) const {
+    std::uniform_real_distribution<double> factor{1 - wrong_by, 1 + wrong_by};
     std::priority_queue<double, std::vector<double>, std::greater<>> slots;
     for (int i = 0; i < options_.slots; ++i)
       slots.push(i == 0 && !work_.audios.empty() ? of_a_start + of_audio * clock_.total() : 0);
@@ -186,7 +239,8 @@ public:
       const auto last = i == row.size() ? clock_.total() : clock_.work_before(row[i]);
       const auto first = i == 0 ? 0 : clock_.work_before(row[i - 1]);
       const auto waste = i == 0 ? 0 : seconds_of(wasted(row[i - 1], index_), index_.time_base);
-      const auto done = slots.top() + of_a_start + last - first + of_decoding * waste;
+      const auto done =
+          slots.top() + of_a_start + factor(chance) * (last - first) + of_decoding * waste;
       slots.pop();
       slots.push(done);
       end = std::max(end, done);
@@ -194,7 +248,12 @@ public:
     return end;
   }
 
-private:
+  /// Ticks from key frame to key frame of what leads there.
+  std::int64_t unit_at(std::int64_t ticks) const {
+    const auto* r = leading_rendition(ticks, work_, index_);
+    return r ? unit_ticks(*r, index_) : 0;
+  }
+
   const source_span& span_;
   const shared_work& work_;
   const packet_index& index_;
@@ -210,14 +269,18 @@ std::vector<std::int64_t> boundaries(const source_span& s, const shared_work& wo
   const cutter c{s, work, source, options};
   constexpr std::size_t many = 64; // then a piece more or less at the end matters little
   auto best = c.row(1);
-  auto end = c.end_of(best);
-  for (int sixteenths = 17; sixteenths <= 40 && best.size() < many; ++sixteenths) {
-    auto row = c.row(sixteenths / 16.0);
-    if (auto e = c.end_of(row); e < end) {
+  auto end = c.expected_end_of(best);
+  auto consider = [&](std::vector<std::int64_t> row) {
+    if (auto e = c.expected_end_of(row); e < end) {
       best = std::move(row);
       end = e;
     }
-  }
+  };
+  for (int sixteenths = 17; sixteenths <= 40 && best.size() < many; ++sixteenths)
+    consider(c.row(sixteenths / 16.0));
+  for (const auto& shares : waves)
+    if (auto row = c.row(shares))
+      consider(std::move(*row));
   return best;
 }
 

@@ -10,8 +10,9 @@ struct source_span {
   std::int64_t end = INT64_MIN;
 };
 
-/// Where to cut, ascending: of several rows of pieces that get shorter toward the
-/// end, the one whose shards end soonest when the slots take them in order. Each
+/// Where to cut, ascending: of several rows of pieces — some that get shorter toward
+/// the end, some in waves of equal ones — the one whose shards may be expected to end
+/// soonest when the slots take them in order, and none's work is known exactly. Each
 /// boundary is a key frame of the outputs, soon after an access point of the source
 /// where there is one near. Work is predicted by time and by the source's bytes: in
 /// units of the source's seconds, and never to decide right or wrong.
