@@ -418,7 +418,9 @@ TEST_CASE("data_client: a delivery goes on where it was when the server comes ba
   tap.allow(way::to_server, 4'000'000 - had + 100'000);
   node.open(port);
 
-  REQUIRE(delivered.get());
+  const auto done = delivered.get();
+  REQUIRE_MESSAGE(done, done.error().message << "; had " << had << ", connections "
+                                             << tap.connections());
   CHECK(sha256_of_path(node.artifact(file.sha256)) == file.sha256);
   CHECK(client->chunks_repeated() == 0);
 }

@@ -35,7 +35,7 @@ void check_done_once(const json& run) {
 
 /// A hedge is no second try: it runs beside the first.
 void check_nothing_redone(const json& run) {
-  CHECK(failures_of(run) == 0);
+  CHECK_MESSAGE(failures_of(run) == 0, run["Shards"].dump(1));
   for (const auto& a : attempts_of(run))
     CHECK_MESSAGE((a.epoch == 1 || a.is_hedge), "shard " << a.shard << " again on " << a.node);
 }
