@@ -246,19 +246,29 @@ public:
     }, std::move(done));
   }
 
-  void set_enabled(workflow_id id, bool enabled, reply<void> done) override {
-    change([this, id, enabled](coordinator_state& s) -> result<changes> {
+  void modify_workflow(definition_ref which, workflow_change what, reply<void> done) override {
+    change([this, which, what = std::move(what)](coordinator_state& s) -> result<changes> {
+      FM_TRY(const auto* w, s.definitions.get(which));
+      auto spec = changed(w->spec, what);
+      FM_CHECK(places_of(spec));
+      return s.definitions.reset_workflow(now(), which.id, std::move(spec));
+    }, std::move(done));
+  }
+
+  void set_enabled(definition_ref which, bool enabled, reply<void> done) override {
+    change([this, which, enabled](coordinator_state& s) -> result<changes> {
       if (enabled)
-        FM_CHECK(check_buckets(s, id));
-      return s.definitions.set_enabled(now(), id, enabled);
+        FM_CHECK(check_buckets(s, which));
+      return s.definitions.set_enabled(now(), which, enabled);
     }, [done = std::move(done)](result<void> r) {
       fail_point("workflow.enabled");
       done(std::move(r));
     });
   }
 
-  void delete_workflow(workflow_id id, reply<void> done) override {
-    change([this, id](coordinator_state& s) { return s.definitions.delete_workflow(now(), id); },
+  void delete_workflow(definition_ref which, reply<void> done) override {
+    change([this, which](
+               coordinator_state& s) { return s.definitions.delete_workflow(now(), which); },
            std::move(done));
   }
 
@@ -294,7 +304,8 @@ public:
   }
 
   void submit(run_request request, reply<run_id> done) override {
-    if (auto here = check_sink(services_.notices, request.spec); !here)
+    const auto& notify = request.workflow ? request.change.notify : request.spec.notify;
+    if (auto here = check_sink(services_.notices, notify); !here)
       return done(failure{here.error()});
     on_coordinator([request = std::move(request), done = std::move(done)](coordinator_state& s) {
       s.submit(request, done);
@@ -720,14 +731,13 @@ private:
   /// Every place that it names is known here.
   [[nodiscard]] result<void> places_of(const workflow_spec& spec) const {
     FM_CHECK(buckets_of(spec));
-    return check_sink(services_.notices, spec);
+    return check_sink(services_.notices, spec.notify);
   }
 
   /// At enable time the outputs must be writable too.
-  [[nodiscard]] result<void> check_buckets(const coordinator_state& s, workflow_id id) const {
-    const auto* w = s.definitions.find(id);
-    if (w == nullptr)
-      return fail_field(errc::not_found, "WorkflowId", "no workflow {}", id.value);
+  [[nodiscard]] result<void> check_buckets(const coordinator_state& s,
+                                           definition_ref which) const {
+    FM_TRY(const auto* w, s.definitions.get(which));
     FM_TRY(auto outputs, buckets_of(w->spec));
     for (auto* b : outputs)
       FM_CHECK(b->check_writable());

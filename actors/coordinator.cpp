@@ -324,8 +324,10 @@ void coordinator_state::submit(run_request request, gateway::reply<run_id> done)
     const auto* w = definitions.find(request.workflow);
     if (w == nullptr)
       return done(fail_field(errc::not_found, "WorkflowId", "no workflow {}", request.workflow.value));
-    request.spec = w->spec;
+    request.spec = changed(w->spec, std::move(request.change));
     revision = w->revision;
+    if (auto ok = validate_terms(request.spec); !ok)
+      return done(failure{ok.error()});
   } else if (auto ok = validate_call(request.spec, *definitions.templates()); !ok) {
     return done(failure{ok.error()});
   }

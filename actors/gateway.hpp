@@ -24,8 +24,9 @@ class queue_service; // actors/queue_service.hpp
 struct run_request {
   std::string bucket;
   std::string key;
-  workflow_id workflow;        ///< 0: use `spec`
+  workflow_id workflow;        ///< of a workflow or a scheme; 0: use `spec`
   workflow_spec spec;          ///< activities, output place, notify, priority
+  workflow_change change;      ///< of `workflow`, for this run alone
   std::string session_id;      ///< a repeat within 3 days: errc::conflict
   std::string session_context;
 };
@@ -191,8 +192,10 @@ public:
   // (a workflow's name), in_use (enabled; preset).
   virtual void create_workflow(workflow_spec spec, reply<workflow_id> done) = 0;
   virtual void reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) = 0;
-  virtual void set_enabled(workflow_id id, bool enabled, reply<void> done) = 0;
-  virtual void delete_workflow(workflow_id id, reply<void> done) = 0;
+  virtual void modify_workflow(definition_ref which, workflow_change change,
+                               reply<void> done) = 0;
+  virtual void set_enabled(definition_ref which, bool enabled, reply<void> done) = 0;
+  virtual void delete_workflow(definition_ref which, reply<void> done) = 0;
   /// Definition 0 creates; answers the Definition.
   virtual void put_template(template_record record, reply<std::uint64_t> done) = 0;
   virtual void delete_template(template_family f, std::uint64_t definition, reply<void> done) = 0;

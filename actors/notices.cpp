@@ -234,16 +234,15 @@ bool is_told_by_crew(const node_services& s, std::string_view sink) {
   return s.config.events.notifiers != "coordinator" && kind && is_reached_anywhere(*kind);
 }
 
-result<void> check_sink(const notices& n, const workflow_spec& spec) {
-  if (!spec.notify || n.sinks.contains(kind_of(*spec.notify)))
+result<void> check_sink(const notices& n, const std::optional<notify_config>& notify) {
+  if (!notify || n.sinks.contains(kind_of(*notify)))
     return {};
   std::vector<std::string_view> here;
   for (const auto& [kind, sink] : n.sinks)
     here.push_back(to_string(kind));
   return fail_field(errc::unsupported, "TaskNotifyConfig.NotifyType",
                     "NotifyType `{}` goes to a {}, which this server does not have; it has: {}",
-                    spec.notify->notify_type, to_string(kind_of(*spec.notify)),
-                    fmt::join(here, ", "));
+                    notify->notify_type, to_string(kind_of(*notify)), fmt::join(here, ", "));
 }
 
 } // namespace framemill

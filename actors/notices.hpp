@@ -127,6 +127,7 @@ void open_queue_sinks(node_services& services);
 [[nodiscard]] bool is_told_by_crew(const node_services& services, std::string_view sink);
 
 /// unsupported, naming NotifyType: this node has no such sink.
-[[nodiscard]] result<void> check_sink(const notices& n, const workflow_spec& spec);
+[[nodiscard]] result<void> check_sink(const notices& n,
+                                      const std::optional<notify_config>& notify);
 
 } // namespace framemill

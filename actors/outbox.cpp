@@ -47,7 +47,7 @@ result<std::optional<run_record>> run_of(const state_store& store, const event_r
 /// With the function that is bound to such events now.
 result<std::vector<destination>> who_is_told(const state_store& store, const event_record& e,
                                              const run_record& run) {
-  FM_TRY(auto function, bound_function(store, mps::workflow_task_event));
+  FM_TRY(auto function, bound_function(store, mps::event_type_of(run)));
   return destinations(e, run, !function.empty());
 }
 
@@ -336,10 +336,10 @@ result<delivery_record> outbox_state::render(const event_record& e, const destin
   task.progress = services->progress.find(e.run);
   auto templates = services->templates.current();
   delivery_record d;
+  d.event_type = mps::event_type_of(task.run);
   d.sink = to.sink;
   d.event = e.id;
   d.run = e.run;
-  d.event_type = mps::workflow_task_event;
   d.body = to_text(mps::to_notification(std::move(task), *templates, *told_by(e)));
   d.config = to.config;
   d.happened = e.time;

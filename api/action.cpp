@@ -5,6 +5,7 @@ namespace framemill {
 action_table mps_actions() {
   action_table table;
   add_workflow_actions(table);
+  add_schedule_actions(table);
   add_task_actions(table);
   add_template_actions(table);
   add_notification_actions(table);

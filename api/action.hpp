@@ -38,6 +38,7 @@ using action_table = std::map<std::string, action, std::less<>>;
 
 // One per file of api/mps/.
 void add_workflow_actions(action_table& table);
+void add_schedule_actions(action_table& table);
 void add_task_actions(action_table& table);
 void add_template_actions(action_table& table);
 void add_notification_actions(action_table& table);

@@ -50,7 +50,7 @@ bool is_wanted(const describe_runs& r, const run_record& run) {
 
 json run_summary(const run_record& run, double fraction) {
   return {{"Id", run.id.value},
-          {"TaskId", to_task_id(run.id)},
+          {"TaskId", task_id_of(run)},
           {"State", to_string(run.state)},
           {"Cause", to_string(run.cause)},
           {"Workflow", run.workflow.value},
@@ -193,7 +193,7 @@ result<json> run_json(const gateway& system, const run_record& run) {
   FM_TRY(auto jobs, records_of<job_record>(system.store(), family::jobs, run.id));
   FM_TRY(auto shards, records_of<shard_record>(system.store(), family::shards, run.id));
   return json{{"Run", to_json_value(run)},
-              {"TaskId", to_task_id(run.id)},
+              {"TaskId", task_id_of(run)},
               {"Jobs", to_json_value(jobs)},
               {"Shards", to_json_value(shards)},
               {"Progress", to_json_value(progress_of_finished(run))},
@@ -224,20 +224,30 @@ void cancel_run(const action_context& context, by_run request, api_reply done) {
   context.system.cancel(*id, answer_empty(std::move(done)));
 }
 
-json new_run(run_id id) { return {{"RunId", id.value}, {"TaskId", to_task_id(id)}}; }
+/// Answers with a run that is in the books.
+gateway::reply<run_id> answer_new_run(const action_context& context, api_reply done) {
+  return answer_with<run_id>(
+      std::move(done), {}, [&store = context.system.store()](run_id id) -> api_result {
+        auto run = find_record<run_record>(store, family::runs, keys::of(id));
+        if (!run || !*run)
+          return refuse(run ? error{errc::not_found, fmt::format("no run {}", id.value), {}}
+                            : run.error());
+        return json{{"RunId", id.value}, {"TaskId", task_id_of(**run)}};
+      });
+}
 
 void retry_run(const action_context& context, by_run request, api_reply done) {
   auto id = run_of(request);
   if (!id)
     return done(refuse(id.error()));
-  context.system.retry(*id, answer_with<run_id>(std::move(done), {}, new_run));
+  context.system.retry(*id, answer_new_run(context, std::move(done)));
 }
 
 void release_run(const action_context& context, by_run request, api_reply done) {
   auto id = run_of(request);
   if (!id)
     return done(refuse(id.error()));
-  context.system.release_run(*id, answer_with<run_id>(std::move(done), {}, new_run));
+  context.system.release_run(*id, answer_new_run(context, std::move(done)));
 }
 
 void explain_run(const action_context& context, by_run request, api_reply done) {
@@ -289,8 +299,7 @@ struct manual_start {
 };
 
 void submit_run(const action_context& context, manual_start start, api_reply done) {
-  context.system.submit(std::move(start.request),
-                        answer_with<run_id>(std::move(done), {}, new_run));
+  context.system.submit(std::move(start.request), answer_new_run(context, std::move(done)));
 }
 
 void explain_plan(const action_context& context, manual_start start, api_reply done) {

@@ -18,13 +18,23 @@ std::string counter_of(template_family f) {
   return fmt::format("last_definition/{}", to_string(f));
 }
 
+/// What a kind of definition is called, and its parameters in the API.
+struct words {
+  const char *noun, *id, *name;
+};
+words words_of(task_kind kind) {
+  if (kind == task_kind::schedule)
+    return {"scheme", "ScheduleId", "ScheduleName"};
+  return {"workflow", "WorkflowId", "WorkflowName"};
+}
+
 event_record workflow_event(timestamp now, const workflow_record& w, std::string state) {
   event_record e;
   e.time = now;
   e.type = "workflow.state";
   e.bucket = w.spec.trigger.bucket;
   e.state = std::move(state);
-  e.message = fmt::format("workflow {} ({})", w.id.value, w.spec.name);
+  e.message = fmt::format("{} {} ({})", words_of(w.spec.kind).noun, w.id.value, w.spec.name);
   return e;
 }
 
@@ -78,10 +88,11 @@ std::uint64_t catalog::next_run_id() { return ++last_run_; }
 
 result<void> catalog::check(const workflow_spec& spec, workflow_id self) const {
   FM_CHECK(validate(spec, *templates_));
+  const auto called = words_of(spec.kind);
   for (const auto& [id, w] : workflows_)
-    if (id != self && w.spec.name == spec.name)
-      return fail_field(errc::already_exists, "WorkflowName",
-                        "a workflow named `{}` exists already (id {})", spec.name, id.value);
+    if (id != self && w.spec.kind == spec.kind && w.spec.name == spec.name)
+      return fail_field(errc::already_exists, called.name, "a {} named `{}` exists already (id {})",
+                        called.noun, spec.name, id.value);
   return {};
 }
 
@@ -101,13 +112,9 @@ result<catalog::created> catalog::create_workflow(timestamp now, workflow_spec s
 }
 
 result<changes> catalog::reset_workflow(timestamp now, workflow_id id, workflow_spec spec) {
-  auto entry = workflows_.find(id);
-  if (entry == workflows_.end())
-    return fail_field(errc::not_found, "WorkflowId", "no workflow {}", id.value);
-  auto& w = entry->second;
-  if (w.enabled)
-    return fail_field(errc::in_use, "WorkflowId", "workflow is enabled; disable it first");
+  FM_CHECK(get_disabled({id, spec.kind}));
   FM_CHECK(check(spec, id));
+  auto& w = entry(id);
   w.spec = std::move(spec);
   w.updated = now;
   ++w.revision;
@@ -117,11 +124,9 @@ result<changes> catalog::reset_workflow(timestamp now, workflow_id id, workflow_
   return out;
 }
 
-result<changes> catalog::set_enabled(timestamp now, workflow_id id, bool enabled) {
-  auto entry = workflows_.find(id);
-  if (entry == workflows_.end())
-    return fail_field(errc::not_found, "WorkflowId", "no workflow {}", id.value);
-  auto& w = entry->second;
+result<changes> catalog::set_enabled(timestamp now, definition_ref which, bool enabled) {
+  FM_CHECK(get(which));
+  auto& w = entry(which.id);
   changes out;
   if (w.enabled == enabled)
     return out;
@@ -132,16 +137,12 @@ result<changes> catalog::set_enabled(timestamp now, workflow_id id, bool enabled
   return out;
 }
 
-result<changes> catalog::delete_workflow(timestamp now, workflow_id id) {
-  auto entry = workflows_.find(id);
-  if (entry == workflows_.end())
-    return fail_field(errc::not_found, "WorkflowId", "no workflow {}", id.value);
-  if (entry->second.enabled)
-    return fail_field(errc::in_use, "WorkflowId", "workflow is enabled; disable it first");
+result<changes> catalog::delete_workflow(timestamp now, definition_ref which) {
+  FM_TRY(const auto* w, get_disabled(which));
   changes out;
-  out.erased_workflows.push_back(id);
-  out.events.push_back(workflow_event(now, entry->second, "deleted"));
-  workflows_.erase(entry);
+  out.erased_workflows.push_back(which.id);
+  out.events.push_back(workflow_event(now, *w, "deleted"));
+  workflows_.erase(which.id);
   return out;
 }
 
@@ -188,6 +189,22 @@ result<changes> catalog::delete_template(template_family f, std::uint64_t defini
 const workflow_record* catalog::find(workflow_id id) const {
   auto entry = workflows_.find(id);
   return entry == workflows_.end() ? nullptr : &entry->second;
+}
+
+result<const workflow_record*> catalog::get(definition_ref which) const {
+  const auto* w = find(which.id);
+  const auto called = words_of(which.kind);
+  if (w == nullptr || w->spec.kind != which.kind)
+    return fail_field(errc::not_found, called.id, "no {} {}", called.noun, which.id.value);
+  return w;
+}
+
+result<const workflow_record*> catalog::get_disabled(definition_ref which) const {
+  FM_TRY(const auto* w, get(which));
+  const auto called = words_of(which.kind);
+  if (w->enabled)
+    return fail_field(errc::in_use, called.id, "{} is enabled; disable it first", called.noun);
+  return w;
 }
 
 std::vector<const workflow_record*> catalog::triggered_by(std::string_view bucket,

@@ -1,5 +1,6 @@
 #include "core/run.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -58,9 +59,11 @@ bool allows(const transition_table<State>& next, State from, State to) noexcept 
   return row < next.size() && (next[row] >> static_cast<unsigned>(to) & 1u) != 0;
 }
 
-constexpr std::string_view task_id_prefix = "1250000000-WorkflowTask-";
+// 1250000000-WorkflowTask-<32 hex digits>tt0
+constexpr std::string_view task_id_account = "1250000000-";
 constexpr std::string_view task_id_suffix = "tt0";
 constexpr std::string_view task_id_padding = "0000000000000000";
+constexpr std::size_t task_id_digits = 32;
 
 /// All of `text` as a number that is not 0, in its one spelling.
 std::optional<std::uint64_t> whole_number(std::string_view text, int base) {
@@ -71,15 +74,27 @@ std::optional<std::uint64_t> whole_number(std::string_view text, int base) {
   return n;
 }
 
+bool takes(std::string_view& text, std::string_view prefix) {
+  const bool there = text.starts_with(prefix);
+  if (there)
+    text.remove_prefix(prefix.size());
+  return there;
+}
+
+/// `WorkflowTask-` and its like.
+bool takes_kind(std::string_view& text) {
+  return std::any_of(enum_names<task_kind>::names.begin(), enum_names<task_kind>::names.end(),
+                     [&](auto name) { return takes(text, fmt::format("{}-", name)); });
+}
+
 std::optional<std::uint64_t> number_in_task_id(std::string_view text) {
-  if (!text.starts_with(task_id_prefix) || !text.ends_with(task_id_suffix)
-      || text.size() != task_id_prefix.size() + 32 + task_id_suffix.size())
+  if (!takes(text, task_id_account) || !takes_kind(text) || !text.ends_with(task_id_suffix)
+      || text.size() != task_id_digits + task_id_suffix.size())
     return std::nullopt;
-  auto digits = text.substr(task_id_prefix.size(), 32);
-  if (!digits.starts_with(task_id_padding)
-      || digits.find_first_not_of("0123456789abcdef") != std::string_view::npos)
+  text.remove_suffix(task_id_suffix.size());
+  if (text.find_first_not_of("0123456789abcdef") != text.npos || !takes(text, task_id_padding))
     return std::nullopt;
-  return whole_number(digits.substr(task_id_padding.size()), 16);
+  return whole_number(text, 16);
 }
 
 } // namespace
@@ -107,18 +122,20 @@ std::string run_key(const object_ref& object, workflow_id workflow, std::uint32_
   return out + g.etag;
 }
 
-std::string to_task_id(run_id id) {
-  return fmt::format("{}{}{:016x}{}", task_id_prefix, task_id_padding, id.value,
-                     task_id_suffix);
+std::string to_task_id(run_id id, task_kind kind) {
+  return fmt::format("{}{}-{}{:016x}{}", task_id_account, to_string(kind), task_id_padding,
+                     id.value, task_id_suffix);
 }
+
+std::string task_id_of(const run_record& run) { return to_task_id(run.id, run.spec.kind); }
 
 result<run_id> run_of_task_id(std::string_view text) {
   if (auto n = whole_number(text, 10))
     return run_id{*n};
   if (auto n = number_in_task_id(text))
     return run_id{*n};
-  return fail(errc::malformed, "not a task id: expected a number or {}<32 hex digits>{}",
-              task_id_prefix, task_id_suffix);
+  return fail(errc::malformed, "not a task id: expected a number or {}{}-<{} hex digits>{}",
+              task_id_account, to_string(task_kind::workflow), task_id_digits, task_id_suffix);
 }
 
 } // namespace framemill

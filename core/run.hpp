@@ -246,7 +246,8 @@ struct run_record {
 
 /// MPS's TaskId of a run, `<appid>-WorkflowTask-<32 hex>tt0`, and back (also
 /// from the plain number that the CLI shows).
-[[nodiscard]] std::string to_task_id(run_id id);
+[[nodiscard]] std::string to_task_id(run_id id, task_kind kind = task_kind::workflow);
+[[nodiscard]] std::string task_id_of(const run_record& run);
 [[nodiscard]] result<run_id> run_of_task_id(std::string_view text);
 
 /// What is known of a live run between commits. Fractions 0..1, monotone; 1

@@ -632,6 +632,23 @@ const std::vector<watermark_input>& watermarks_of(const activity& a) {
   });
 }
 
+workflow_spec changed(workflow_spec spec, workflow_change change) {
+  auto replace = [](auto& old, auto& by) {
+    if (by)
+      old = std::move(*by);
+  };
+  replace(spec.name, change.name);
+  replace(spec.trigger, change.trigger);
+  if (change.output_storage)
+    spec.output_storage = std::move(change.output_storage);
+  replace(spec.output_dir, change.output_dir);
+  replace(spec.activities, change.activities);
+  if (change.notify)
+    spec.notify = std::move(change.notify);
+  replace(spec.priority, change.priority);
+  return spec;
+}
+
 template_family family_of(activity_kind k) {
   switch (k) {
     case activity_kind::transcode: return template_family::transcode;
@@ -675,6 +692,11 @@ result<void> validate(const workflow_spec& spec, const template_source& template
 }
 
 result<void> validate_call(const workflow_spec& spec, const template_source& templates) {
+  FM_CHECK(validate_terms(spec));
+  return check_activities(spec.activities, templates, {bucket_of(spec), spec.output_dir});
+}
+
+result<void> validate_terms(const workflow_spec& spec) {
   FM_CHECK(check_storage(spec.output_storage));
   FM_CHECK(within("OutputDir", validate_directory(spec.output_dir)));
   if (spec.priority < limits::priority_min || spec.priority > limits::priority_max)
@@ -682,8 +704,8 @@ result<void> validate_call(const workflow_spec& spec, const template_source& tem
                       limits::priority_min, limits::priority_max);
   FM_CHECK(within("Scheduling", check_scheduling(spec.scheduling)));
   if (spec.notify)
-    FM_CHECK(within("TaskNotifyConfig", validate(*spec.notify)));
-  return check_activities(spec.activities, templates, {bucket_of(spec), spec.output_dir});
+    return within("TaskNotifyConfig", validate(*spec.notify));
+  return {};
 }
 
 result<void> validate_activities(const std::vector<activity>& activities,

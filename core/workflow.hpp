@@ -368,7 +368,12 @@ struct run_scheduling {
   bool operator==(const run_scheduling&) const = default;
 };
 
-/// What a user gives to create or replace a workflow.
+/// Which of MPS's faces a definition has, and what the tasks and events of its runs
+/// are called: groups of tasks (a workflow, ProcessMedia), or a graph of activities (a
+/// scheme; the API says Schedule).
+enum class task_kind : std::uint8_t { workflow, schedule };
+
+/// What a user gives to create or replace a workflow or a scheme.
 struct workflow_spec {
   std::string name;
   framemill::trigger trigger;
@@ -378,6 +383,7 @@ struct workflow_spec {
   std::optional<notify_config> notify;
   std::int32_t priority = 0; ///< −10..10, higher first
   run_scheduling scheduling;
+  task_kind kind = task_kind::workflow;
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -389,8 +395,27 @@ struct workflow_spec {
     v("TaskNotifyConfig", s.notify);
     v("Priority", s.priority);
     v("Scheduling", s.scheduling);
+    v("Kind", s.kind);
   }
   bool operator==(const workflow_spec&) const = default;
+};
+
+/// Parts of a definition to be replaced; what is absent stays.
+struct workflow_change {
+  std::optional<std::string> name;
+  std::optional<framemill::trigger> trigger;
+  std::optional<framemill::output_storage> output_storage;
+  std::optional<std::string> output_dir;
+  std::optional<std::vector<activity>> activities;
+  std::optional<notify_config> notify;
+  std::optional<std::int32_t> priority;
+};
+[[nodiscard]] workflow_spec changed(workflow_spec spec, workflow_change change);
+
+/// A definition as one face knows it: a scheme is not found where a workflow is meant.
+struct definition_ref {
+  workflow_id id;
+  task_kind kind = task_kind::workflow;
 };
 
 struct workflow_record {
@@ -438,6 +463,9 @@ struct time_offset {
 /// (ProcessMedia).
 [[nodiscard]] result<void> validate_call(const workflow_spec& spec,
                                          const template_source& templates);
+/// Where its results and its news go, and how it is scheduled: all but the activities,
+/// whose templates may have gone since they were validated.
+[[nodiscard]] result<void> validate_terms(const workflow_spec& spec);
 /// The activities alone.
 [[nodiscard]] result<void> validate_activities(const std::vector<activity>& activities,
                                                const template_source& templates);
@@ -449,5 +477,6 @@ struct time_offset {
 
 } // namespace framemill
 
+FM_ENUM_NAMES(framemill::task_kind, "WorkflowTask", "ScheduleTask")
 FM_ENUM_NAMES(framemill::activity_kind, "Transcode", "AnimatedGraphics", "SnapshotByTimeOffset",
               "SampleSnapshot", "ImageSprites")

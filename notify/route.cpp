@@ -22,7 +22,7 @@ std::vector<destination> destinations(const event_record& e, const run_record& r
   const bool is_end = *what == mps::notified::end;
   std::vector<destination> out;
   auto add = [&](const notify_config& c) {
-    out.push_back({sink_of(c, mps::workflow_task_event), c});
+    out.push_back({sink_of(c, mps::event_type_of(run)), c});
   };
   const auto& asked = run.spec.notify;
   if (asked && (is_end || asked->notify_mode == "Change"))

@@ -8,7 +8,7 @@ result<mps::task_view> read_task(const state_store& store, run_id id) {
   mps::task_view out;
   FM_TRY(auto run, find_record<run_record>(store, family::runs, keys::of(id)));
   if (!run)
-    return fail(errc::not_found, "there is no task {}", to_task_id(id));
+    return fail(errc::not_found, "there is no run {}", id.value);
   out.run = std::move(*run);
   FM_TRY(auto jobs, records_of<job_record>(store, family::jobs, id));
   for (auto& j : jobs) {

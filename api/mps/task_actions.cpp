@@ -1,4 +1,5 @@
 #include "api/action.hpp"
+#include "api/mps/schedule_json.hpp"
 #include "api/mps/workflow_json.hpp"
 #include "core/limits.hpp"
 #include "core/mps/media_json.hpp"
@@ -23,13 +24,16 @@ constexpr auto listed_for = 7 * 24h; // as MPS: DescribeTasks shows the last 7 d
 constexpr code_rule process_rules[] = {
     {errc::conflict, "", "InvalidParameterValue.SessionId"},
     {errc::missing_argument, "MediaProcessTask", "InvalidParameter"},
+    {errc::not_found, "ScheduleId", "ResourceNotFound.TemplateNotExist"},
 };
 
 struct process_media {
   media_input input;
   std::optional<framemill::output_storage> output_storage;
-  std::string output_dir;
+  std::optional<std::string> output_dir;
+  workflow_id schedule; ///< 0: none
   std::optional<media_process_task> media;
+  std::optional<std::vector<graph_node>> activities; ///< rather than `schedule`
   std::optional<notify_config> notify;
   std::int64_t priority = 0;
   std::string session_id;
@@ -42,7 +46,7 @@ struct process_media {
     v("InputInfo", s.input, required);
     v("OutputStorage", s.output_storage);
     v("OutputDir", s.output_dir);
-    v.unsupported("ScheduleId");
+    v("ScheduleId", s.schedule);
     v("MediaProcessTask", s.media);
     v.unsupported("AiContentReviewTask");
     v.unsupported("AiAnalysisTask");
@@ -56,7 +60,7 @@ struct process_media {
     v("SessionContext", s.session_context);
     v("TaskType", s.task_type);
     v.unsupported("ResourceId");
-    v.unsupported("Activities");
+    v("Activities", s.activities);
     v("SkipMateData", s.skip_meta_data);
   }
 };
@@ -112,40 +116,92 @@ api_result check_session(const process_media& r) {
   return json::object();
 }
 
-run_request to_run_request(process_media r, source from) {
+/// What the call says besides what is to be done, of a definition of its own or of the
+/// scheme that it runs.
+workflow_change terms_of(process_media& r) {
+  workflow_change out;
+  out.output_storage = std::move(r.output_storage);
+  out.output_dir = std::move(r.output_dir);
+  out.notify = std::move(r.notify);
+  out.priority = static_cast<std::int32_t>(r.priority);
+  return out;
+}
+
+/// For the echo of the input, its bucket and region.
+trigger trigger_of(trigger t, const source& from) {
+  t.bucket = from.bucket;
+  t.region = from.region;
+  return t;
+}
+
+result<workflow_record> find_schedule(const state_store& store, workflow_id id) {
+  FM_TRY(auto found, find_record<workflow_record>(store, family::workflows, keys::of(id)));
+  if (!found || found->spec.kind != task_kind::schedule)
+    return fail_field(errc::not_found, "ScheduleId", "no scheme {}", id.value);
+  return std::move(*found);
+}
+
+/// Activities of the call's own go before a scheme, and that before groups of tasks.
+result<run_request> to_run_request(process_media r, const source& from,
+                                   const state_store& store) {
   run_request out;
   out.bucket = from.bucket;
-  out.key = std::move(from.key);
+  out.key = from.key;
+  auto terms = terms_of(r);
+  if (!r.activities && r.schedule) {
+    FM_TRY(auto scheme, find_schedule(store, r.schedule));
+    out.workflow = r.schedule;
+    out.change = std::move(terms);
+    out.change.trigger = trigger_of(std::move(scheme.spec.trigger), from);
+  } else {
+    out.spec = changed(std::move(out.spec), std::move(terms));
+    out.spec.trigger = trigger_of({}, from);
+    if (r.activities) {
+      out.spec.kind = task_kind::schedule;
+      FM_TRY(out.spec.activities, to_activities(*r.activities));
+    } else if (r.media) {
+      out.spec.activities = to_activities(std::move(*r.media));
+    }
+  }
   out.session_id = std::move(r.session_id);
   out.session_context = std::move(r.session_context);
-  out.spec.trigger.bucket = std::move(from.bucket); // for the echo of the input
-  out.spec.trigger.region = std::move(from.region);
-  out.spec.output_storage = std::move(r.output_storage);
-  out.spec.output_dir = std::move(r.output_dir);
-  if (r.media)
-    out.spec.activities = to_activities(std::move(*r.media));
-  out.spec.notify = std::move(r.notify);
-  out.spec.priority = static_cast<std::int32_t>(r.priority);
   return out;
+}
+
+/// Groups of tasks and a graph are not both done: one would be left out in silence.
+result<void> check_one_way(const process_media& r) {
+  const bool has_media = r.media && !to_activities(*r.media).empty();
+  if (has_media && (r.schedule || r.activities))
+    return fail_field(errc::invalid_argument, "MediaProcessTask",
+                      "it does not go with {}", r.activities ? "Activities" : "ScheduleId");
+  return {};
 }
 
 void process(const action_context& context, process_media request, api_reply done) {
   if (auto session = check_session(request); !session)
     return done(std::move(session));
   auto status = check(request);
+  if (status)
+    status = check_one_way(request);
   auto from = source_of(request.input);
   if (!status || !from)
     return done(refuse(status ? from.error() : status.error()));
-  auto run = to_run_request(std::move(request), std::move(*from));
-  if (run.spec.activities.empty())
+  auto run = to_run_request(std::move(request), *from, context.system.store());
+  if (!run)
+    return done(refuse(run.error(), process_rules));
+  const auto kind = run->workflow ? task_kind::schedule : run->spec.kind;
+  auto activities = run->spec.activities;
+  if (!run->workflow && activities.empty())
     return done(refuse("InvalidParameter", "there is nothing to do: `MediaProcessTask` has no "
                                            "tasks"));
-  context.system.submit(
-      run, [done = std::move(done), activities = run.spec.activities](result<run_id> id) {
-        if (!id)
-          return done(refuse(in_mps_terms(id.error(), activities), process_rules));
-        done(json{{"TaskId", to_task_id(*id)}});
-      });
+  context.system.submit(std::move(*run), [done = std::move(done), kind,
+                                          activities = std::move(activities)](result<run_id> id) {
+    if (id)
+      return done(json{{"TaskId", to_task_id(*id, kind)}});
+    auto e = kind == task_kind::schedule ? in_schedule_terms(id.error())
+                                         : in_mps_terms(id.error(), activities);
+    done(refuse(e, process_rules));
+  });
 }
 
 // ---- DescribeTasks -------------------------------------------------------------------
@@ -175,14 +231,23 @@ struct describe_tasks {
 
 /// The part of a run that the filter needs: the rest is not decoded.
 struct run_brief {
+  struct definition {
+    task_kind kind = task_kind::workflow;
+    template <class Self, class V>
+    static void fields(Self& s, V& v) {
+      v("Kind", s.kind);
+    }
+  };
   run_id id;
   run_state state = run_state::waiting;
   timestamp created;
+  definition spec;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
     v("State", s.state);
     v("Created", s.created);
+    v("Spec", s.spec);
   }
 };
 
@@ -210,8 +275,8 @@ result<bool> is_wanted(const describe_tasks& r, const run_brief& run,
 
 /// Newest first. Ends at the first run that is older than the window, as run
 /// ids count up with time.
-result<std::vector<run_id>> find_tasks(const describe_tasks& r, const state_store& store) {
-  std::vector<run_id> out;
+result<std::vector<run_brief>> find_tasks(const describe_tasks& r, const state_store& store) {
+  std::vector<run_brief> out;
   result<void> status;
   FM_CHECK(scan_records<run_brief>(
       store, family::runs, "", "",
@@ -222,7 +287,7 @@ result<std::vector<run_id>> find_tasks(const describe_tasks& r, const state_stor
         if (!wanted)
           status = failure{wanted.error()};
         else if (*wanted)
-          out.push_back(run.id);
+          out.push_back(run);
         return status.has_value();
       },
       true));
@@ -233,7 +298,7 @@ result<std::vector<run_id>> find_tasks(const describe_tasks& r, const state_stor
 result<run_record> find_run(const state_store& store, run_id id) {
   FM_TRY(auto run, find_record<run_record>(store, family::runs, keys::of(id)));
   if (!run)
-    return fail(errc::not_found, "there is no task {}", to_task_id(id));
+    return fail(errc::not_found, "there is no run {}", id.value);
   return std::move(*run);
 }
 
@@ -257,14 +322,14 @@ result<json> list(const action_context& context, describe_tasks r) {
   FM_TRY(auto found, find_tasks(r, context.system.store()));
   json tasks = json::array();
   std::string next;
-  for (auto id : found) {
-    if (id > first)
+  for (const auto& brief : found) {
+    if (brief.id > first)
       continue;
     if (tasks.size() == static_cast<std::size_t>(r.limit)) {
-      next = to_task_id(id);
+      next = to_task_id(brief.id, brief.spec.kind);
       break;
     }
-    FM_TRY(auto run, find_run(context.system.store(), id));
+    FM_TRY(auto run, find_run(context.system.store(), brief.id));
     tasks.push_back(to_task_simple_info(run));
   }
   return json{

@@ -83,16 +83,16 @@ void reset(const action_context& context, reset_workflow request, api_reply done
 }
 
 void enable(const action_context& context, workflow_by_id request, api_reply done) {
-  context.system.set_enabled(request.id, true, answer_empty(std::move(done), definition_rules));
+  context.system.set_enabled({request.id}, true, answer_empty(std::move(done), definition_rules));
 }
 
 void disable(const action_context& context, workflow_by_id request, api_reply done) {
-  context.system.set_enabled(request.id, false,
+  context.system.set_enabled({request.id}, false,
                              answer_empty(std::move(done), definition_rules));
 }
 
 void erase(const action_context& context, workflow_by_id request, api_reply done) {
-  context.system.delete_workflow(request.id, answer_empty(std::move(done), definition_rules));
+  context.system.delete_workflow({request.id}, answer_empty(std::move(done), definition_rules));
 }
 
 result<void> check(const describe_workflows& r) {
@@ -108,7 +108,8 @@ result<void> check(const describe_workflows& r) {
 bool is_wanted(const describe_workflows& r, const workflow_record& w) {
   bool by_id =
       r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), w.id.value) != r.ids.end();
-  return by_id && (r.status.empty() || (r.status == "Enabled") == w.enabled);
+  return w.spec.kind == task_kind::workflow && by_id
+         && (r.status.empty() || (r.status == "Enabled") == w.enabled);
 }
 
 /// Newest first: ids count up.

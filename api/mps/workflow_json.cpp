@@ -61,12 +61,6 @@ std::string activity_path(std::string_view rest, const std::vector<activity>& ac
                      rest.empty() ? "" : ".", rest);
 }
 
-json trigger_json(const trigger& t) {
-  return {{"Type", "CosFileUpload"},
-          {"CosFileUploadTrigger", to_json_value(t)},
-          {"AwsS3FileUploadTrigger", nullptr}};
-}
-
 } // namespace
 
 std::vector<activity> to_activities(media_process_task tasks) {
@@ -92,20 +86,36 @@ media_process_task to_media_process_task(const std::vector<activity>& activities
   return out;
 }
 
-result<workflow_spec> to_spec(workflow_definition d) {
-  if (d.trigger.type == "AwsS3FileUpload")
+result<trigger> to_trigger(workflow_trigger t) {
+  if (t.type == "AwsS3FileUpload")
     return fail_field(errc::unsupported, "Trigger.Type",
                       "AwsS3FileUpload is not supported by this server");
-  if (d.trigger.type != "CosFileUpload")
+  if (t.type != "CosFileUpload")
     return fail_field(errc::invalid_argument, "Trigger.Type",
-                      "`{}` is not one of: CosFileUpload", d.trigger.type);
-  if (!d.trigger.cos)
+                      "`{}` is not one of: CosFileUpload", t.type);
+  if (!t.cos)
     return fail_field(errc::missing_argument, "Trigger.CosFileUploadTrigger",
                       "the request is missing a required parameter "
                       "`Trigger.CosFileUploadTrigger`");
+  return std::move(*t.cos);
+}
+
+json to_trigger_json(const trigger& t) {
+  return {{"Type", "CosFileUpload"},
+          {"CosFileUploadTrigger", to_json_value(t)},
+          {"AwsS3FileUploadTrigger", nullptr}};
+}
+
+std::string in_trigger_terms(std::string_view field) {
+  const bool is_ours = !field.empty() && !field.starts_with("Cos") && field != "Type";
+  return fmt::format("Trigger{}{}{}", field.empty() ? "" : ".",
+                     is_ours ? "CosFileUploadTrigger." : "", field);
+}
+
+result<workflow_spec> to_spec(workflow_definition d) {
   workflow_spec spec;
+  FM_TRY(spec.trigger, to_trigger(std::move(d.trigger)));
   spec.name = std::move(d.name);
-  spec.trigger = std::move(*d.trigger.cos);
   spec.output_storage = std::move(d.output_storage);
   spec.output_dir = std::move(d.output_dir);
   if (d.media)
@@ -121,7 +131,7 @@ json to_workflow_info(const workflow_record& record) {
   return {{"WorkflowId", record.id.value},
           {"WorkflowName", spec.name},
           {"Status", record.enabled ? "Enabled" : "Disabled"},
-          {"Trigger", trigger_json(spec.trigger)},
+          {"Trigger", to_trigger_json(spec.trigger)},
           {"OutputStorage", to_json_value(spec.output_storage)},
           {"OutputDir", spec.output_dir},
           {"MediaProcessTask", to_json_value(to_media_process_task(spec.activities))},
@@ -144,8 +154,8 @@ error in_mps_terms(error e, const std::vector<activity>& activities) {
     e.field = "WorkflowName";
   else if (head == "Priority")
     e.field = "TaskPriority";
-  else if (head == "Trigger" && !rest.empty() && !rest.starts_with("Cos") && rest != "Type")
-    e.field = fmt::format("Trigger.CosFileUploadTrigger.{}", rest);
+  else if (head == "Trigger")
+    e.field = in_trigger_terms(rest);
   return e;
 }
 

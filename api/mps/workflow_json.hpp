@@ -42,6 +42,8 @@ struct workflow_trigger {
     v.unsupported("AwsS3FileUploadTrigger");
   }
 };
+[[nodiscard]] result<trigger> to_trigger(workflow_trigger t);
+[[nodiscard]] json to_trigger_json(const trigger& t);
 
 /// The parameters of CreateWorkflow, and of ResetWorkflow beside its id.
 struct workflow_definition {
@@ -74,6 +76,8 @@ struct workflow_definition {
 /// WorkflowInfo.
 [[nodiscard]] json to_workflow_info(const workflow_record& record);
 
+/// The place in a trigger as the caller gave it: `Dir` → `CosFileUploadTrigger.Dir`.
+[[nodiscard]] std::string in_trigger_terms(std::string_view field);
 /// Says where a failure of core's validation is in the caller's terms:
 /// `Activities.1.TranscodeTask.Definition` → `MediaProcessTask.TranscodeTaskSet.1.Definition`.
 [[nodiscard]] error in_mps_terms(error e, const std::vector<activity>& activities);

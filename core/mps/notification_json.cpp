@@ -8,11 +8,17 @@ namespace {
 
 /// Event types, each with the member that holds it.
 constexpr std::pair<std::string_view, const char*> members[] = {
-    {workflow_task_event, "WorkflowTaskEvent"},
+    {to_string(task_kind::workflow), "WorkflowTaskEvent"},
     {"EditMediaTask", "EditMediaTaskEvent"},
-    {"ScheduleTask", "ScheduleTaskEvent"},
+    {to_string(task_kind::schedule), "ScheduleTaskEvent"},
     {"BatchTask", "BatchTaskEvent"},
 };
+
+const char* member_of(std::string_view event_type) {
+  auto row = std::find_if(std::begin(members), std::end(members),
+                          [&](const auto& m) { return m.first == event_type; });
+  return row == std::end(members) ? nullptr : row->second;
+}
 
 void undo_end(run_record& run) {
   if (!is_terminal(run.state))
@@ -30,15 +36,18 @@ std::string_view text_in(const json& body, const char* name) {
 
 } // namespace
 
+std::string_view event_type_of(const run_record& run) { return to_string(run.spec.kind); }
+
 json to_notification(task_view task, const template_source& templates, notified what) {
   if (what == notified::change)
     undo_end(task.run);
-  json out{{"EventType", workflow_task_event},
+  const auto type = event_type_of(task.run);
+  json out{{"EventType", type},
            {"SessionId", task.run.session_id},
            {"SessionContext", task.run.session_context}};
-  for (const auto& [type, member] : members)
+  for (const auto& [name, member] : members)
     out[member] = nullptr;
-  out["WorkflowTaskEvent"] = to_workflow_task(task, templates);
+  out[member_of(type)] = to_task(task, templates);
   return out;
 }
 
@@ -47,13 +56,12 @@ result<json> parse_notification(std::string_view content) {
   if (!body.is_object())
     return fail(errc::malformed, "a notification is a JSON object, not {}", body.type_name());
   auto type = text_in(body, "EventType");
-  auto row = std::find_if(std::begin(members), std::end(members),
-                          [&](const auto& m) { return m.first == type; });
-  if (row == std::end(members))
+  const char* holder = member_of(type);
+  if (holder == nullptr)
     return fail(errc::malformed, "EventType is not one of: WorkflowTask, EditMediaTask, "
                                  "ScheduleTask, BatchTask");
-  if (auto event = body.find(row->second); event == body.end() || !event->is_object())
-    return fail(errc::malformed, "`{}` is missing, which a {} has", row->second, type);
+  if (auto event = body.find(holder); event == body.end() || !event->is_object())
+    return fail(errc::malformed, "`{}` is missing, which a {} has", holder, type);
   json out{{"EventType", type},
            {"SessionId", text_in(body, "SessionId")},
            {"SessionContext", text_in(body, "SessionContext")},

@@ -4,8 +4,8 @@
 
 namespace framemill::mps {
 
-/// MPS's name for what a run tells of.
-inline constexpr std::string_view workflow_task_event = "WorkflowTask";
+/// MPS's EventType of what a run tells: WorkflowTask, ScheduleTask.
+[[nodiscard]] std::string_view event_type_of(const run_record& run);
 
 /// What a notification tells of: something on the way, or the end.
 enum class notified : std::uint8_t { change, end };

@@ -274,7 +274,10 @@ const kind_row& row_of(activity_kind kind) {
                        [&](const kind_row& r) { return r.kind == kind; });
 }
 
-json sub_task(const task_view& task, std::uint32_t index, const template_source& templates) {
+/// An activity's result under its kind's member, beside the members of the other
+/// kinds and of what this server does not do.
+json result_members(const task_view& task, std::uint32_t index,
+                    const template_source& templates) {
   const auto& a = task.run.spec.activities[index];
   auto found = task.jobs.find(index);
   const auto* job = found == task.jobs.end() ? nullptr : &found->second;
@@ -284,10 +287,37 @@ json sub_task(const task_view& task, std::uint32_t index, const template_source&
   body["Output"] = job && job->state == job_state::succeeded
                        ? row.output({task, a, *job, templates})
                        : json(nullptr);
-  json out{{"Type", row.type}, {"AdaptiveDynamicStreamingTask", nullptr}};
+  json out{{"AdaptiveDynamicStreamingTask", nullptr}};
   for (const auto& r : kinds)
     out[std::string{r.member}] = nullptr;
   out[std::string{row.member}] = std::move(body);
+  return out;
+}
+
+std::string_view type_of(const run_record& run, std::size_t index) {
+  return row_of(run.spec.activities[index].kind).type;
+}
+
+/// MediaProcessResultSet.
+json process_results(const task_view& task, const template_source& templates) {
+  json out = json::array();
+  for (std::uint32_t i = 0; i < task.run.spec.activities.size(); ++i) {
+    out.push_back(result_members(task, i, templates));
+    out.back()["Type"] = type_of(task.run, i);
+  }
+  return out;
+}
+
+/// ActivityResultSet.
+json activity_results(const task_view& task, const template_source& templates) {
+  json out = json::array();
+  for (std::uint32_t i = 0; i < task.run.spec.activities.size(); ++i) {
+    auto item = result_members(task, i, templates);
+    for (auto name : {"RecognitionTask", "ReviewTask", "AnalysisTask", "QualityControlTask",
+                      "ExecRuleTask", "SmartSubtitlesTask", "SmartEraseTask"})
+      item[name] = nullptr;
+    out.push_back({{"ActivityType", type_of(task.run, i)}, {"ActivityResItem", std::move(item)}});
+  }
   return out;
 }
 
@@ -330,59 +360,64 @@ std::string_view task_error_code(const error& e) {
 
 json to_task_simple_info(const run_record& run) {
   json types = json::array();
-  for (const auto& a : run.spec.activities) {
-    json type = row_of(a.kind).type;
+  for (std::size_t i = 0; i < run.spec.activities.size(); ++i) {
+    json type = type_of(run, i);
     if (std::find(types.begin(), types.end(), type) == types.end())
       types.push_back(type);
   }
-  return {{"TaskId", to_task_id(run.id)},          {"TaskType", "WorkflowTask"},
+  return {{"TaskId", task_id_of(run)},             {"TaskType", to_string(run.spec.kind)},
           {"CreateTime", task_time(run.created)},  {"BeginProcessTime", task_time(run.started)},
           {"FinishTime", task_time(run.finished)}, {"SubTaskTypes", std::move(types)}};
 }
 
-json to_workflow_task(const task_view& task, const template_source& templates) {
+json to_task(const task_view& task, const template_source& templates) {
   const auto& run = task.run;
   bool failed = run.failure || run.state == run_state::cancelled;
   auto why = failed ? failure_of(run, nullptr) : error{};
-  json results = json::array();
-  for (std::uint32_t i = 0; i < run.spec.activities.size(); ++i)
-    results.push_back(sub_task(task, i, templates));
   bool finished = is_terminal(run.state);
-  return {{"TaskId", to_task_id(run.id)},
-          {"Status", task_status(run.state)},
-          {"ErrCode", failed ? legacy_code(task_error_code(why)) : 0},
-          {"Message", failed     ? why.message
-                      : finished ? "SUCCESS"
-                                 : ""},
-          {"InputInfo", input_info(run)},
-          {"MetaData", run.media ? to_media_meta_data(*run.media) : json(nullptr)},
-          {"MediaProcessResultSet", std::move(results)},
-          {"AiContentReviewResultSet", json::array()},
-          {"AiAnalysisResultSet", json::array()},
-          {"AiRecognitionResultSet", json::array()},
-          {"AiQualityControlTaskResult", nullptr},
-          {"SmartSubtitlesTaskResult", nullptr},
-          {"SmartEraseTaskResult", nullptr}};
+  json out{{"TaskId", task_id_of(run)},
+           {"Status", task_status(run.state)},
+           {"ErrCode", failed ? legacy_code(task_error_code(why)) : 0},
+           {"Message", failed     ? why.message
+                       : finished ? "SUCCESS"
+                                  : ""},
+           {"InputInfo", input_info(run)},
+           {"MetaData", run.media ? to_media_meta_data(*run.media) : json(nullptr)}};
+  if (run.spec.kind == task_kind::schedule) {
+    out["ActivityResultSet"] = activity_results(task, templates);
+    return out;
+  }
+  out.update({{"MediaProcessResultSet", process_results(task, templates)},
+              {"AiContentReviewResultSet", json::array()},
+              {"AiAnalysisResultSet", json::array()},
+              {"AiRecognitionResultSet", json::array()},
+              {"AiQualityControlTaskResult", nullptr},
+              {"SmartSubtitlesTaskResult", nullptr},
+              {"SmartEraseTaskResult", nullptr}});
+  return out;
 }
 
 json to_task_detail(const task_view& task, const template_source& templates) {
   const auto& run = task.run;
-  return {{"TaskType", "WorkflowTask"},
-          {"Status", task_status(run.state)},
-          {"CreateTime", to_iso8601(run.created)},
-          {"BeginProcessTime", to_iso8601(run.started)},
-          {"FinishTime", to_iso8601(run.finished)},
-          {"WorkflowTask", to_workflow_task(task, templates)},
-          {"EditMediaTask", nullptr},
-          {"LiveStreamProcessTask", nullptr},
-          {"ExtractBlindWatermarkTask", nullptr},
-          {"ScheduleTask", nullptr},
-          {"LiveScheduleTask", nullptr},
-          {"TaskNotifyConfig", to_json_value(without_secret_key(run.spec.notify))},
-          {"TasksPriority", run.priority},
-          {"SessionId", run.session_id},
-          {"SessionContext", run.session_context},
-          {"ExtInfo", ""}};
+  const auto type = to_string(run.spec.kind);
+  json out{{"TaskType", type},
+           {"Status", task_status(run.state)},
+           {"CreateTime", to_iso8601(run.created)},
+           {"BeginProcessTime", to_iso8601(run.started)},
+           {"FinishTime", to_iso8601(run.finished)},
+           {"WorkflowTask", nullptr},
+           {"EditMediaTask", nullptr},
+           {"LiveStreamProcessTask", nullptr},
+           {"ExtractBlindWatermarkTask", nullptr},
+           {"ScheduleTask", nullptr},
+           {"LiveScheduleTask", nullptr},
+           {"TaskNotifyConfig", to_json_value(without_secret_key(run.spec.notify))},
+           {"TasksPriority", run.priority},
+           {"SessionId", run.session_id},
+           {"SessionContext", run.session_context},
+           {"ExtInfo", ""}};
+  out[std::string{type}] = to_task(task, templates); // the member has the type's name
+  return out;
 }
 
 } // namespace framemill::mps

@@ -102,7 +102,7 @@ struct with_workflow : coordinating {
     start();
     auto id = create("w");
     REQUIRE(id);
-    REQUIRE(ask<void>([&](auto done) { api->set_enabled(*id, true, done); }));
+    REQUIRE(ask<void>([&](auto done) { api->set_enabled({*id}, true, done); }));
   }
 };
 

@@ -328,11 +328,11 @@ TEST_CASE("notices: a workflow that asks for a sink that is not here is refused"
   notices n;
   n.sinks[sink_kind::http] = std::make_unique<held_sink>();
   workflow_spec spec;
-  CHECK(check_sink(n, spec));
+  CHECK(check_sink(n, spec.notify));
   spec.notify = notify_config{"URL", "Finish", "http://h/"};
-  CHECK(check_sink(n, spec));
+  CHECK(check_sink(n, spec.notify));
   spec.notify = notify_config{"SCF"};
-  auto r = check_sink(n, spec);
+  auto r = check_sink(n, spec.notify);
   REQUIRE_FALSE(r);
   CHECK(r.error().code == errc::unsupported);
   CHECK(r.error().field == "TaskNotifyConfig.NotifyType");

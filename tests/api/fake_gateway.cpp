@@ -156,12 +156,22 @@ workflow_record* fake_gateway::find(workflow_id id) {
   return found == workflows_.end() ? nullptr : &found->second;
 }
 
+result<workflow_record*> fake_gateway::find(definition_ref which, bool to_change) {
+  auto* w = find(which.id);
+  if (!w || w->spec.kind != which.kind)
+    return fail(errc::not_found, "there is no definition {}", which.id.value);
+  if (w->enabled && to_change)
+    return fail(errc::in_use, "{} is enabled; disable it first",
+                which.kind == task_kind::workflow ? "workflow" : "scheme");
+  return w;
+}
+
 void fake_gateway::create_workflow(workflow_spec spec, reply<workflow_id> done) {
   later([=, this] {
     if (auto ok = validate(spec, *templates()); !ok)
       return done(failure{ok.error()});
     for (const auto& [id, w] : workflows_)
-      if (w.spec.name == spec.name)
+      if (w.spec.kind == spec.kind && w.spec.name == spec.name)
         return done(fail_field(errc::already_exists, "Name", "a workflow named {} is there",
                                spec.name));
     workflow_record w{{++workflow_count_}, 1, false, time_.now(), time_.now(), spec};
@@ -172,42 +182,49 @@ void fake_gateway::create_workflow(workflow_spec spec, reply<workflow_id> done) 
 }
 
 void fake_gateway::reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) {
+  later([=, this] { replace({id, spec.kind}, [&](const workflow_spec&) { return spec; }, done); });
+}
+
+void fake_gateway::modify_workflow(definition_ref which, workflow_change change,
+                                   reply<void> done) {
   later([=, this] {
-    auto* w = find(id);
+    replace(which, [&](const workflow_spec& old) { return changed(old, change); }, done);
+  });
+}
+
+void fake_gateway::replace(definition_ref which,
+                           const std::function<workflow_spec(const workflow_spec&)>& by,
+                           const reply<void>& done) {
+  auto w = find(which, true);
+  if (!w)
+    return done(failure{w.error()});
+  auto spec = by((*w)->spec);
+  if (auto ok = validate(spec, *templates()); !ok)
+    return done(failure{ok.error()});
+  (*w)->spec = std::move(spec);
+  ++(*w)->revision;
+  put(family::workflows, keys::of(which.id), **w);
+  done({});
+}
+
+void fake_gateway::set_enabled(definition_ref which, bool enabled, reply<void> done) {
+  later([=, this] {
+    auto w = find(which, false);
     if (!w)
-      return done(fail(errc::not_found, "there is no workflow {}", id.value));
-    if (w->enabled)
-      return done(fail(errc::in_use, "workflow is enabled; disable it first"));
-    if (auto ok = validate(spec, *templates()); !ok)
-      return done(failure{ok.error()});
-    w->spec = spec;
-    ++w->revision;
-    put(family::workflows, keys::of(id), *w);
+      return done(failure{w.error()});
+    (*w)->enabled = enabled;
+    put(family::workflows, keys::of(which.id), **w);
     done({});
   });
 }
 
-void fake_gateway::set_enabled(workflow_id id, bool enabled, reply<void> done) {
+void fake_gateway::delete_workflow(definition_ref which, reply<void> done) {
   later([=, this] {
-    auto* w = find(id);
-    if (!w)
-      return done(fail(errc::not_found, "there is no workflow {}", id.value));
-    w->enabled = enabled;
-    put(family::workflows, keys::of(id), *w);
-    done({});
-  });
-}
-
-void fake_gateway::delete_workflow(workflow_id id, reply<void> done) {
-  later([=, this] {
-    auto* w = find(id);
-    if (!w)
-      return done(fail(errc::not_found, "there is no workflow {}", id.value));
-    if (w->enabled)
-      return done(fail(errc::in_use, "workflow is enabled; disable it first"));
-    workflows_.erase(id.value);
+    if (auto w = find(which, true); !w)
+      return done(failure{w.error()});
+    workflows_.erase(which.id.value);
     write_batch batch;
-    batch.erase(family::workflows, keys::of(id));
+    batch.erase(family::workflows, keys::of(which.id));
     done(store_.commit_and_wait(std::move(batch)));
   });
 }
@@ -261,7 +278,7 @@ run_record fake_gateway::make_run(const run_request& request) {
   run.workflow = request.workflow;
   run.spec = request.spec;
   if (auto* w = find(request.workflow))
-    run.spec = w->spec;
+    run.spec = changed(w->spec, request.change);
   run.object = {request.bucket, request.key, {}};
   run.state = run_state_;
   run.created = time_.now();

@@ -34,8 +34,9 @@ public:
 
   void create_workflow(workflow_spec spec, reply<workflow_id> done) override;
   void reset_workflow(workflow_id id, workflow_spec spec, reply<void> done) override;
-  void set_enabled(workflow_id id, bool enabled, reply<void> done) override;
-  void delete_workflow(workflow_id id, reply<void> done) override;
+  void modify_workflow(definition_ref which, workflow_change change, reply<void> done) override;
+  void set_enabled(definition_ref which, bool enabled, reply<void> done) override;
+  void delete_workflow(definition_ref which, reply<void> done) override;
   void put_template(template_record record, reply<std::uint64_t> done) override;
   void delete_template(template_family f, std::uint64_t definition, reply<void> done) override;
   [[nodiscard]] std::shared_ptr<const template_source> templates() const override;
@@ -92,6 +93,10 @@ private:
   void later(std::function<void()> job);
   void work();
   [[nodiscard]] workflow_record* find(workflow_id id);
+  [[nodiscard]] result<workflow_record*> find(definition_ref which, bool to_change);
+  void replace(definition_ref which,
+               const std::function<workflow_spec(const workflow_spec&)>& by,
+               const reply<void>& done);
   /// Calls `change` with the node, then answers.
   void change_node(std::string name, reply<void> done,
                    std::function<void(node_record&)> change);

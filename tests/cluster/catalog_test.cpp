@@ -73,6 +73,27 @@ TEST_CASE("catalog: names are unique") {
   CHECK(c.reset_workflow(now, b, spec("a"))); // free again
 }
 
+TEST_CASE("catalog: a scheme is no workflow, and may have a workflow's name") {
+  catalog c;
+  auto scheme = spec("a");
+  scheme.kind = task_kind::schedule;
+  auto w = create(c, spec("a")), s = create(c, scheme);
+
+  CHECK(w != s);
+  auto again = c.create_workflow(now, scheme);
+  CHECK(code_of(again) == errc::already_exists);
+  CHECK(again.error().field == "ScheduleName");
+  for (auto wrong : {c.set_enabled(now, {s}, true), c.delete_workflow(now, {s}),
+                     c.reset_workflow(now, s, spec("b"))}) {
+    CHECK(code_of(wrong) == errc::not_found);
+    CHECK(wrong.error().field == "WorkflowId");
+  }
+  CHECK(c.reset_workflow(now, w, scheme).error().field == "ScheduleId");
+  CHECK(c.set_enabled(now, {s, task_kind::schedule}, true));
+  CHECK(code_of(c.reset_workflow(now, s, scheme)) == errc::in_use);
+  CHECK(c.triggered_by(scheme.trigger.bucket, "in/a.mp4").size() == 1);
+}
+
 TEST_CASE("catalog: a specification that is wrong changes nothing") {
   catalog c;
   auto a = create(c, spec("a"));
@@ -90,14 +111,14 @@ TEST_CASE("catalog: a specification that is wrong changes nothing") {
 TEST_CASE("catalog: an enabled workflow is neither reset nor deleted") {
   catalog c;
   auto id = create(c, spec("a"));
-  REQUIRE(c.set_enabled(later, id, true));
+  REQUIRE(c.set_enabled(later, {id}, true));
 
   CHECK(code_of(c.reset_workflow(later, id, spec("b"))) == errc::in_use);
-  CHECK(code_of(c.delete_workflow(later, id)) == errc::in_use);
+  CHECK(code_of(c.delete_workflow(later, {id})) == errc::in_use);
 
-  REQUIRE(c.set_enabled(later, id, false));
+  REQUIRE(c.set_enabled(later, {id}, false));
   CHECK(c.reset_workflow(later, id, spec("b")));
-  auto deleted = c.delete_workflow(later, id);
+  auto deleted = c.delete_workflow(later, {id});
   REQUIRE(deleted);
   CHECK(deleted->erased_workflows == std::vector<workflow_id>{id});
   CHECK(c.find(id) == nullptr);
@@ -106,8 +127,8 @@ TEST_CASE("catalog: an enabled workflow is neither reset nor deleted") {
 TEST_CASE("catalog: a reset is a new revision, enabling is none") {
   catalog c;
   auto id = create(c, spec("a"));
-  REQUIRE(c.set_enabled(later, id, true));
-  REQUIRE(c.set_enabled(later, id, false));
+  REQUIRE(c.set_enabled(later, {id}, true));
+  REQUIRE(c.set_enabled(later, {id}, false));
   CHECK(c.find(id)->revision == 1);
 
   REQUIRE(c.reset_workflow(later, id, spec("a")));
@@ -120,7 +141,7 @@ TEST_CASE("catalog: a reset is a new revision, enabling is none") {
 TEST_CASE("catalog: enabling twice writes once") {
   catalog c;
   auto id = create(c, spec("a"));
-  auto first = c.set_enabled(later, id, true), second = c.set_enabled(later, id, true);
+  auto first = c.set_enabled(later, {id}, true), second = c.set_enabled(later, {id}, true);
 
   REQUIRE(first);
   REQUIRE(second);
@@ -145,7 +166,7 @@ TEST_CASE("catalog: only enabled workflows whose trigger takes the object are tr
   auto other = create(c, spec("other", "elsewhere"));
   create(c, spec("disabled"));
   for (auto id : {all, dir, other})
-    REQUIRE(c.set_enabled(now, id, true));
+    REQUIRE(c.set_enabled(now, {id}, true));
   auto taken_by = [&](std::string_view bucket, std::string_view key) {
     std::vector<workflow_id> out;
     for (const auto* w : c.triggered_by(bucket, key))

@@ -35,7 +35,7 @@ struct ledger {
     a.transcode.emplace().definition = 100020;
     s.activities.push_back(std::move(a));
     auto id = workflow_id{definitions.create_workflow(now, std::move(s)).value().id};
-    REQUIRE(definitions.set_enabled(now, id, true));
+    REQUIRE(definitions.set_enabled(now, {id}, true));
     return id;
   }
 
@@ -168,9 +168,9 @@ TEST_CASE("ingest: a new revision of the workflow does not run on what is booked
   ledger l;
   auto a = l.enable("a");
   l.settle(object("x.mp4"));
-  REQUIRE(l.definitions.set_enabled(now, a, false));
+  REQUIRE(l.definitions.set_enabled(now, {a}, false));
   REQUIRE(l.definitions.reset_workflow(now, a, l.definitions.find(a)->spec));
-  REQUIRE(l.definitions.set_enabled(now, a, true));
+  REQUIRE(l.definitions.set_enabled(now, {a}, true));
 
   CHECK(l.settle(object("x.mp4")).started.empty());
   CHECK(l.settle(object("y.mp4")).record.runs.at(0).revision == 2);

@@ -181,15 +181,32 @@ TEST_CASE("notification: the end says FINISH, a change never does") {
   CHECK(change["WorkflowTaskEvent"]["Message"] == "");
 }
 
+TEST_CASE("notification: a run of a scheme is a ScheduleTask") {
+  auto task = finished_task();
+  task.run.spec.kind = task_kind::schedule;
+
+  auto end = mps::to_notification(task, no_templates{}, mps::notified::end);
+
+  CHECK(end["EventType"] == "ScheduleTask");
+  CHECK(end["WorkflowTaskEvent"].is_null());
+  CHECK(end["ScheduleTaskEvent"]["Status"] == "FINISH");
+  CHECK(end["ScheduleTaskEvent"]["TaskId"] == to_task_id({7}, task_kind::schedule));
+  CHECK(end["ScheduleTaskEvent"]["ActivityResultSet"].is_array());
+}
+
 TEST_CASE("notification: what was sent is understood") {
-  auto body = mps::to_notification(finished_task(), no_templates{}, mps::notified::end);
-  body["Timestamp"] = 1795294056;
-  body["Sign"] = "abc";
+  for (auto kind : {task_kind::workflow, task_kind::schedule}) {
+    auto task = finished_task();
+    task.run.spec.kind = kind;
+    auto body = mps::to_notification(task, no_templates{}, mps::notified::end);
+    body["Timestamp"] = 1795294056;
+    body["Sign"] = "abc";
 
-  auto read = mps::parse_notification(body.dump());
+    auto read = mps::parse_notification(body.dump());
 
-  REQUIRE(read);
-  CHECK(*read == body);
+    REQUIRE(read);
+    CHECK(*read == body);
+  }
 }
 
 TEST_CASE("notification: other content is refused") {

@@ -106,7 +106,9 @@ TEST_CASE("run_key: what differs in any part differs") {
 TEST_CASE("task_id: is MPS's form and comes back") {
   CHECK(to_task_id({255}) == "1250000000-WorkflowTask-000000000000000000000000000000fftt0");
   for (std::uint64_t n : {std::uint64_t{1}, std::uint64_t{1} << 53, ~std::uint64_t{0}})
-    CHECK(run_of_task_id(to_task_id({n})).value() == run_id{n});
+    for (auto kind : {task_kind::workflow, task_kind::schedule})
+      CHECK(run_of_task_id(to_task_id({n}, kind)).value() == run_id{n});
+  CHECK(to_task_id({1}, task_kind::schedule).starts_with("1250000000-ScheduleTask-00"));
   CHECK(run_of_task_id("42").value() == run_id{42});
 }
 
@@ -119,6 +121,7 @@ TEST_CASE("task_id: anything else is malformed") {
                     "1250000000-WorkflowTask-0000000000000000-0000000000000fftt0",
                     "1250000000-WorkflowTask-000000000000000000000000000000fftt1",
                     "1250000001-WorkflowTask-000000000000000000000000000000fftt0",
+                    "1250000000-000000000000000000000000000000fftt0",
                     "1250000000-EditMediaTask-000000000000000000000000000000fftt0"}) {
     CAPTURE(text);
     auto r = run_of_task_id(text);

@@ -59,6 +59,9 @@ TEST_CASE("route: a bound function is told of the end of every run, once") {
   auto alone = destinations(end, run_record{}, true);
   REQUIRE(alone.size() == 1);
   CHECK(alone[0].sink == "function/WorkflowTask");
+  run_record of_scheme;
+  of_scheme.spec.kind = task_kind::schedule;
+  CHECK(destinations(end, of_scheme, true).at(0).sink == "function/ScheduleTask");
   CHECK(destinations(event("job.state", "processing"), run_record{}, true).empty());
   CHECK(destinations(end, notifying("Finish"), true).size() == 2);
 

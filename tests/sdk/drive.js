@@ -108,7 +108,7 @@ async function triggered() {
     const { TaskSet } = await client.DescribeTasks({ Status: 'FINISH', Limit: 20 });
     for (const { TaskId } of TaskSet) {
       const detail = await client.DescribeTaskDetail({ TaskId });
-      const info = detail.WorkflowTask.InputInfo.CosInputInfo;
+      const info = (detail.WorkflowTask || detail.ScheduleTask).InputInfo.CosInputInfo;
       if (info.Object === `${directory}dropped.mp4`) return detail;
     }
     return null;
@@ -165,6 +165,70 @@ async function workflows() {
     const { TotalCount } = await client.DescribeWorkflows({ WorkflowIds: [WorkflowId] });
     assert.equal(TotalCount, 0);
     await refused('ResourceNotFound.TemplateNotExist', client.EnableWorkflow({ WorkflowId }));
+  });
+}
+
+/// A graph of two actions beside each other.
+const activities = [
+  { ActivityType: 'input', ReardriveIndex: [1, 2] },
+  { ActivityType: 'action-trans', ReardriveIndex: [3],
+    ActivityPara: { TranscodeTask: { Definition: 100010 } } },
+  { ActivityType: 'action-samplesnapshot', ReardriveIndex: [3],
+    ActivityPara: { SampleSnapshotTask: { Definition: 10 } } },
+  { ActivityType: 'output', ActivityPara: {} },
+];
+
+function checkSchedule(detail) {
+  assert.equal(detail.TaskType, 'ScheduleTask');
+  assert.equal(detail.WorkflowTask, null);
+  const task = detail.ScheduleTask;
+  assert.equal(task.ErrCode, 0, task.Message);
+  assert.deepEqual(task.ActivityResultSet.map((r) => r.ActivityType),
+    ['Transcode', 'SampleSnapshot']);
+  const [{ ActivityResItem }] = task.ActivityResultSet;
+  assert.equal(ActivityResItem.TranscodeTask.Status, 'SUCCESS');
+  assert.ok(ActivityResItem.TranscodeTask.Output.Size > 0);
+}
+
+async function schedules() {
+  const schedule = {
+    ScheduleName: name, Trigger: workflow.Trigger, Activities: activities,
+    OutputDir: `/${name}-scheme/`,
+  };
+  const { ScheduleId } = await step('CreateSchedule', () => client.CreateSchedule(schedule));
+  await step('DescribeSchedules shows its graph', async () => {
+    const { TotalCount, ScheduleInfoSet: [info] } =
+      await client.DescribeSchedules({ ScheduleIds: [ScheduleId] });
+    assert.equal(TotalCount, 1);
+    assert.equal(info.Status, 'Disabled');
+    assert.deepEqual(info.Activities.map((a) => a.ReardriveIndex), [[1, 2], [3], [3], []]);
+    assert.deepEqual(info.Activities[3].PredriveIndex, [1, 2]);
+  });
+  await step('ModifySchedule keeps what it does not name', async () => {
+    await client.ModifySchedule({ ScheduleId, ScheduleName: `${name}-b` });
+    const { ScheduleInfoSet: [info] } =
+      await client.DescribeSchedules({ ScheduleIds: [ScheduleId] });
+    assert.equal(info.ScheduleName, `${name}-b`);
+    assert.equal(info.Activities.length, activities.length);
+  });
+  await step('EnableSchedule, DisableSchedule', async () => {
+    await client.EnableSchedule({ ScheduleId });
+    await refused('FailedOperation', client.DeleteSchedule({ ScheduleId }));
+    await client.DisableSchedule({ ScheduleId });
+  });
+  await step('ProcessMedia runs it', async () => {
+    const { TaskId } = await client.ProcessMedia({ InputInfo: input(), ScheduleId });
+    checkSchedule(await finished(TaskId));
+  });
+  await step('ProcessMedia runs a graph of its own', async () => {
+    const { TaskId } = await client.ProcessMedia({
+      InputInfo: input(), Activities: activities, OutputDir: `/${name}-graph/`,
+    });
+    checkSchedule(await finished(TaskId));
+  });
+  await step('DeleteSchedule', async () => {
+    await client.DeleteSchedule({ ScheduleId });
+    await refused('ResourceNotFound.TemplateNotExist', client.EnableSchedule({ ScheduleId }));
   });
 }
 
@@ -254,7 +318,7 @@ async function errors() {
     assert.match(e.message, /Colour/);
   });
   await step('an action that is not ours is InvalidAction', () =>
-    refused('InvalidAction', client.DescribeSchedules({})));
+    refused('InvalidAction', client.DescribeLiveRecordTemplates({})));
   await step('what we do not do is UnsupportedOperation', () =>
     refused('UnsupportedOperation', client.ProcessMedia({
       InputInfo: input(), AiAnalysisTask: { Definition: 10 } })));
@@ -267,6 +331,7 @@ async function errors() {
 
 (async () => {
   await workflows();
+  await schedules();
   await media();
   await templates();
   await errors();

@@ -61,7 +61,7 @@ void schedule::define_workflow() {
     world_.violate("{}", books ? made.error().message : books.error().message);
   auto id = workflow_id{made->id};
   (*books)->commit(std::move(made->record), [](const result<void>&) {});
-  auto enabled = definitions.set_enabled(world_.now(), id, true);
+  auto enabled = definitions.set_enabled(world_.now(), {id}, true);
   (*books)->commit(std::move(*enabled), [](const result<void>&) {});
   disks_.store.sync();
 }

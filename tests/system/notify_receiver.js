@@ -33,7 +33,7 @@ function receive(request, response) {
       HeaderHolds: headerHolds(request.headers['framemill-signature'], body),
       SignHolds: signHolds(event),
       Type: event.EventType,
-      Status: event.WorkflowTaskEvent.Status,
+      Status: event[`${event.EventType}Event`].Status,
       Body: body.toString(),
     }))
     response.end('ok')

@@ -467,6 +467,77 @@ TEST_CASE("notify: the function that is bound is told of the end of every run, u
   CHECK(f.ask({"function", "logs", "hook"})["Invocations"].size() == 2);
 }
 
+TEST_CASE("notify: a scheme's runs are told as ScheduleTask, where it or the call says") {
+  telling_node f;
+  verifying_receiver changes{"key of the scheme", secret_of(f)}, end{"key of the call", secret_of(f)};
+  auto url = [](const verifying_receiver& r) {
+    return "http://127.0.0.1:" + std::to_string(r.port) + "/hook";
+  };
+  auto told_at = [&](const verifying_receiver& r, const char* mode, const char* key) -> json {
+    return {{"NotifyType", "URL"}, {"NotifyMode", mode}, {"NotifyUrl", url(r)}, {"NotifyKey", key}};
+  };
+  auto of_workflow = workflow("w", quick_mp4());
+  json action{{"ActivityType", "action-trans"},
+              {"ReardriveIndex", {2}},
+              {"ActivityPara", {{"TranscodeTask",
+                                 of_workflow["MediaProcessTask"]["TranscodeTaskSet"][0]}}}};
+  auto scheme = f.mps()("CreateSchedule",
+                        {{"ScheduleName", "s"},
+                         {"Trigger", of_workflow["Trigger"]},
+                         {"Activities",
+                          {{{"ActivityType", "input"}, {"ReardriveIndex", {1}}},
+                           action,
+                           {{"ActivityType", "output"}}}},
+                         {"OutputDir", "/out/"},
+                         {"TaskNotifyConfig", told_at(changes, "Change", "key of the scheme")}});
+  f.mps()("EnableSchedule", {{"ScheduleId", scheme["ScheduleId"]}});
+  auto code = f.dir.write("code/index.js",
+                          "exports.main_handler = async (event) => {"
+                          " console.log(event.EventType, event.ScheduleTaskEvent.Status); };");
+  (void)f.ask({"function", "create", "hook", "--runtime", "nodejs", "--code", code});
+  (void)f.ask({"function", "bind", "hook", "ScheduleTask"});
+
+  f.run_clip();
+  auto run = f.finish("in/a.mp4");
+  REQUIRE(state_of(run) == "succeeded");
+  REQUIRE(eventually([&] { return changes.got().size() >= 3; }));
+  auto manual = f.mps()("ProcessMedia",
+                        {{"InputInfo",
+                          {{"Type", "COS"},
+                           {"CosInputInfo",
+                            {{"Bucket", "media"}, {"Region", "r"}, {"Object", "/in/a.mp4"}}}}},
+                         {"ScheduleId", scheme["ScheduleId"]},
+                         {"OutputDir", "/again/"},
+                         {"SessionContext", "by hand"},
+                         {"TaskNotifyConfig", told_at(end, "Finish", "key of the call")}});
+  REQUIRE(eventually([&] { return end.got().size() == 1; }));
+  REQUIRE(
+      eventually([&] { return f.sink("function/ScheduleTask").value("Delivered", 0) == 2; }));
+  CHECK(f.has_nothing_pending());
+
+  std::vector<std::uint64_t> ids;
+  for (const auto& g : changes.got()) {
+    CHECK(g["Type"] == "ScheduleTask");
+    CHECK(g["HeaderHolds"] == true);
+    CHECK(g["SignHolds"] == true);
+    ids.push_back(g["Event"]);
+  }
+  CHECK(ids == f.told(run["Run"]["Id"])); // and nothing of the call's run
+  auto by_hand = end.got()[0];
+  CHECK(by_hand["SignHolds"] == true);
+  CHECK(by_hand["Status"] == "FINISH");
+  auto body = f.mps()("ParseNotification", {{"Content", by_hand["Body"]}});
+  CHECK(body["SessionContext"] == "by hand");
+  CHECK(body["WorkflowTaskEvent"].is_null());
+  CHECK(body["ScheduleTaskEvent"]["TaskId"] == manual["TaskId"]);
+  auto detail = f.mps()("DescribeTaskDetail", {{"TaskId", manual["TaskId"]}});
+  CHECK(body["ScheduleTaskEvent"]["ActivityResultSet"]
+        == detail["ScheduleTask"]["ActivityResultSet"]);
+  CHECK(fs::exists(f.media + "/again/a_transcode_0.mp4"));
+  for (const auto& call : f.ask({"function", "logs", "hook"})["Invocations"])
+    CHECK(call["Output"] == "ScheduleTask FINISH\n");
+}
+
 TEST_CASE("notify: a daemon that is killed while a function runs calls it again") {
   telling_node f;
   auto code = f.dir.write("code/index.js",

@@ -228,6 +228,34 @@ class Program(unittest.TestCase):
         self.assertEqual((code, Gateway.asked[-1][1]), (0, {"WorkflowName": "x"}))
         self.assertEqual(self.call("workflow", "create", "--file", "-", stdin="{")[0], 2)
 
+    def test_a_scheme_is_created_shown_and_modified(self):
+        Gateway.answers["CreateSchedule"] = {"ScheduleId": 4}
+        code, out, _ = self.call("scheme", "create", "--file", "-",
+                                 stdin='{"ScheduleName":"s"}')
+        self.assertEqual((code, Gateway.asked[-1][1]), (0, {"ScheduleName": "s"}))
+        self.assertIn("scheme 4 created", out)
+        graph = [{"ActivityType": "input", "ReardriveIndex": [1], "ActivityPara": None},
+                 {"ActivityType": "action-trans", "ReardriveIndex": [2], "ActivityPara":
+                  {"TranscodeTask": {"Definition": 100020, "WatermarkSet": []},
+                   "ImageSpriteTask": None}},
+                 {"ActivityType": "output", "ReardriveIndex": []}]
+        scheme = {"ScheduleId": 4, "ScheduleName": "s", "Status": "Disabled",
+                  "Activities": graph, "CreateTime": "2026-11-21T10:00:00Z"}
+        Gateway.answers["DescribeSchedules"] = {"TotalCount": 1, "ScheduleInfoSet": [scheme]}
+        code, out, _ = self.call("scheme", "list")
+        self.assertEqual(code, 0)
+        self.assertRegex(out, r"4 +s +Disabled +trans")
+        code, out, _ = self.call("scheme", "show", "4")
+        self.assertEqual(code, 0)
+        self.assertIn('  1 action-trans → 2  {"Definition":100020}', out)
+        Gateway.answers["ModifySchedule"] = {}
+        code, out, _ = self.call("scheme", "modify", "4", "--file", "-", stdin=json.dumps(scheme))
+        self.assertEqual((code, out), (0, "scheme 4 modified\n"))
+        self.assertNotIn("Status", Gateway.asked[-1][1])
+        self.assertEqual(Gateway.asked[-1][1]["Activities"], graph)
+        Gateway.answers["DeleteSchedule"] = error("FailedOperation", "scheme is enabled")
+        self.assertEqual(self.call("scheme", "delete", "4")[0], 4)
+
     def test_workflows_are_listed_page_by_page(self):
         every = [{"WorkflowId": n, "WorkflowName": "视频" if n == 7 else f"w{n}",
                   "Status": "Enabled", "CreateTime": "2026-11-21T10:00:00Z"}

@@ -43,6 +43,7 @@ void on_chosen(context& ctx, CLI::App& command, std::function<result<exit_code>(
 
 // One per noun; each adds its verbs.
 void add_workflow(CLI::App& app, context& ctx);
+void add_scheme(CLI::App& app, context& ctx);
 void add_run(CLI::App& app, context& ctx);
 void add_bucket(CLI::App& app, context& ctx);
 void add_audit(CLI::App& app, context& ctx);

@@ -37,6 +37,7 @@ void add_nouns(CLI::App& app, context& ctx) {
   app.require_subcommand(1);
   app.fallthrough(); // global options may also follow the verb
   add_workflow(app, ctx);
+  add_scheme(app, ctx);
   add_run(app, ctx);
   add_bucket(app, ctx);
   add_audit(app, ctx);

@@ -145,15 +145,6 @@ result<exit_code> show(const context& ctx, const workflow_options& o) {
   return exit_code::ok;
 }
 
-result<json> read_specification(const std::string& file) {
-  FM_TRY(auto text, read_file(file));
-  auto spec = parse_json(text);
-  if (!spec || !spec->is_object())
-    return fail(errc::malformed, "{}: {}", file,
-                spec ? "a specification is a JSON object" : spec.error().message);
-  return spec;
-}
-
 result<json> specification(const workflow_options& o) {
   if (!o.file.empty())
     return read_specification(o.file);

@@ -1,5 +1,7 @@
 #include "tools/framemill/workflow_request.hpp"
 
+#include "tools/framemill/function_request.hpp"
+
 #include "tools/framemill/label_edit.hpp"
 
 #include <charconv>
@@ -135,6 +137,15 @@ result<json> workflow_request(const workflow_flags& f) {
   if (!f.output_directory.empty())
     out["OutputDir"] = f.output_directory;
   return out;
+}
+
+result<json> read_specification(const std::string& file) {
+  FM_TRY(auto text, read_file(file));
+  auto spec = parse_json(text);
+  if (!spec || !spec->is_object())
+    return fail(errc::malformed, "{}: {}", file,
+                spec ? "a specification is a JSON object" : spec.error().message);
+  return spec;
 }
 
 } // namespace framemill::cli
