@@ -370,7 +370,7 @@ public:
                   return done(failure{i.error()});
                 auto run = make_run(now(), id, run_cause::call, request.workflow, 0, spec, object);
                 run.media = std::move(i->media);
-                done(plan_for(services_, run, i->index_sha256, true));
+                done(plan_for(services_, run, {i->index_sha256}, true));
               });
     });
   }
@@ -547,8 +547,9 @@ public:
     if (!membership_)
       return retry(id, std::move(done));
     on_membership<run_id>(std::move(done),
-                          [this, id, input = (*run)->object](membership_state& m, auto& answer) {
-                            m.blame.release(input); // another chance, not a last one
+                          [this, id, run = **run](membership_state& m, auto& answer) {
+                            for (std::uint32_t i = 0; i < run.source_count(); ++i)
+                              m.blame.release(run.object_of(i)); // another chance, not a last
                             retry(id, answer);
                           });
   }

@@ -26,6 +26,33 @@ failure no_object(const error& e, const std::string& bucket, const std::string& 
   return fail_field(e.code, "Object", "{}/{}: {}", bucket, key, why);
 }
 
+/// As it is in its bucket now.
+result<run_source> find_source(const node_services& services, const edit_clip& clip) {
+  if (!clip.input.cos)
+    return fail_field(errc::missing_argument, "CosInputInfo", "an object is missing");
+  const auto& place = *clip.input.cos;
+  FM_TRY(auto* b, services.find_bucket(place.bucket));
+  FM_TRY(auto key, normalize_key(place.object));
+  auto g = b->stat(key);
+  if (!g)
+    return no_object(g.error(), place.bucket, key);
+  return run_source{{place.bucket, std::move(key), *g}, {}};
+}
+
+/// Of an edit: what it reads beside its first file.
+result<std::vector<run_source>> more_sources(const node_services& services,
+                                             const workflow_spec& spec) {
+  std::vector<run_source> out;
+  for (std::size_t i = 1; spec.edit && i < spec.edit->clips.size(); ++i) {
+    auto found = find_source(services, spec.edit->clips[i]);
+    if (!found)
+      return fail_field(found.error().code, fmt::format("FileInfos.{}.InputInfo", i), "{}",
+                        found.error().message);
+    out.push_back(std::move(*found));
+  }
+  return out;
+}
+
 std::chrono::milliseconds revive_delay(int restarts) {
   return std::min(std::chrono::milliseconds{100} * (1 << std::min(restarts, 9)),
                   std::chrono::milliseconds{30'000});
@@ -331,10 +358,14 @@ void coordinator_state::submit(run_request request, gateway::reply<run_id> done)
   } else if (auto ok = validate_call(request.spec, *definitions.templates()); !ok) {
     return done(failure{ok.error()});
   }
+  auto more = more_sources(*services, request.spec);
+  if (!more)
+    return done(failure{more.error()});
   auto now = services->clock.now();
   changes c;
   auto run = make_run(now, {definitions.next_run_id()}, run_cause::call, request.workflow, revision,
                       std::move(request.spec), {request.bucket, *key, *g});
+  run.more_sources = std::move(*more);
   run.session_id = request.session_id;
   run.session_context = request.session_context;
   if (!request.session_id.empty()) {
@@ -379,11 +410,15 @@ void coordinator_state::retry(run_id id, gateway::reply<run_id> done) {
   auto g = (*found)->stat((*old)->object.key);
   if (!g)
     return done(no_object(g.error(), (*old)->object.bucket, (*old)->object.key));
+  auto more = more_sources(*services, (*old)->spec);
+  if (!more)
+    return done(failure{more.error()});
   auto object = (*old)->object;
   object.generation = *g;
   auto run = make_run(services->clock.now(), {definitions.next_run_id()}, run_cause::retry,
                       (*old)->workflow, (*old)->revision, (*old)->spec, std::move(object));
   run.lineage = (*old)->lineage;
+  run.more_sources = std::move(*more);
   changes c;
   c.counters.emplace_back("last_run", definitions.last_run_id());
   c.events.push_back(run_created_event(run));

@@ -62,7 +62,7 @@ result<packet_index> read_index(const node_services& services, const std::string
 } // namespace
 
 result<physical_plan> plan_for(node_services& services, const run_record& run,
-                               const std::string& index_sha256, bool trust_index) {
+                               const std::vector<std::string>& indexes, bool trust_index) {
   auto templates = services.templates.current();
   std::map<std::string, std::string> assets;
   for (const auto& asset : required_assets(run, *templates)) {
@@ -83,10 +83,16 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
   options.slots = std::max({services.slots_here.load(), own.roles.worker ? own.slots : 0, 1});
   options.cores = std::max({services.cores_here.load(), own.roles.worker ? own.cores : 0, 1});
   options.trust_index = trust_index;
-  if (index_sha256.empty())
-    return make_plan(run, nullptr, *templates, assets, options);
-  FM_TRY(auto index, read_index(services, index_sha256));
-  return make_plan(run, &index, *templates, assets, options);
+  std::vector<std::optional<packet_index>> read(indexes.size());
+  std::vector<const packet_index*> given(indexes.size(), nullptr);
+  for (std::size_t i = 0; i < indexes.size(); ++i)
+    if (!indexes[i].empty()) {
+      FM_TRY(read[i], read_index(services, indexes[i]));
+      given[i] = &*read[i];
+    }
+  if (given.size() > 1)
+    return make_edit_plan(run, given, *templates, assets, options);
+  return make_plan(run, given.at(0), *templates, assets, options);
 }
 
 } // namespace framemill

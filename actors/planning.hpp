@@ -6,8 +6,9 @@
 namespace framemill {
 
 /// Gathers what the pure planner needs (packet index, watermark images) and
-/// plans. `index_sha256` names the index artifact; "" = the source has no video.
+/// plans. `indexes` name the index artifact of each source; "" = it has no video.
 [[nodiscard]] result<physical_plan> plan_for(node_services& services, const run_record& run,
-                                             const std::string& index_sha256, bool trust_index);
+                                             const std::vector<std::string>& indexes,
+                                             bool trust_index);
 
 } // namespace framemill

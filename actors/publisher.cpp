@@ -106,12 +106,12 @@ result<std::optional<object_ref>> already_there(node_services& services,
   return std::optional<object_ref>{};
 }
 
-result<void> check_source(node_services& services, const run_record& run) {
-  FM_TRY(auto* b, services.find_bucket(run.object.bucket));
-  auto now = b->stat(run.object.key);
-  if (now && *now != run.object.generation)
+result<void> check_source(node_services& services, const object_ref& object) {
+  FM_TRY(auto* b, services.find_bucket(object.bucket));
+  auto now = b->stat(object.key);
+  if (now && *now != object.generation)
     return fail(errc::input_changed, "{}/{} was replaced while this run worked on it",
-                run.object.bucket, run.object.key);
+                object.bucket, object.key);
   return {}; // gone is fine: what was made of it is still right
 }
 
@@ -131,7 +131,8 @@ result<std::unique_ptr<staged_object>> stage(node_services& services, const targ
 
 result<std::vector<published_file>> publish(node_services& services,
                                             const publish_order& order) {
-  FM_CHECK(check_source(services, order.run));
+  for (std::uint32_t i = 0; i < order.run.source_count(); ++i)
+    FM_CHECK(check_source(services, order.run.object_of(i)));
   FM_TRY(auto targets, targets_of(order));
   FM_CHECK(check_distinct(targets));
   std::vector<published_file> done(targets.size());

@@ -159,14 +159,20 @@ void act_on(const context& c, const withdraw_shard& a) {
   c.self->send(c.state().scheduler, withdraw_work{{c.machine().run().id, a.shard}});
 }
 
+/// Of each source, what its probe made; "" = it has no video.
+std::vector<std::string> indexes_of(const run_machine& m) {
+  std::vector<std::string> out(m.run().source_count());
+  for (std::uint32_t i = 0; i < out.size(); ++i)
+    for (const auto& f : m.shards()[i].files)
+      if (f.name == "index")
+        out[i] = f.sha256;
+  return out;
+}
+
 void act_on(const context& c, const plan_run& a) {
   if (c.machine().run().state != run_state::probing)
     return;
-  std::string index;
-  for (const auto& f : c.machine().shards()[0].files)
-    if (f.name == "index")
-      index = f.sha256;
-  auto plan = plan_for(*c.services, c.machine().run(), index, a.trust_index);
+  auto plan = plan_for(*c.services, c.machine().run(), indexes_of(c.machine()), a.trust_index);
   if (!plan) {
     // A watermark's bucket may be away for a while, or the disk full.
     auto delay = retry_policy{}.next(plan.error().code, ++c.state().plan_attempts,
@@ -232,7 +238,7 @@ void report(const context& c, std::uint32_t index, const attempt_outcome& outcom
   if (!c.state().membership)
     return;
   const auto& shard = c.machine().shards()[index];
-  attempt_report r{c.machine().run().object, shard.id, outcome.epoch, {}, outcome.failure};
+  attempt_report r{c.machine().run().object_of(shard.source), shard.id, outcome.epoch, {}, outcome.failure};
   if (!r.failure)
     r.failure = outcome.result.failure;
   for (const auto& a : shard.attempts)

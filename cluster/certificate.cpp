@@ -47,6 +47,7 @@ struct read_names {
   void operator()(const animation_step& s) {
     names.insert(s.pictures.begin(), s.pictures.end());
   }
+  void operator()(const splice_step& s) { names.insert(s.clips.begin(), s.clips.end()); }
   void operator()(const probe_step&) {}
   void operator()(const decode_step&) {}
   void operator()(const audio_step&) {}
@@ -64,9 +65,9 @@ const attempt_record* maker_of(const shard_record& shard) {
   return nullptr;
 }
 
-rational time_base_of(const run_record& run, std::int32_t stream) {
-  if (run.media)
-    for (const auto& s : run.media->streams)
+rational time_base_of(const std::optional<media_info>& media, std::int32_t stream) {
+  if (media)
+    for (const auto& s : media->streams)
       if (s.index == stream)
         return s.time_base;
   return {};
@@ -97,9 +98,7 @@ public:
       out_.outputs.push_back(describe(f));
     check_builds();
     for (auto i : parts_)
-      for (const auto& step : shards_[i].request.steps)
-        if (const auto* join = std::get_if<assemble_step>(&step); join && !join->videos.empty())
-          check_join(*join, shards_[i]);
+      check_joins(shards_[i]);
     check_outputs();
     out_.passed = std::all_of(out_.checks.begin(), out_.checks.end(),
                               [](const auto& c) { return c.passed; });
@@ -125,7 +124,7 @@ private:
       if (const auto* d = std::get_if<decode_step>(&step))
         for (const auto& v : d->videos)
           if (read_.contains(v.name))
-            out.windows.push_back(window_of(*d, v));
+            out.windows.push_back(window_of(*d, v, shard.source));
     for (const auto& f : shard.files)
       if (read_.contains(f.name)) {
         out.files.push_back({f.name, f.size, f.sha256, f.frames});
@@ -134,8 +133,10 @@ private:
     return out;
   }
 
-  certified_window window_of(const decode_step& step, const video_output& v) {
-    certified_window out{v.name, v.first, v.last, {}, {}, time_base_of(run_, step.stream)};
+  certified_window window_of(const decode_step& step, const video_output& v,
+                             std::uint32_t source) {
+    certified_window out{v.name, v.first, v.last,
+                         {},     {},      time_base_of(run_.media_of(source), step.stream)};
     if (v.last == open_end)
       out.last.reset();
     if (!step.index_file.empty()) {
@@ -171,6 +172,37 @@ private:
         builds.insert(s.fingerprint);
     check("all parts are encoded by one build", builds.size() <= 1,
           fmt::format("{} build{}", builds.size(), builds.size() == 1 ? "" : "s"));
+  }
+
+  void check_joins(const shard_record& shard) {
+    const splice_step* splice = nullptr; // what is assembled after it are its clips
+    for (const auto& step : shard.request.steps) {
+      if (const auto* s = std::get_if<splice_step>(&step))
+        splice = s;
+      const auto* join = std::get_if<assemble_step>(&step);
+      if (join && splice)
+        check_splice(*splice, *join, shard);
+      else if (join && !join->videos.empty())
+        check_join(*join, shard);
+    }
+  }
+
+  /// Each clip is a join of its own, or was encoded whole.
+  void check_splice(const splice_step& splice, const assemble_step& join,
+                    const shard_record& shard) {
+    const auto what = fmt::format("{} has the frames of its clips", join.name);
+    std::int64_t expected = 0;
+    for (const auto& name : splice.clips) {
+      auto file = files_.find(name);
+      if (file == files_.end() || !file->second->frames)
+        return check(what, false, fmt::format("there is no clip {}", name));
+      expected += *file->second->frames;
+    }
+    for (const auto& f : shard.files)
+      if (f.name == join.name)
+        check(what, f.frames == expected,
+              fmt::format("{} of {} in {} clips", f.frames.value_or(-1), expected,
+                          splice.clips.size()));
   }
 
   /// The parts of one rendition, in the order in which they are joined.

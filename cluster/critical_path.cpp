@@ -97,11 +97,14 @@ private:
     const auto plan = std::string{"waited for the plan and a slot"};
     for (auto need : p.shard->needs)
       if (need < shards_.size())
-        offer(best, shards_[need], need == 0 ? plan : "waited for a slot", succeeded);
-    if (p.shard->id.index != 0 && !shards_.empty())
-      offer(best, shards_[0], plan, succeeded);
+        offer(best, shards_[need],
+              shards_[need].role == shard_role::probe ? plan : "waited for a slot", succeeded);
+    if (p.shard->role != shard_role::probe)
+      for (const auto& s : shards_)
+        if (s.role == shard_role::probe)
+          offer(best, s, plan, succeeded);
     offer(best, *p.shard, "waited to try again", failed);
-    if (run_.plan_revision > 0 && p.shard->id.index != 0)
+    if (run_.plan_revision > 0 && p.shard->role != shard_role::probe)
       for (const auto& s : shards_) // damage made a second plan
         offer(best, s, plan, [](const auto& a) {
           return a.failure && a.failure->code == errc::input_damaged;

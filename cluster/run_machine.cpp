@@ -63,12 +63,13 @@ void require(State from, State to) {
                                        to_string(from), to_string(to)));
 }
 
-shard_record probe_shard(const run_record& run) {
+shard_record probe_shard(const run_record& run, std::uint32_t source) {
   shard_record s;
-  s.id = {run.id, 0};
+  s.id = {run.id, source};
   s.role = shard_role::probe;
+  s.source = source;
   s.scratch_bytes = limits::probe_scratch_bytes;
-  s.request = probe_request(run.object);
+  s.request = probe_request(run.object_of(source));
   s.cost = 0.1;
   return s;
 }
@@ -227,11 +228,13 @@ run_machine::start(timestamp now, const artifact_question& has_artifact,
   if (run_.cancel_requested)
     return cancel(now, "cancelled by request");
   if (run_.state == run_state::waiting) {
-    shards_ = {probe_shard(run_)};
-    run_.shard_count = 1;
     set(w, run_state::probing, now);
-    set(w, shards_[0], shard_state::ready);
-    w.act(offer_shard{0});
+    for (std::uint32_t i = 0; i < run_.source_count(); ++i) {
+      shards_.push_back(probe_shard(run_, i));
+      set(w, shards_.back(), shard_state::ready);
+      w.act(offer_shard{i});
+    }
+    run_.shard_count = run_.source_count();
     return std::move(w).finish();
   }
   break_leases(w, may_live_on);
@@ -247,7 +250,7 @@ run_machine::start(timestamp now, const artifact_question& has_artifact,
       else
         unpublish(w, job, now);
     }
-  if (run_.state == run_state::probing && shards_[0].state == shard_state::done)
+  if (run_.state == run_state::probing && is_probed())
     w.act(plan_run{run_.plan_revision == 0});
   settle(w, now);
   return std::move(w).finish();
@@ -260,8 +263,9 @@ run_machine::step run_machine::planned(timestamp now, std::vector<shard_record> 
   if (run_.state != run_state::probing)
     return std::move(w).finish(); // cancelled while the plan was made
   // A second plan is appended: numbers of its shards go on after the first's.
-  auto offset = static_cast<std::uint32_t>(shards_.size() - 1);
-  auto moved = [offset](std::uint32_t i) { return i == 0 ? 0 : i + offset; };
+  const auto probes = run_.source_count();
+  const auto offset = static_cast<std::uint32_t>(shards_.size() - probes);
+  auto moved = [=](std::uint32_t i) { return i < probes ? i : i + offset; };
   // What ended, or is being published, does so under the first plan.
   auto is_settled = [&, known = jobs_.size()](std::uint32_t j) {
     return j < known && jobs_[j].state != job_state::waiting;
@@ -303,7 +307,12 @@ run_machine::step run_machine::plan_failed(timestamp now, error e) {
   if (!is_lost_result(e.code) || run_.state != run_state::probing)
     return fail_all(now, std::move(e));
   writer w{*this, now};
-  redo(w, shards_[0], e, now);
+  auto made_it = [&](const auto& s) { return has_file(s, e.field); };
+  const auto end = shards_.begin() + run_.source_count();
+  const bool is_known = std::any_of(shards_.begin(), end, made_it);
+  for (auto s = shards_.begin(); s != end && !finished(); ++s)
+    if (!is_known || made_it(*s))
+      redo(w, *s, e, now);
   return std::move(w).finish();
 }
 
@@ -407,11 +416,12 @@ run_machine::step run_machine::quarantine(timestamp now, std::uint32_t index,
   writer w{*this, now};
   if (finished() || index >= shards_.size())
     return std::move(w).finish();
+  const auto& object = run_.object_of(shards_[index].source);
   auto told = fmt::format(
       "{}/{} is quarantined: what worked on shard {} of it failed on {}; "
       "`framemill run release {}` tries it again: {}",
-      run_.object.bucket, run_.object.key, index, nodes_it_failed_on(shards_[index]),
-      run_.id.value, report);
+      object.bucket, object.key, index, nodes_it_failed_on(shards_[index]), run_.id.value,
+      report);
   w.tell("input.quarantined", "quarantined", told);
   end_all(w, run_state::failed, error{errc::input_quarantined, std::move(told), {}}, now);
   return std::move(w).finish();
@@ -517,9 +527,9 @@ void run_machine::attempt_succeeded(writer& w, shard_record& shard, attempt_outc
   w.tell("shard.done", "done",
          fmt::format("shard {} ({})", shard.id.index, to_string(shard.role)));
   if (shard.role == shard_role::probe) {
-    run_.media = std::move(outcome.result.probe);
+    run_.media_of(shard.source) = std::move(outcome.result.probe);
     w.touch_run();
-    if (run_.state == run_state::probing)
+    if (run_.state == run_state::probing && is_probed())
       w.act(plan_run{run_.plan_revision == 0});
   }
   offer_readers(w, shard.id.index);
@@ -635,7 +645,8 @@ void run_machine::make_anew(writer& w, shard_record& shard) {
 void run_machine::redo_lost(writer& w, const artifact_question& has_artifact) {
   std::set<std::uint32_t> read;
   if (run_.state == run_state::probing)
-    read.insert(0); // by the planner
+    for (std::uint32_t i = 0; i < run_.source_count(); ++i)
+      read.insert(i); // by the planner
   for (const auto& job : jobs_)
     if (!is_terminal(job.state))
       for (const auto& item : job.items)
@@ -762,7 +773,7 @@ void run_machine::replan(writer& w, const error& e, timestamp now) {
   ++run_.plan_revision;
   run_.warnings.push_back(fmt::format("planned anew in one piece: {}", e.message));
   set(w, run_state::probing, now);
-  if (shards_[0].state == shard_state::done)
+  if (is_probed())
     w.act(plan_run{false});
 }
 
@@ -850,6 +861,11 @@ bool run_machine::wants_worker(std::uint32_t index) const {
 bool run_machine::is_other_build(const shard_record& shard,
                                  const std::string& fingerprint) const {
   return encodes(shard.role) && !run_.fingerprint.empty() && fingerprint != run_.fingerprint;
+}
+
+bool run_machine::is_probed() const {
+  return std::all_of(shards_.begin(), shards_.begin() + run_.source_count(),
+                     [](const auto& s) { return s.state == shard_state::done; });
 }
 
 bool run_machine::needs_done(const shard_record& shard) const {

@@ -74,7 +74,7 @@ struct attempt_outcome {
 /// write and what to do *after* that is durable; the state is already ahead, so
 /// transitions may be pipelined into an ordered log.
 ///
-///   start ─→ probe shard ─→ plan_run ─→ decode/audio shards ─→ join shards
+///   start ─→ probe shards ─→ plan_run ─→ decode/audio shards ─→ join shards
 ///              │ failed                    │ failed             │
 ///              ↓                           ↓                    ↓
 ///         run failed               its jobs fail        publish_job ─→ job done
@@ -174,6 +174,7 @@ private:
   void await_plan(writer& w, job_record& job, timestamp now);
   void end_all(writer& w, run_state to, error e, timestamp now);
   void end(writer& w, run_state to, timestamp now);
+  [[nodiscard]] bool is_probed() const; ///< all that the run reads
   [[nodiscard]] bool needs_done(const shard_record& shard) const;
   [[nodiscard]] bool shards_of_job_done(const job_record& job) const;
   [[nodiscard]] bool is_wanted(const shard_record& shard) const;

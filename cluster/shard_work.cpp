@@ -29,7 +29,7 @@ shard_offer offer_of(const run_record& run, const shard_record& shard) {
   out.device = wish.device;
   out.sessions = !wish.device.empty() && works_on_pictures(shard.role);
   out.avoid_nodes = nodes_to_avoid(shard);
-  out.bucket = run.object.bucket;
+  out.bucket = run.object_of(shard.source).bucket;
   if (encodes(shard.role))
     out.fingerprint = run.fingerprint;
   return out;
@@ -51,7 +51,7 @@ assign_attempt order_of(const run_record& run, const std::vector<shard_record>& 
   out.epoch = epoch;
   out.request = shard.request;
   if (shard.request.source_bytes > 0 || shard.role == shard_role::probe)
-    out.source = run.object;
+    out.source = run.object_of(shard.source);
   for (auto need : shard.needs)
     for (const auto& f : shards[need].files)
       out.inputs.push_back({f.name, f.sha256});

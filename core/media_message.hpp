@@ -363,7 +363,7 @@ struct decode_step {
 /// to the end.
 struct audio_output {
   std::string name;
-  std::string codec = "aac"; ///< aac, mp3
+  std::string codec = "aac"; ///< aac, mp3, pcm_s16le (of clips that are spliced)
   std::int32_t kbps = 0;     ///< 0 = 64 per channel
   std::int32_t sample_rate = 0; ///< Hz; 0 = nearest the codec has to the source's
   std::int32_t channels = 0; ///< 0 = as the source
@@ -428,7 +428,7 @@ struct assemble_step {
   static constexpr std::uint64_t kind = 4;
   std::string name;        ///< result: `out/<name>`; for hls the manifest, and
                            ///< segments `out/<name>.<n>.ts` (or .mp4, init .init)
-  std::string container;   ///< mp4, hls, mp3, m4a
+  std::string container;   ///< mp4, hls, mp3, m4a, mov, flv
   std::vector<std::string> videos;
   std::string audio;       ///< packet file; "" = none
   double hls_seconds = 0;
@@ -457,6 +457,8 @@ struct assemble_step {
 
 /// Copies packets of the source into another container: nothing is decoded.
 /// `audio_file` (a packet file) replaces the source's audio when it is encoded.
+/// `begin` and `end` are seconds on the source's own clock, `end` 0 = to the end: the
+/// copy begins with the last key frame at or before `begin`, and so does its sound.
 struct remux_step {
   static constexpr std::uint64_t kind = 5;
   std::string name;
@@ -470,6 +472,8 @@ struct remux_step {
   std::string segment_pattern;
   std::string init_name;
   output_contract contract;
+  double begin = 0;
+  double end = 0;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -483,6 +487,8 @@ struct remux_step {
     v("SegmentPattern", s.segment_pattern);
     v("InitName", s.init_name);
     v("Contract", s.contract);
+    v("Begin", s.begin);
+    v("End", s.end);
   }
   bool operator==(const remux_step&) const = default;
 };
@@ -531,8 +537,31 @@ struct animation_step {
   bool operator==(const animation_step&) const = default;
 };
 
+/// Puts clips one after the other into packet files that an assemble_step reads. A clip
+/// is a media file with one H.264 stream at `fps` and, if the clip has sound, one of PCM;
+/// all have the same encoder settings and size. Pictures are copied: those of all clips
+/// are frames 0, 1, 2, … of `out/<video>`. Sound is encoded once over the whole: that of
+/// a clip begins with its first picture, to the sample, and is cut, or filled with
+/// silence, where its last one ends.
+struct splice_step {
+  static constexpr std::uint64_t kind = 8;
+  std::vector<std::string> clips; ///< in order; looked for in `out/`, then in `in/`
+  std::string video;
+  rational fps;
+  std::optional<audio_output> sound; ///< codec, rate and channels are set; begin and end
+                                     ///< are not looked at
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Clips", s.clips);
+    v("Video", s.video);
+    v("Fps", s.fps);
+    v("Sound", s.sound);
+  }
+  bool operator==(const splice_step&) const = default;
+};
+
 using media_step = std::variant<probe_step, decode_step, audio_step, assemble_step,
-                                remux_step, sprite_step, animation_step>;
+                                remux_step, splice_step, sprite_step, animation_step>;
 
 /// One attempt's work: steps in order, each may read what earlier ones wrote to
 /// `out/`. Only the files in `keep` are results.

@@ -62,6 +62,7 @@ bool allows(const transition_table<State>& next, State from, State to) noexcept 
 // 1250000000-WorkflowTask-<32 hex digits>tt0
 constexpr std::string_view task_id_account = "1250000000-";
 constexpr std::string_view task_id_suffix = "tt0";
+constexpr std::string_view task_id_kinds[] = {"WorkflowTask-", "ScheduleTask-", "EditMedia-"};
 constexpr std::string_view task_id_padding = "0000000000000000";
 constexpr std::size_t task_id_digits = 32;
 
@@ -81,10 +82,9 @@ bool takes(std::string_view& text, std::string_view prefix) {
   return there;
 }
 
-/// `WorkflowTask-` and its like.
 bool takes_kind(std::string_view& text) {
-  return std::any_of(enum_names<task_kind>::names.begin(), enum_names<task_kind>::names.end(),
-                     [&](auto name) { return takes(text, fmt::format("{}-", name)); });
+  return std::any_of(std::begin(task_id_kinds), std::end(task_id_kinds),
+                     [&](auto kind) { return takes(text, kind); });
 }
 
 std::optional<std::uint64_t> number_in_task_id(std::string_view text) {
@@ -123,8 +123,9 @@ std::string run_key(const object_ref& object, workflow_id workflow, std::uint32_
 }
 
 std::string to_task_id(run_id id, task_kind kind) {
-  return fmt::format("{}{}-{}{:016x}{}", task_id_account, to_string(kind), task_id_padding,
-                     id.value, task_id_suffix);
+  return fmt::format("{}{}{}{:016x}{}", task_id_account,
+                     task_id_kinds[static_cast<std::size_t>(kind)], task_id_padding, id.value,
+                     task_id_suffix);
 }
 
 std::string task_id_of(const run_record& run) { return to_task_id(run.id, run.spec.kind); }
@@ -134,8 +135,8 @@ result<run_id> run_of_task_id(std::string_view text) {
     return run_id{*n};
   if (auto n = number_in_task_id(text))
     return run_id{*n};
-  return fail(errc::malformed, "not a task id: expected a number or {}{}-<{} hex digits>{}",
-              task_id_account, to_string(task_kind::workflow), task_id_digits, task_id_suffix);
+  return fail(errc::malformed, "not a task id: expected a number or {}{}<{} hex digits>{}",
+              task_id_account, task_id_kinds[0], task_id_digits, task_id_suffix);
 }
 
 } // namespace framemill

@@ -99,9 +99,22 @@ struct handed_file {
   bool operator==(const handed_file&) const = default;
 };
 
+/// An object that a run reads beside its first, with what the probe found.
+struct run_source {
+  object_ref object;
+  std::optional<media_info> media;
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("Object", s.object);
+    v("Media", s.media);
+  }
+  bool operator==(const run_source&) const = default;
+};
+
 enum class shard_role : std::uint8_t { probe, decode, audio, join, whole };
 
-/// A unit of leased work: family `shards`, key = run/index.
+/// A unit of leased work: family `shards`, key = run/index. The first of a run are its
+/// probes, one for each object.
 struct shard_record {
   shard_id id;
   shard_role role = shard_role::probe;
@@ -119,6 +132,7 @@ struct shard_record {
   std::uint32_t made_by = 0; ///< epoch of the attempt that made `files`; 0 = not known
   std::int32_t cores = 1;    ///< that its child keeps busy
   std::int64_t scratch_bytes = 0; ///< predicted
+  std::uint32_t source = 0;  ///< which of the run's objects it reads (run_record::object_of)
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
@@ -137,6 +151,7 @@ struct shard_record {
     v("MadeBy", s.made_by);
     v("Cores", s.cores);
     v("ScratchBytes", s.scratch_bytes);
+    v("Source", s.source);
   }
   bool operator==(const shard_record&) const = default;
 };
@@ -212,6 +227,20 @@ struct run_record {
   std::string session_id;
   std::string session_context;
   std::string fingerprint; ///< of all nodes that encode for it; "" = none has yet
+  std::vector<run_source> more_sources; ///< of an edit: its second file, third, …
+
+  [[nodiscard]] std::uint32_t source_count() const {
+    return static_cast<std::uint32_t>(more_sources.size() + 1);
+  }
+  [[nodiscard]] const object_ref& object_of(std::uint32_t source) const {
+    return source == 0 ? object : more_sources[source - 1].object;
+  }
+  [[nodiscard]] std::optional<media_info>& media_of(std::uint32_t source) {
+    return source == 0 ? media : more_sources[source - 1].media;
+  }
+  [[nodiscard]] const std::optional<media_info>& media_of(std::uint32_t source) const {
+    return source == 0 ? media : more_sources[source - 1].media;
+  }
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Id", s.id);
@@ -235,6 +264,7 @@ struct run_record {
     v("SessionId", s.session_id);
     v("SessionContext", s.session_context);
     v("Fingerprint", s.fingerprint);
+    v("MoreSources", s.more_sources);
   }
   bool operator==(const run_record&) const = default;
 };

@@ -456,7 +456,7 @@ result<void> validate(const audio_template& a, std::string_view container) {
 result<void> validate(const transcode_template& t) {
   if (!t.container)
     return missing("Container");
-  FM_CHECK(check_among("Container", *t.container, {"mp4", "hls", "mp3", "m4a"}));
+  FM_CHECK(check_among("Container", *t.container, {"mp4", "hls", "mov", "flv", "mp3", "m4a"}));
   FM_CHECK(check_streams(t));
   if (!is_audio_only(*t.container) && t.remove_video.value_or(0) == 0) {
     if (!t.video)

@@ -110,7 +110,7 @@ struct audio_template {
 /// A transcode: container and what its streams become. RemoveVideo and
 /// RemoveAudio are 0 or 1.
 struct transcode_template {
-  std::optional<std::string> container;   ///< mp4, hls, mp3, m4a
+  std::optional<std::string> container;   ///< mp4, hls, mov, flv, mp3, m4a
   std::optional<std::int64_t> remove_video;
   std::optional<std::int64_t> remove_audio;
   std::optional<video_template> video;

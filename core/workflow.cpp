@@ -589,6 +589,24 @@ result<void> check_scheduling(const run_scheduling& s) {
   return {};
 }
 
+result<void> check_edit(const edit_spec& e) {
+  if (e.clips.empty())
+    return fail_field(errc::missing_argument, "FileInfos", "at least one file is needed");
+  if (e.clips.size() > limits::edit_clips_max)
+    return fail_field(errc::too_large, "FileInfos", "{} files; at most {} are allowed",
+                      e.clips.size(), limits::edit_clips_max);
+  if (e.type == edit_type::fast && e.clips.size() > 1)
+    return fail_field(errc::unsupported, "OutputConfig.Type",
+                      "fast copies a part of one file; several files need normal");
+  for (std::size_t i = 0; i < e.clips.size(); ++i) {
+    const auto& clip = e.clips[i];
+    FM_CHECK(within(fmt::format("FileInfos.{}.InputInfo", i), check_input(clip.input)));
+    FM_CHECK(within(fmt::format("FileInfos.{}", i),
+                    check_clip(clip.start_offset, clip.end_offset)));
+  }
+  return {};
+}
+
 std::string_view bucket_of(const workflow_spec& spec) {
   const auto& s = spec.output_storage;
   return s && s->cos && !s->cos->bucket.empty() ? s->cos->bucket : spec.trigger.bucket;
@@ -704,8 +722,8 @@ result<void> validate_terms(const workflow_spec& spec) {
                       limits::priority_min, limits::priority_max);
   FM_CHECK(within("Scheduling", check_scheduling(spec.scheduling)));
   if (spec.notify)
-    return within("TaskNotifyConfig", validate(*spec.notify));
-  return {};
+    FM_CHECK(within("TaskNotifyConfig", validate(*spec.notify)));
+  return spec.edit ? check_edit(*spec.edit) : result<void>{};
 }
 
 result<void> validate_activities(const std::vector<activity>& activities,

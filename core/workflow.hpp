@@ -369,9 +369,45 @@ struct run_scheduling {
 };
 
 /// Which of MPS's faces a definition has, and what the tasks and events of its runs
-/// are called: groups of tasks (a workflow, ProcessMedia), or a graph of activities (a
-/// scheme; the API says Schedule).
-enum class task_kind : std::uint8_t { workflow, schedule };
+/// are called: groups of tasks (a workflow, ProcessMedia), a graph of activities (a
+/// scheme; the API says Schedule), or an edit (EditMedia).
+enum class task_kind : std::uint8_t { workflow, schedule, edit_media };
+
+/// A file of an edit, and what is taken of it: seconds, 0 = from the start / to the end,
+/// n < 0 = before the end.
+struct edit_clip {
+  media_input input;
+  double start_offset = 0;
+  double end_offset = 0;
+  std::string id; ///< the caller's name for it
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("InputInfo", s.input, required);
+    v("StartTimeOffset", s.start_offset);
+    v("EndTimeOffset", s.end_offset);
+    v("Id", s.id);
+  }
+  bool operator==(const edit_clip&) const = default;
+};
+
+/// normal: encoded, and cut to the picture; fast: one file's packets, copied from the
+/// key frame before.
+enum class edit_type : std::uint8_t { normal, fast };
+
+/// What EditMedia makes: its clips one after the other. The one activity beside it, a
+/// transcode of the first clip, says what is made of all.
+struct edit_spec {
+  std::vector<edit_clip> clips;
+  edit_type type = edit_type::normal;
+
+  template <class Self, class V>
+  static void fields(Self& s, V& v) {
+    v("FileInfos", s.clips);
+    v("Type", s.type);
+  }
+  bool operator==(const edit_spec&) const = default;
+};
 
 /// What a user gives to create or replace a workflow or a scheme.
 struct workflow_spec {
@@ -384,6 +420,7 @@ struct workflow_spec {
   std::int32_t priority = 0; ///< −10..10, higher first
   run_scheduling scheduling;
   task_kind kind = task_kind::workflow;
+  std::optional<edit_spec> edit; ///< of kind edit_media
 
   template <class Self, class V>
   static void fields(Self& s, V& v) {
@@ -396,6 +433,7 @@ struct workflow_spec {
     v("Priority", s.priority);
     v("Scheduling", s.scheduling);
     v("Kind", s.kind);
+    v("Edit", s.edit);
   }
   bool operator==(const workflow_spec&) const = default;
 };
@@ -477,6 +515,7 @@ struct time_offset {
 
 } // namespace framemill
 
-FM_ENUM_NAMES(framemill::task_kind, "WorkflowTask", "ScheduleTask")
+FM_ENUM_NAMES(framemill::task_kind, "WorkflowTask", "ScheduleTask", "EditMediaTask")
+FM_ENUM_NAMES(framemill::edit_type, "normal", "fast")
 FM_ENUM_NAMES(framemill::activity_kind, "Transcode", "AnimatedGraphics", "SnapshotByTimeOffset",
               "SampleSnapshot", "ImageSprites")

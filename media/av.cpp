@@ -52,6 +52,18 @@ result<frame_ptr> share(const AVFrame& frame) {
   return owned<frame_ptr>(av_frame_clone(&frame), "a frame");
 }
 
+result<frame_ptr> silence(AVSampleFormat format, const AVChannelLayout& layout,
+                          int sample_rate, int samples) {
+  FM_TRY(auto out, make_frame());
+  out->nb_samples = samples;
+  out->format = format;
+  out->sample_rate = sample_rate;
+  FM_CHECK(check(av_channel_layout_copy(&out->ch_layout, &layout), "silence"));
+  FM_CHECK(check(av_frame_get_buffer(out.get(), 0), "silence"));
+  av_samples_set_silence(out->extended_data, 0, samples, layout.nb_channels, format);
+  return out;
+}
+
 std::string message_of(int code) {
   char text[AV_ERROR_MAX_STRING_SIZE] = {};
   av_strerror(code, text, sizeof text);

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
 #include <libavfilter/avfilter.h>
 #include <libavfilter/buffersink.h>
 #include <libavfilter/buffersrc.h>
@@ -56,6 +57,7 @@ using parameters_ptr =
 using input_ptr = std::unique_ptr<AVFormatContext, free_by_pointer<avformat_close_input>>;
 using output_ptr = std::unique_ptr<AVFormatContext, output_closer>;
 using io_ptr = std::unique_ptr<AVIOContext, io_closer>;
+using bsf_ptr = std::unique_ptr<AVBSFContext, free_by_pointer<av_bsf_free>>;
 using graph_ptr = std::unique_ptr<AVFilterGraph, free_by_pointer<avfilter_graph_free>>;
 
 /// Non-null or errc::no_memory.
@@ -65,6 +67,8 @@ using graph_ptr = std::unique_ptr<AVFilterGraph, free_by_pointer<avfilter_graph_
 [[nodiscard]] result<codec_ptr> make_codec(const AVCodec* codec);
 /// A new reference to the same picture or samples.
 [[nodiscard]] result<frame_ptr> share(const AVFrame& frame);
+[[nodiscard]] result<frame_ptr> silence(AVSampleFormat format, const AVChannelLayout& layout,
+                                        int sample_rate, int samples);
 
 /// "Invalid data found when processing input"
 [[nodiscard]] std::string message_of(int code);

@@ -19,7 +19,7 @@ namespace {
 
 /// Packet files, indexes and raw pictures stay inside of the system.
 bool is_publishable(const result_file& f) {
-  for (auto suffix : {".ts", ".mp4", ".m4a", ".mp3", ".init", ".vtt", ".m3u8"})
+  for (auto suffix : {".ts", ".mp4", ".m4a", ".mp3", ".mov", ".flv", ".init", ".vtt", ".m3u8"})
     if (f.name.ends_with(suffix))
       return true;
   return f.media || f.width > 0;

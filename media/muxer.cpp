@@ -7,7 +7,8 @@ namespace {
 
 const char* format_named(const std::string& container) {
   for (auto [name, format] :
-       {std::pair{"mp4", "mp4"}, {"m4a", "ipod"}, {"mp3", "mp3"}, {"hls", "hls"}})
+       {std::pair{"mp4", "mp4"}, {"mov", "mov"}, {"flv", "flv"}, {"m4a", "ipod"},
+        {"mp3", "mp3"}, {"hls", "hls"}})
     if (container == name)
       return format;
   return nullptr;
@@ -60,8 +61,11 @@ result<int> muxer::add_stream(const AVCodecParameters& parameters, AVRational ti
 
 result<void> muxer::start() {
   av::options o;
-  if (packing_.container == "mp4" || packing_.container == "m4a")
-    o.set("movflags", "+faststart");
+  for (auto c : {"mp4", "m4a", "mov"})
+    if (packing_.container == c)
+      o.set("movflags", "+faststart");
+  if (packing_.container == "flv")
+    o.set("flvflags", "add_keyframe_index"); // else a player cannot jump
   if (packing_.container == "hls") {
     const auto path = doubled_percent(work_->output(packing_.name));
     o.set("hls_time", fmt::format("{:.6f}", packing_.hls_seconds))

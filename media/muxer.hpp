@@ -11,7 +11,7 @@ namespace framemill {
 /// How an output is packed.
 struct packing {
   std::string name;      ///< in out/; for hls the manifest
-  std::string container; ///< mp4, hls, mp3, m4a
+  std::string container; ///< mp4, hls, mp3, m4a, mov, flv
   double hls_seconds = 0;
   bool hls_fmp4 = false;
   std::string segment_pattern; ///< what the manifest calls segment n; %d

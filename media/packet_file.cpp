@@ -192,12 +192,14 @@ result<av::parameters_ptr> parameters_of(const stream_head& h) {
     out->color_trc = static_cast<AVColorTransferCharacteristic>(h.colours.transfer);
     out->color_space = static_cast<AVColorSpace>(h.colours.matrix);
   } else {
-    out->format = AV_SAMPLE_FMT_FLTP;
+    out->format = out->codec_id == AV_CODEC_ID_PCM_S16LE ? AV_SAMPLE_FMT_S16 : AV_SAMPLE_FMT_FLTP;
     out->sample_rate = h.sample_rate;
     out->frame_size = h.frame_samples;
     out->initial_padding = h.initial_padding;
     FM_CHECK(av::check(av_channel_layout_from_string(&out->ch_layout, h.channel_layout.c_str()),
                        "the channel layout"));
+    out->bits_per_coded_sample = av_get_bits_per_sample(out->codec_id); // 0 but for PCM
+    out->block_align = out->bits_per_coded_sample / 8 * out->ch_layout.nb_channels;
   }
   return out;
 }

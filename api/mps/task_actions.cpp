@@ -1,4 +1,5 @@
 #include "api/action.hpp"
+#include "api/mps/edit_json.hpp"
 #include "api/mps/schedule_json.hpp"
 #include "api/mps/workflow_json.hpp"
 #include "core/limits.hpp"
@@ -71,27 +72,32 @@ struct source {
   std::string key;
 };
 
-result<source> source_of(const media_input& in) {
+result<source> source_of(const media_input& in, const std::string& field = "InputInfo") {
   if (in.type == "URL" || in.type == "AWS-S3" || in.type == "VOD")
-    return fail_field(errc::unsupported, "InputInfo.Type",
+    return fail_field(errc::unsupported, field + ".Type",
                       "`{}` is not supported by this server; supported is: COS", in.type);
   if (in.type != "COS")
-    return fail_field(errc::invalid_argument, "InputInfo.Type", "`{}` is not one of: COS",
+    return fail_field(errc::invalid_argument, field + ".Type", "`{}` is not one of: COS",
                       in.type);
   if (!in.cos)
-    return fail_field(errc::missing_argument, "InputInfo.CosInputInfo",
-                      "the request is missing a required parameter `InputInfo.CosInputInfo`");
+    return fail_field(errc::missing_argument, field + ".CosInputInfo",
+                      "the request is missing a required parameter `{}.CosInputInfo`", field);
   auto key = normalize_key(in.cos->object);
   if (!key)
-    return fail_field(errc::invalid_argument, "InputInfo.CosInputInfo.Object", "{}",
+    return fail_field(errc::invalid_argument, field + ".CosInputInfo.Object", "{}",
                       key.error().message);
   return source{in.cos->bucket, in.cos->region, std::move(*key)};
 }
 
-result<void> check(const process_media& r) {
-  if (r.priority < limits::priority_min || r.priority > limits::priority_max)
+result<void> check_priority(std::int64_t priority) {
+  if (priority < limits::priority_min || priority > limits::priority_max)
     return fail_field(errc::invalid_argument, "TasksPriority", "{} is not within {} and {}",
-                      r.priority, limits::priority_min, limits::priority_max);
+                      priority, limits::priority_min, limits::priority_max);
+  return {};
+}
+
+result<void> check(const process_media& r) {
+  FM_CHECK(check_priority(r.priority));
   if (r.task_type == "Offline")
     return fail_field(errc::unsupported, "TaskType", "Offline is not supported by this server");
   if (!r.task_type.empty() && r.task_type != "Online")
@@ -105,7 +111,8 @@ result<void> check(const process_media& r) {
 
 std::size_t chars(const std::string& text) { return code_points(text).value_or(text.size()); }
 
-api_result check_session(const process_media& r) {
+template <class Request>
+api_result check_session(const Request& r) {
   if (chars(r.session_id) > session_id_chars_max)
     return refuse("InvalidParameterValue.SessionIdTooLong",
                   fmt::format("`SessionId` has more than {} characters", session_id_chars_max));
@@ -201,6 +208,42 @@ void process(const action_context& context, process_media request, api_reply don
     auto e = kind == task_kind::schedule ? in_schedule_terms(id.error())
                                          : in_mps_terms(id.error(), activities);
     done(refuse(e, process_rules));
+  });
+}
+
+// ---- EditMedia ---------------------------------------------------------------------
+
+constexpr code_rule edit_rules[] = {
+    {errc::conflict, "", "InvalidParameterValue.SessionId"},
+};
+
+result<run_request> to_run_request(edit_media r) {
+  FM_CHECK(check_priority(r.priority));
+  if (r.clips.empty())
+    return fail_field(errc::missing_argument, "FileInfos", "at least one file is needed");
+  FM_TRY(auto first, source_of(r.clips.front().input, "FileInfos.0.InputInfo"));
+  for (std::size_t i = 1; i < r.clips.size(); ++i)
+    FM_CHECK(source_of(r.clips[i].input, fmt::format("FileInfos.{}.InputInfo", i)));
+  run_request out;
+  FM_TRY(out.spec, to_spec(r));
+  out.spec.trigger = trigger_of({}, first);
+  out.bucket = std::move(first.bucket);
+  out.key = std::move(first.key);
+  out.session_id = std::move(r.session_id);
+  out.session_context = std::move(r.session_context);
+  return out;
+}
+
+void edit(const action_context& context, edit_media request, api_reply done) {
+  if (auto session = check_session(request); !session)
+    return done(std::move(session));
+  auto run = to_run_request(std::move(request));
+  if (!run)
+    return done(refuse(run.error()));
+  context.system.submit(std::move(*run), [done = std::move(done)](result<run_id> id) {
+    if (!id)
+      return done(refuse(in_edit_terms(id.error()), edit_rules));
+    done(json{{"TaskId", to_task_id(*id, task_kind::edit_media)}});
   });
 }
 
@@ -453,6 +496,7 @@ void describe_media_meta_data(const action_context& context, describe_media requ
 
 void add_task_actions(action_table& table) {
   table["ProcessMedia"] = make_action(effect::changes, process);
+  table["EditMedia"] = make_action(effect::changes, edit);
   table["DescribeTasks"] = make_action(effect::reads, describe_list);
   table["DescribeTaskDetail"] = make_action(effect::reads, describe_detail);
   table["ManageTask"] = make_action(effect::changes, manage);

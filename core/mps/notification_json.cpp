@@ -9,7 +9,7 @@ namespace {
 /// Event types, each with the member that holds it.
 constexpr std::pair<std::string_view, const char*> members[] = {
     {to_string(task_kind::workflow), "WorkflowTaskEvent"},
-    {"EditMediaTask", "EditMediaTaskEvent"},
+    {to_string(task_kind::edit_media), "EditMediaTaskEvent"},
     {to_string(task_kind::schedule), "ScheduleTaskEvent"},
     {"BatchTask", "BatchTaskEvent"},
 };

@@ -4,7 +4,8 @@
 
 namespace framemill::mps {
 
-/// MPS's EventType of what a run tells: WorkflowTask, ScheduleTask.
+/// MPS's EventType of what a run tells: WorkflowTask, ScheduleTask,
+/// EditMediaTask.
 [[nodiscard]] std::string_view event_type_of(const run_record& run);
 
 /// What a notification tells of: something on the way, or the end.

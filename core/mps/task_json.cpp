@@ -327,6 +327,41 @@ json input_info(const run_record& run) {
   return to_json_value(in);
 }
 
+/// What every kind of task begins with.
+json task_head(const run_record& run) {
+  const bool failed = run.failure || run.state == run_state::cancelled;
+  const auto why = failed ? failure_of(run, nullptr) : error{};
+  return {{"TaskId", task_id_of(run)},
+          {"Status", task_status(run.state)},
+          {"ErrCode", failed ? legacy_code(task_error_code(why)) : 0},
+          {"Message", failed                   ? why.message
+                      : is_terminal(run.state) ? "SUCCESS"
+                                               : ""}};
+}
+
+json edit_output(const task_view& task) {
+  const auto job = task.jobs.find(0);
+  if (job == task.jobs.end())
+    return nullptr;
+  const auto& made = job->second.outputs;
+  const auto main = std::find_if(made.begin(), made.end(), [](const published_file& f) {
+    return f.role == "manifest" || f.role == "media";
+  });
+  if (main == made.end())
+    return nullptr;
+  return {{"OutputStorage", storage_json(task.run, task.run.spec.activities.at(0))},
+          {"Path", path_of(main->object.key)},
+          {"MetaData", main->media ? to_media_meta_data(*main->media) : json(nullptr)}};
+}
+
+json edit_task(const task_view& task) {
+  const auto& edit = task.run.spec.edit;
+  auto out = task_head(task.run);
+  out["Input"] = {{"FileInfoSet", to_json_value(edit ? edit->clips : std::vector<edit_clip>{})}};
+  out["Output"] = task.run.state == run_state::succeeded ? edit_output(task) : json(nullptr);
+  return out;
+}
+
 } // namespace
 
 std::string_view task_status(run_state s) {
@@ -372,17 +407,11 @@ json to_task_simple_info(const run_record& run) {
 
 json to_task(const task_view& task, const template_source& templates) {
   const auto& run = task.run;
-  bool failed = run.failure || run.state == run_state::cancelled;
-  auto why = failed ? failure_of(run, nullptr) : error{};
-  bool finished = is_terminal(run.state);
-  json out{{"TaskId", task_id_of(run)},
-           {"Status", task_status(run.state)},
-           {"ErrCode", failed ? legacy_code(task_error_code(why)) : 0},
-           {"Message", failed     ? why.message
-                       : finished ? "SUCCESS"
-                                  : ""},
-           {"InputInfo", input_info(run)},
-           {"MetaData", run.media ? to_media_meta_data(*run.media) : json(nullptr)}};
+  if (run.spec.kind == task_kind::edit_media)
+    return edit_task(task);
+  json out = task_head(run);
+  out.update({{"InputInfo", input_info(run)},
+              {"MetaData", run.media ? to_media_meta_data(*run.media) : json(nullptr)}});
   if (run.spec.kind == task_kind::schedule) {
     out["ActivityResultSet"] = activity_results(task, templates);
     return out;

@@ -22,7 +22,7 @@ struct task_view {
 
 /// TaskSimpleInfo.
 [[nodiscard]] json to_task_simple_info(const run_record& run);
-/// WorkflowTask or ScheduleTask, as the run's kind says: also the body of a notification.
+/// WorkflowTask, ScheduleTask or EditMediaTask, as the run's kind says: also the body of a notification.
 [[nodiscard]] json to_task(const task_view& task, const template_source& templates);
 /// The whole answer of DescribeTaskDetail.
 [[nodiscard]] json to_task_detail(const task_view& task, const template_source& templates);

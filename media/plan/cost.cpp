@@ -129,6 +129,10 @@ struct estimator {
     sum.cpu_seconds += static_cast<double>(source.media->size) * copied_byte;
     write(s.name, source.media->size + read(s.video_file) + read(s.audio_file));
   }
+  void operator()(const splice_step& s) {
+    sum.cpu_seconds += 0.1;
+    write(s.video, read(s.clips));
+  }
   void operator()(const sprite_step& s) {
     sum.cpu_seconds += 0.005 * static_cast<double>(s.times.size());
     sum.memory_bytes += 64 << 20;

@@ -75,7 +75,7 @@ result<void> check_copy(const transcode_work& w, const transcode_task& task,
                         const source_facts& source) {
   if (!w.copies())
     return {};
-  if (!w.part.whole)
+  if (!w.part.whole && !source.run->spec.edit) // an edit asked for what is cut at key frames
     return fail_field(errc::unsupported, "StartTimeOffset",
                       "a copied stream cannot be cut: choose a codec other than copy");
   if (w.video == treatment::copy && !task.watermarks.empty())
@@ -261,7 +261,20 @@ remux_step remux_of(const transcode_work& w, const source_facts& source) {
     step.video_stream = source.video->index;
   if (w.audio == treatment::copy)
     step.audio_stream = source.audio->index;
+  if (!w.part.whole) {
+    step.begin = w.part.begin_seconds;
+    step.end = w.part.end_seconds;
+  }
   return step;
+}
+
+/// Of an edit each file has its own.
+result<clip> part_of(const transcode_task& task, const source_facts& source) {
+  const auto& edit = source.run->spec.edit;
+  if (!edit)
+    return resolve_clip(source.clock, task.start_offset, task.end_offset);
+  const auto& c = edit->clips.at(source.number);
+  return resolve_clip(source.clock, c.start_offset, c.end_offset);
 }
 
 } // namespace
@@ -273,7 +286,7 @@ result<void> draft_transcode(job_draft& d, const activity& a, const draft_contex
   FM_CHECK(validate(w.t));
   w.container = w.t.container.value_or("mp4");
   FM_CHECK(choose_streams(w, d, context.source));
-  FM_TRY(w.part, resolve_clip(context.source.clock, task.start_offset, task.end_offset));
+  FM_TRY(w.part, part_of(task, context.source));
   FM_CHECK(check_copy(w, task, context.source));
   key_grid keys;
   if (w.video == treatment::encode) {

@@ -56,6 +56,10 @@ struct step_text {
   std::string operator()(const remux_step& r) const {
     return fmt::format("copy into {} ({})", r.name, r.container);
   }
+  std::string operator()(const splice_step& s) const {
+    return fmt::format("splice {} clips{}", s.clips.size(),
+                       s.sound ? fmt::format(", sound {}", s.sound->codec) : "");
+  }
   std::string operator()(const sprite_step& s) const {
     return fmt::format("sprite {} ({} sheets)", s.name, s.sheet_names.size());
   }

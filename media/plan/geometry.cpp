@@ -73,6 +73,16 @@ fitted_picture fit(const picture_size& source, const size_wish& wish) {
   return fit_aspect(source, height > 0 ? height / source.height : 1);
 }
 
+picture_geometry place(const picture_size& source, const picture_size& canvas) {
+  const auto scale = std::min(double(canvas.width) / source.width,
+                              double(canvas.height) / source.height);
+  auto out = filled(canvas.width, canvas.height);
+  out.fill = fill_mode::black;
+  out.inner_width = std::min(out.width, even(source.width * scale));
+  out.inner_height = std::min(out.height, even(source.height * scale));
+  return out;
+}
+
 std::int32_t to_pixels(const measure& m, std::int32_t whole) {
   auto pixels = m.percent ? m.value * whole / 100 : m.value;
   return static_cast<std::int32_t>(std::clamp(std::round(pixels), -16384.0, 16384.0));

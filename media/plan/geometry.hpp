@@ -35,6 +35,9 @@ struct fitted_picture {
 /// picture shrinks in proportion until the picture has its own size in it.
 [[nodiscard]] fitted_picture fit(const picture_size& source, const size_wish& wish);
 
+/// The picture as large as fits the canvas, centred on black; enlarged, too.
+[[nodiscard]] picture_geometry place(const picture_size& source, const picture_size& canvas);
+
 /// A measure in pixels: percent of `whole`, or as it is.
 [[nodiscard]] std::int32_t to_pixels(const measure& m, std::int32_t whole);
 

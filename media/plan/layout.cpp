@@ -110,9 +110,9 @@ bool reads_index(const media_request& request) {
 shard_layout::shard_layout(const source_facts& source, const shared_work& work,
                            const source_cut& cut,
                            const std::map<std::string, std::string>& assets,
-                           const plan_options& options)
+                           const plan_options& options, std::uint32_t first)
     : source_(source), work_(work), cut_(cut), assets_(assets), options_(options),
-      video_files_(work.videos.size()) {
+      first_(first), video_files_(work.videos.size()) {
   for (const auto& v : work_.videos)
     ranges_.push_back(source_.exact ? frame_ranges(v.what, cut_, *source_.index)
                                     : std::vector<frame_range>{{0, INT64_MAX}});
@@ -161,8 +161,9 @@ void shard_layout::lay_pieces(std::vector<job_draft>& drafts) {
 
 shard_record& shard_layout::add(shard_role role) {
   shard_record s;
-  s.id = {source_.run->id, static_cast<std::uint32_t>(shards_.size() + 1)};
+  s.id = {source_.run->id, first_ + static_cast<std::uint32_t>(shards_.size())};
   s.role = role;
+  s.source = source_.number;
   shards_.push_back(std::move(s));
   return shards_.back();
 }
@@ -245,7 +246,7 @@ void shard_layout::note_files(const decode_step& step, std::uint32_t shard) {
     auto owner = std::find_if(work_.pictures.begin(), work_.pictures.end(), [&](const auto& w) {
       return p.name == w.what.name || p.name.starts_with(w.what.name + ".");
     });
-    insert_sorted(shards_[shard - 1].jobs, owner->job);
+    insert_sorted(shards_[shard - first_].jobs, owner->job);
     if (!is_published(p)) {
       maker_[p.name] = shard;
       raw_files_[owner->job].push_back(p.name);
@@ -350,11 +351,11 @@ void shard_layout::seal(shard_record& shard) {
         request.keep.push_back(p.what.name + ".*");
   std::sort(request.keep.begin(), request.keep.end());
   if (reads_index(request))
-    insert_sorted(shard.needs, std::uint32_t{0});
+    insert_sorted(shard.needs, source_.number);
   for (const auto& image : images_of(request))
     shard.assets.push_back({image, assets_.at(image)});
-  shard.state = shard.needs.empty() || shard.needs.back() == 0 ? shard_state::ready
-                                                               : shard_state::blocked;
+  const bool is_ready = shard.needs.empty() || shard.needs.back() < first_; // but probes
+  shard.state = is_ready ? shard_state::ready : shard_state::blocked;
   auto p = predict(shard, source_, file_sizes_);
   shard.cost = p.cpu_seconds;
   shard.memory_bytes = p.memory_bytes;

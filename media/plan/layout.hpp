@@ -5,13 +5,15 @@
 
 namespace framemill {
 
-/// Makes the shards of a run: audio first (it is serial, so it must not come
-/// last), then the decode shards in order of time, then a join per output; or
-/// all of it in one `whole` shard, when the source is not cut.
+/// Makes the shards of a run, or of one source of an edit: audio first (it is serial,
+/// so it must not come last), then the decode shards in order of time, then a join per
+/// output; or all of it in one `whole` shard, when the source is not cut. `first` is the
+/// index of the first of them.
 class shard_layout {
 public:
   shard_layout(const source_facts& source, const shared_work& work, const source_cut& cut,
-               const std::map<std::string, std::string>& assets, const plan_options& options);
+               const std::map<std::string, std::string>& assets, const plan_options& options,
+               std::uint32_t first = 1);
 
   /// Gives each item of the drafts the shard that makes its file.
   [[nodiscard]] std::vector<shard_record> lay_out(std::vector<job_draft>& drafts);
@@ -39,6 +41,7 @@ private:
   const source_cut& cut_;
   const std::map<std::string, std::string>& assets_;
   const plan_options& options_;
+  const std::uint32_t first_;
   std::vector<std::vector<frame_range>> ranges_;                ///< by rendition, then piece
   std::vector<std::vector<std::string>> video_files_;           ///< by rendition, in order
   std::map<std::uint32_t, std::vector<std::string>> raw_files_; ///< by job, in order

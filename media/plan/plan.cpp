@@ -65,6 +65,8 @@ std::vector<plan_stage> stages_of(const std::vector<shard_record>& shards,
   return out;
 }
 
+} // namespace
+
 job_record to_record(job_draft&& d, const run_record& run) {
   job_record j;
   j.run = run.id;
@@ -77,8 +79,6 @@ job_record to_record(job_draft&& d, const run_record& run) {
     j.state = job_state::failed;
   return j;
 }
-
-} // namespace
 
 result<physical_plan> make_plan(const run_record& run, const packet_index* index,
                                 const template_source& templates,

@@ -88,6 +88,14 @@ struct physical_plan {
                                               const std::map<std::string, std::string>& assets,
                                               const plan_options& options);
 
+/// The same of an edit of several files (run_record::more_sources): each is encoded as a
+/// clip with the first one's size and rate, and the clips are spliced. `indexes` are in
+/// the order of the files.
+[[nodiscard]] result<physical_plan>
+make_edit_plan(const run_record& run, const std::vector<const packet_index*>& indexes,
+               const template_source& templates,
+               const std::map<std::string, std::string>& assets, const plan_options& options);
+
 /// The plan as text: stages, shards, what shares a decode, predicted cost.
 [[nodiscard]] std::string explain(const physical_plan& plan);
 

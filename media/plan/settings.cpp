@@ -119,6 +119,9 @@ constexpr auto mp4_codecs =
 constexpr auto ts_codecs = std::to_array<std::string_view>(
     {"h264", "hevc", "mpeg2video", "aac", "mp3", "mp2", "ac3", "eac3"});
 constexpr auto m4a_codecs = std::to_array<std::string_view>({"aac", "alac", "ac3"});
+constexpr auto mov_codecs = std::to_array<std::string_view>(
+    {"h264", "hevc", "mpeg4", "prores", "aac", "mp3", "ac3", "alac", "pcm_s16le"});
+constexpr auto flv_codecs = std::to_array<std::string_view>({"h264", "aac", "mp3"});
 
 } // namespace
 
@@ -170,6 +173,10 @@ bool can_hold(std::string_view container, bool fmp4, const stream_info& stream) 
     return stream.codec == "mp3";
   if (container == "m4a")
     return any_of(stream.codec, m4a_codecs);
+  if (container == "mov")
+    return any_of(stream.codec, mov_codecs);
+  if (container == "flv")
+    return any_of(stream.codec, flv_codecs);
   return container == "hls" && !fmp4 ? any_of(stream.codec, ts_codecs)
                                      : any_of(stream.codec, mp4_codecs);
 }

@@ -25,9 +25,10 @@ void apply_policies(source_facts& s) {
 } // namespace
 
 source_facts examine(const run_record& run, const packet_index* index,
-                     const plan_options& options) {
+                     const plan_options& options, std::uint32_t number) {
   source_facts s;
   s.run = &run;
+  s.number = number;
   s.media = &*run.media;
   s.video = index ? s.media->video() : nullptr;
   s.audio = s.media->audio();

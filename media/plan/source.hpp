@@ -10,6 +10,7 @@ namespace framemill {
 /// follow from it. Refers to the run and the index it was made of.
 struct source_facts {
   const run_record* run = nullptr;
+  std::uint32_t number = 0; ///< of the run's objects; its probe has that number, too
   const media_info* media = nullptr;
   const packet_index* index = nullptr; ///< nullptr without video
   const stream_info* video = nullptr;
@@ -22,7 +23,8 @@ struct source_facts {
   std::vector<std::string> warnings;
 };
 
+/// `run.object` and `run.media` are the source, whichever of an edit's it is.
 [[nodiscard]] source_facts examine(const run_record& run, const packet_index* index,
-                                   const plan_options& options);
+                                   const plan_options& options, std::uint32_t number = 0);
 
 } // namespace framemill

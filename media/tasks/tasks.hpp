@@ -15,5 +15,6 @@ namespace framemill::tasks {
 [[nodiscard]] result<void> run(const remux_step& step, work& w);
 [[nodiscard]] result<void> run(const sprite_step& step, work& w);
 [[nodiscard]] result<void> run(const animation_step& step, work& w);
+[[nodiscard]] result<void> run(const splice_step& step, work& w);
 
 } // namespace framemill::tasks

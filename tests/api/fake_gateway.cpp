@@ -298,6 +298,8 @@ void fake_gateway::submit(run_request request, reply<run_id> done) {
     if (request.workflow && !find(request.workflow))
       return done(fail_field(errc::not_found, "WorkflowId", "there is no workflow {}",
                              request.workflow.value));
+    if (auto ok = validate_call(request.spec, *templates()); !request.workflow && !ok)
+      return done(failure{ok.error()});
     if (!request.session_id.empty() && !sessions_.insert(request.session_id).second)
       return done(fail_field(errc::conflict, "SessionId", "this SessionId was used already"));
     auto run = make_run(request);

@@ -112,6 +112,106 @@ TEST_CASE("run_machine: all goes well") {
   CHECK_FALSE(r.m.run().failure);
 }
 
+/// An edit of two files: its plan numbers from 2.
+struct two_sources : driven_run {
+  two_sources() {
+    auto run = waiting_run();
+    run.more_sources.push_back({{"in", "b.mp4", {}}, {}});
+    m = run_machine{std::move(run), {}, {}};
+    start();
+  }
+  static test::plan plan_of_two() {
+    test::plan p;
+    for (std::uint32_t i : {0, 1}) {
+      shard_record s;
+      s.id.index = i + 2;
+      s.role = shard_role::whole;
+      s.source = i;
+      s.needs = {i};
+      s.jobs = {0};
+      p.shards.push_back(std::move(s));
+    }
+    shard_record join;
+    join.id.index = 4;
+    join.role = shard_role::join;
+    join.needs = {2, 3};
+    join.jobs = {0};
+    p.shards.push_back(std::move(join));
+    p.add_job({4});
+    return p;
+  }
+  void probe(std::uint32_t i) {
+    grant(i);
+    auto outcome = success(m.shards().at(i).epoch, "index of " + std::to_string(i));
+    outcome.result.probe = media_info{.size = 100 + i};
+    last = m.attempt_finished(now, i, std::move(outcome));
+  }
+};
+
+TEST_CASE("run_machine: of several sources each is probed, and then it is planned") {
+  two_sources r;
+  CHECK(r.offered() == shards{0, 1});
+  CHECK(r.m.shards()[1].request.source_name == "b.mp4");
+
+  r.probe(1);
+  CHECK_FALSE(find_action<plan_run>(r.last));
+  r.probe(0);
+  CHECK(all_of<plan_run>(r.last).size() == 1);
+  CHECK(r.m.run().media->size == 100);
+  CHECK(r.m.run().more_sources[0].media->size == 101);
+
+  r.plan(two_sources::plan_of_two());
+  CHECK(r.offered() == shards{2, 3});
+  CHECK(r.m.shards()[3].needs == shards{1});
+  r.work(2);
+  r.work(3);
+  CHECK(r.offered() == shards{4});
+  r.work(4);
+  CHECK(find_action<publish_job>(r.last));
+}
+
+TEST_CASE("run_machine: of several sources the probe that lost its index is made anew") {
+  two_sources r;
+  r.probe(0);
+  r.probe(1);
+
+  r.last = r.m.plan_failed(now, {errc::artifact_lost, "gone", "index of 1"});
+
+  CHECK(r.shard(0) == shard_state::done);
+  CHECK(r.offered() == shards{1});
+  r.probe(1);
+  CHECK(find_action<plan_run>(r.last));
+}
+
+TEST_CASE("run_machine: several sources are planned again, and none of their numbers twice") {
+  two_sources r;
+  r.probe(0);
+  r.probe(1);
+  r.plan(two_sources::plan_of_two());
+  r.grant(2);
+  r.fail(2, errc::input_damaged); // the index is not trusted any more
+  REQUIRE(find_action<plan_run>(r.last));
+
+  r.plan(two_sources::plan_of_two());
+
+  CHECK(r.offered() == shards{5, 6});
+  CHECK(r.m.shards()[6].needs == shards{1});
+  CHECK(r.m.shards()[7].needs == shards{5, 6});
+  CHECK(r.m.jobs()[0].items[0].shard == 7);
+}
+
+TEST_CASE("run_machine: after a restart only the probe that is lost is done again") {
+  two_sources r;
+  r.probe(0);
+  r.grant(1);
+
+  r.restart([](std::string_view sha256) { return sha256 == "index of 0"; });
+
+  CHECK(r.offered() == shards{1});
+  r.probe(1);
+  CHECK(find_action<plan_run>(r.last));
+}
+
 TEST_CASE("run_machine: a failed probe fails the run with its error") {
   for (auto code : {errc::input_not_media, errc::input_damaged, errc::input_refused}) {
     driven_run r;

@@ -31,6 +31,18 @@ shard_record some_shard(shard_role role) {
 
 } // namespace
 
+TEST_CASE("shard_work: of several sources a shard is given its own") {
+  auto run = some_run();
+  run.more_sources.push_back({{"archive", "b.mp4", {}}, {}});
+  auto shard = some_shard(shard_role::whole);
+  shard.id.index = 0;
+  shard.source = 1;
+  shard.request.source_bytes = 9;
+
+  CHECK(offer_of(run, shard).bucket == "archive"); // locality
+  CHECK(order_of(run, {shard}, 0, 1).source->key == "b.mp4");
+}
+
 TEST_CASE("shard_work: an offer asks for what the shard takes and the workflow wants") {
   auto o = offer_of(some_run(), some_shard(shard_role::decode));
 

@@ -194,8 +194,29 @@ TEST_CASE("notification: a run of a scheme is a ScheduleTask") {
   CHECK(end["ScheduleTaskEvent"]["ActivityResultSet"].is_array());
 }
 
+TEST_CASE("notification: a run of EditMedia is an EditMediaTask") {
+  auto task = finished_task();
+  task.run.spec.kind = task_kind::edit_media;
+  edit_clip clip;
+  clip.input = {"COS", cos_input{"b", "r", "/in/a.mp4"}};
+  clip.end_offset = 2.5;
+  task.run.spec.edit = edit_spec{{clip, clip}, edit_type::normal};
+
+  auto end = mps::to_notification(task, no_templates{}, mps::notified::end);
+
+  CHECK(end["EventType"] == "EditMediaTask");
+  CHECK(end["WorkflowTaskEvent"].is_null());
+  auto& event = end["EditMediaTaskEvent"];
+  CHECK(event["Status"] == "FINISH");
+  CHECK(event["TaskId"] == to_task_id({7}, task_kind::edit_media));
+  REQUIRE(event["Input"]["FileInfoSet"].size() == 2);
+  CHECK(event["Input"]["FileInfoSet"][0]["InputInfo"]["CosInputInfo"]["Object"] == "/in/a.mp4");
+  CHECK(event["Input"]["FileInfoSet"][1]["EndTimeOffset"] == 2.5);
+  CHECK_FALSE(event.contains("InputInfo"));
+}
+
 TEST_CASE("notification: what was sent is understood") {
-  for (auto kind : {task_kind::workflow, task_kind::schedule}) {
+  for (auto kind : {task_kind::workflow, task_kind::schedule, task_kind::edit_media}) {
     auto task = finished_task();
     task.run.spec.kind = kind;
     auto body = mps::to_notification(task, no_templates{}, mps::notified::end);

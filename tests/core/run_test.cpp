@@ -106,9 +106,10 @@ TEST_CASE("run_key: what differs in any part differs") {
 TEST_CASE("task_id: is MPS's form and comes back") {
   CHECK(to_task_id({255}) == "1250000000-WorkflowTask-000000000000000000000000000000fftt0");
   for (std::uint64_t n : {std::uint64_t{1}, std::uint64_t{1} << 53, ~std::uint64_t{0}})
-    for (auto kind : {task_kind::workflow, task_kind::schedule})
+    for (auto kind : {task_kind::workflow, task_kind::schedule, task_kind::edit_media})
       CHECK(run_of_task_id(to_task_id({n}, kind)).value() == run_id{n});
   CHECK(to_task_id({1}, task_kind::schedule).starts_with("1250000000-ScheduleTask-00"));
+  CHECK(to_task_id({1}, task_kind::edit_media).starts_with("1250000000-EditMedia-00"));
   CHECK(run_of_task_id("42").value() == run_id{42});
 }
 

@@ -10,7 +10,7 @@
 #include "core/template.hpp"
 #include "core/workflow.hpp"
 
-#include <map>
+#include <algorithm>
 
 // A value of any type that lists its fields, every field set to something that
 // follows from its name alone: the same today and after fields were added.
@@ -35,6 +35,7 @@ struct sampler {
   void unsupported(std::string_view) {}
 };
 
+/// One of each alternative, by kind: new ones come last.
 template <class V, std::size_t I = 0>
 void fill_alternatives(std::string_view name, std::vector<V>& to) {
   if constexpr (I < std::variant_size_v<V>) {
@@ -42,6 +43,9 @@ void fill_alternatives(std::string_view name, std::vector<V>& to) {
     fill(name, x);
     to.push_back(std::move(x));
     fill_alternatives<V, I + 1>(name, to);
+  } else {
+    auto kind = [](const V& v) { return std::visit([](const auto& a) { return a.kind; }, v); };
+    std::ranges::sort(to, {}, kind);
   }
 }
 
@@ -118,6 +122,7 @@ void for_each_record(F&& f) {
   FM_RECORD(output_contract);
   FM_RECORD(assemble_step);
   FM_RECORD(remux_step);
+  FM_RECORD(splice_step);
   FM_RECORD(sprite_step);
   FM_RECORD(animation_step);
   FM_RECORD(media_step);
@@ -137,6 +142,7 @@ void for_each_record(F&& f) {
   FM_RECORD(shard_record);
   FM_RECORD(publish_item);
   FM_RECORD(job_record);
+  FM_RECORD(run_source);
   FM_RECORD(run_record);
   FM_RECORD(run_progress);
   FM_RECORD(event_record);
@@ -158,6 +164,8 @@ void for_each_record(F&& f) {
   FM_RECORD(notify_config);
   FM_RECORD(delivery_record);
   FM_RECORD(signing_key_record);
+  FM_RECORD(edit_clip);
+  FM_RECORD(edit_spec);
   FM_RECORD(workflow_spec);
   FM_RECORD(workflow_record);
   FM_RECORD(video_template);

@@ -190,7 +190,7 @@ TEST_CASE("transcode_template: needs what its container and streams need") {
             mp4(), [](auto& t) { t.container.reset(); }, m)
         == "Container");
   CHECK(refused_with(
-            mp4(), [](auto& t) { t.container = "flv"; }, errc::unsupported)
+            mp4(), [](auto& t) { t.container = "webm"; }, errc::unsupported)
         == "Container");
   CHECK(refused_with(
             mp4(), [](auto& t) { t.video.reset(); }, m)

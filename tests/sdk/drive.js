@@ -108,8 +108,8 @@ async function triggered() {
     const { TaskSet } = await client.DescribeTasks({ Status: 'FINISH', Limit: 20 });
     for (const { TaskId } of TaskSet) {
       const detail = await client.DescribeTaskDetail({ TaskId });
-      const info = (detail.WorkflowTask || detail.ScheduleTask).InputInfo.CosInputInfo;
-      if (info.Object === `${directory}dropped.mp4`) return detail;
+      const info = (detail.WorkflowTask || detail.ScheduleTask)?.InputInfo.CosInputInfo;
+      if (info?.Object === `${directory}dropped.mp4`) return detail;
     }
     return null;
   });
@@ -232,6 +232,30 @@ async function schedules() {
   });
 }
 
+async function edits() {
+  const edit = {
+    FileInfos: [
+      { InputInfo: input(), EndTimeOffset: 1 },
+      { InputInfo: input(), StartTimeOffset: 0.5, EndTimeOffset: 1 },
+    ],
+    OutputStorage: {
+      Type: 'COS', CosOutputStorage: { Bucket: bucket, Region: 'ap-guangzhou' },
+    },
+    OutputObjectPath: `/${name}-edit/both.{format}`,
+  };
+  await step('EditMedia puts files one after the other', async () => {
+    const { TaskId } = await client.EditMedia(edit);
+    const { TaskType, EditMediaTask } = await finished(TaskId);
+    assert.equal(TaskType, 'EditMediaTask');
+    assert.equal(EditMediaTask.ErrCode, 0, EditMediaTask.Message);
+    assert.equal(EditMediaTask.Input.FileInfoSet.length, 2);
+    assert.ok(EditMediaTask.Output.Path.endsWith('.mp4'));
+  });
+  await step('what EditMedia does not do here is refused', () =>
+    refused('UnsupportedOperation',
+      client.EditMedia({ ...edit, ComposeConfig: { Canvas: { Color: '#000000' } } })));
+}
+
 async function media() {
   await step('DescribeMediaMetaData', async () => {
     const { MetaData } = await client.DescribeMediaMetaData({ InputInfo: input() });
@@ -332,6 +356,7 @@ async function errors() {
 (async () => {
   await workflows();
   await schedules();
+  await edits();
   await media();
   await templates();
   await errors();

@@ -33,11 +33,16 @@ void check_done_once(const json& run) {
     CHECK_MESSAGE(successes_of(run, shard["Id"]["Index"]) == 1, shard["Attempts"].dump(1));
 }
 
-/// A hedge is no second try: it runs beside the first.
+/// Of what was encoded. A hedge is no second try: it runs beside the first. And a join
+/// may have been leased as the coordinator died, which no worker came to hear of.
 void check_nothing_redone(const json& run) {
-  CHECK_MESSAGE(failures_of(run) == 0, run["Shards"].dump(1));
-  for (const auto& a : attempts_of(run))
-    CHECK_MESSAGE((a.epoch == 1 || a.is_hedge), "shard " << a.shard << " again on " << a.node);
+  for (const auto& a : attempts_of(run)) {
+    if (a.role == "join")
+      continue;
+    const bool is_first = a.epoch == 1 || a.is_hedge;
+    CHECK_MESSAGE((is_first && (a.failure.empty() || a.failure == "cancelled")),
+                  "shard " << a.shard << " on " << a.node << ": " << a.failure);
+  }
 }
 
 /// Its children have nothing left to read: they only wait (paced_media.cpp).

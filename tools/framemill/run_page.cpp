@@ -43,26 +43,37 @@ std::string warnings_text(const json& list) {
   return out;
 }
 
+using fact_list = std::vector<std::pair<std::string, std::string>>;
+
+/// Of the run's object, or of another that an edit reads.
+void add_source(fact_list& to, const json& source) {
+  to.emplace_back("object",
+                  text_at(source, "Object.Bucket") + ":" + text_at(source, "Object.Key"));
+  to.emplace_back("source", media_text(at(source, "Media")));
+  to.emplace_back("size", format_size(integer_at(source, "Object.Generation.Size")));
+}
+
 std::string facts(const json& answer) {
   const auto& run = at(answer, "Run");
   auto workflow = text_at(run, "Workflow") == "0"
                       ? "none (a call of its own)"
                       : fmt::format("{} {} (revision {})", text_at(run, "Workflow"),
                                     text_at(run, "Spec.Name"), text_at(run, "Revision"));
-  return render_facts(
-      {{"run", text_at(run, "Id")},
-       {"task", text_at(answer, "TaskId")},
-       {"state", text_at(run, "State")},
-       {"object", text_at(run, "Object.Bucket") + ":" + text_at(run, "Object.Key")},
-       {"source", media_text(at(run, "Media"))},
-       {"size", format_size(integer_at(run, "Object.Generation.Size"))},
-       {"workflow", workflow},
-       {"cause", text_at(run, "Cause")},
-       {"priority", text_at(run, "Priority")},
-       {"created", format_time(text_at(run, "Created"))},
-       {"started", format_time(text_at(run, "Started"))},
-       {"finished", format_time(text_at(run, "Finished"))},
-       {"failure", failure_text(at(run, "Failure"))}});
+  fact_list out{{"run", text_at(run, "Id")},
+                {"task", text_at(answer, "TaskId")},
+                {"state", text_at(run, "State")}};
+  add_source(out, run);
+  for (const auto& more : list_at(run, "MoreSources"))
+    add_source(out, more);
+  const fact_list rest{{"workflow", workflow},
+                       {"cause", text_at(run, "Cause")},
+                       {"priority", text_at(run, "Priority")},
+                       {"created", format_time(text_at(run, "Created"))},
+                       {"started", format_time(text_at(run, "Started"))},
+                       {"finished", format_time(text_at(run, "Finished"))},
+                       {"failure", failure_text(at(run, "Failure"))}};
+  out.insert(out.end(), rest.begin(), rest.end());
+  return render_facts(out);
 }
 
 std::string jobs_table(const json& answer) {

@@ -71,6 +71,8 @@ void add_video(writer& w, const clip& c) {
   v.time_base = c.pts ? AVRational{c.fps.den, c.fps.num * 100} : av_inv_q(c.fps);
   v.framerate = c.fps;
   v.sample_aspect_ratio = c.sar;
+  v.colorspace = c.matrix;
+  v.color_range = c.range;
   v.gop_size = c.gop;
   v.max_b_frames = c.bframes;
   v.thread_count = 1;
@@ -103,7 +105,8 @@ void add_audio(writer& w, const clip& c) {
   auto id = w.format->oformat->audio_codec;
   if (id == AV_CODEC_ID_NONE || id == AV_CODEC_ID_VORBIS) // the built-in Vorbis is poor
     id = AV_CODEC_ID_AAC;
-  auto encoder = avcodec_find_encoder(id);
+  auto encoder = c.sound_codec.empty() ? avcodec_find_encoder(id)
+                                       : avcodec_find_encoder_by_name(c.sound_codec.c_str());
   w.audio = av::make_codec(encoder).value();
   auto& a = *w.audio;
   a.sample_rate = c.sample_rate;
@@ -121,7 +124,7 @@ void add_audio(writer& w, const clip& c) {
 }
 
 void send_picture(writer& w, const clip& c, int number) {
-  auto frame = draw(number, c);
+  auto frame = draw(c.first_number + number, c);
   frame->pts = c.pts ? c.pts(number) : number;
   ok(avcodec_send_frame(w.video.get(), frame.get()), "encode");
   w.drain(*w.video, w.video_stream);
@@ -138,7 +141,7 @@ void send_tone(writer& w, const clip& c, std::int64_t at, int samples) {
   const bool floats = av_get_packed_sample_fmt(w.audio->sample_fmt) == AV_SAMPLE_FMT_FLT;
   for (int i = 0; i < samples; ++i)
     for (int ch = 0; ch < c.channels; ++ch) {
-      auto v = 0.5 * std::sin(2 * std::numbers::pi * 440 * double(at + i) / c.sample_rate);
+      auto v = 0.5 * std::sin(2 * std::numbers::pi * c.tone * double(at + i) / c.sample_rate);
       auto plane = frame->extended_data[planar ? ch : 0];
       auto n = planar ? i : i * c.channels + ch;
       if (floats)
