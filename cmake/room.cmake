@@ -44,18 +44,23 @@ function(framemill_program name)
 endfunction()
 
 # framemill_test(ROOM LABEL unit|sim|system SOURCES … LINKS …): one doctest binary.
+# Where a test finds the programs that it starts, and the sources.
+function(framemill_tell_places target)
+  target_compile_definitions(${target} PRIVATE
+    FRAMEMILL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
+    FRAMEMILL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+endfunction()
+
 function(framemill_test room)
   cmake_parse_arguments(TEST "" "LABEL;TIMEOUT" "SOURCES;LINKS;PRECOMPILE" ${ARGN})
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 300)
   endif()
-  add_executable(test_${room} ${CMAKE_SOURCE_DIR}/tests/support/main.cpp ${TEST_SOURCES})
+  add_executable(test_${room} $<TARGET_OBJECTS:framemill_test_main> ${TEST_SOURCES})
   target_include_directories(test_${room} PRIVATE ${CMAKE_SOURCE_DIR})
   target_link_libraries(test_${room} PRIVATE ${TEST_LINKS} doctest::doctest framemill_warnings)
   framemill_precompile(test_${room} ${TEST_PRECOMPILE})
-  target_compile_definitions(test_${room} PRIVATE
-    FRAMEMILL_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
-    FRAMEMILL_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  framemill_tell_places(test_${room})
   add_test(NAME ${room} COMMAND test_${room})
   set_tests_properties(${room} PROPERTIES LABELS ${TEST_LABEL} TIMEOUT ${TEST_TIMEOUT})
 endfunction()

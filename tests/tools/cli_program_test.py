@@ -228,6 +228,13 @@ class Program(unittest.TestCase):
         self.assertEqual((code, Gateway.asked[-1][1]), (0, {"WorkflowName": "x"}))
         self.assertEqual(self.call("workflow", "create", "--file", "-", stdin="{")[0], 2)
 
+    def test_an_event_that_is_no_json_is_named(self):
+        for text, why in (("", "standard input is empty: JSON is expected"),
+                          ("{", "standard input: this is not JSON")):
+            code, _, err = self.call("function", "invoke", "f", stdin=text)
+            self.assertEqual(code, 2)
+            self.assertIn(why, err)
+
     def test_a_scheme_is_created_shown_and_modified(self):
         Gateway.answers["CreateSchedule"] = {"ScheduleId": 4}
         code, out, _ = self.call("scheme", "create", "--file", "-",
