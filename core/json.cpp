@@ -141,7 +141,7 @@ result<json> parse_json(std::string_view text) {
   try {
     return json::parse(text);
   } catch (const json::exception& e) {
-    return fail(errc::malformed, "the body is not JSON: {}", plain_sentence(e.what()));
+    return fail(errc::malformed, "this is not JSON: {}", plain_sentence(e.what()));
   }
 }
 

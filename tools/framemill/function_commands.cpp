@@ -5,6 +5,7 @@
 #include "tools/framemill/function_request.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/text.hpp"
+#include "tools/framemill/workflow_request.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -100,8 +101,7 @@ constexpr auto invoke_time_max = limits::function_timeout_max + std::chrono::sec
 
 /// A call that fails is a failure of the command.
 result<exit_code> invoke(const context& ctx, const function_options& o) {
-  FM_TRY(auto text, read_file(o.event));
-  FM_TRY(auto event, parse_json(text));
+  FM_TRY(auto event, read_json_file(o.event));
   FM_TRY(auto server, ctx.connect());
   FM_TRY(auto answer,
          server.own("InvokeFunction", {{"Name", o.flags.name}, {"Event", event}}, invoke_time_max));

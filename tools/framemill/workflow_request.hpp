@@ -31,7 +31,9 @@ struct workflow_flags {
 /// (malformed, with the flag's name); what it means is the server's to judge.
 [[nodiscard]] result<json> workflow_request(const workflow_flags& flags);
 
-/// A JSON object in a file; "-" = stdin. malformed, with the file: it holds none.
+/// JSON in a file; "-" = stdin. malformed, naming the file: it holds none.
+[[nodiscard]] result<json> read_json_file(const std::string& file);
+/// The same, and it is an object.
 [[nodiscard]] result<json> read_specification(const std::string& file);
 
 } // namespace framemill::cli
