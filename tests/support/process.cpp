@@ -13,7 +13,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <stdexcept>
 
 namespace framemill::test {
@@ -48,9 +48,12 @@ std::string content_of(const file_handle& f) {
   return text;
 }
 
+/// What there is of it: a process may end while it is read.
 std::string text_of(const fs::path& path) {
   std::ifstream file{path, std::ios::binary};
-  return {std::istreambuf_iterator<char>{file}, {}};
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
 std::vector<pid_t> all_processes() {

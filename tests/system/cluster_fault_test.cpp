@@ -189,12 +189,13 @@ TEST_CASE("cluster fault: a child that stands still is found, and its shard done
 
 TEST_CASE("cluster fault: a worker that is stopped and one that comes, under load, harm nothing") {
   cluster_fixture f;
-  auto run = f.begin("in/pace-0.4.mp4", 48, 4);
+  constexpr int seconds = 96; // several pieces for each, and each within the drain's time
+  auto run = f.begin(paced_key, seconds, 4);
   auto leaving = f.await_holder(run);
 
   f.cluster.worker(leaving.node).signal(SIGTERM);
   f.cluster.start(f.cluster.add("late"));
-  auto ended = check_undisturbed(f, "in/pace-0.4.mp4", 48);
+  auto ended = check_undisturbed(f, paced_key, seconds);
 
   CHECK(failures_of(ended) == 0); // it ended the shard in hand first
   CHECK(decoding_nodes(ended).contains("late"));
