@@ -149,9 +149,21 @@ function header_text(text) {
 
 const encoded = (text) => Buffer.from(text).toString('base64').replace(/.{76}/g, '$&\r\n');
 
-function source_of(task) {
-  const input = (task.InputInfo && task.InputInfo.CosInputInfo) || {};
+function place_of(info) {
+  const input = (info && info.CosInputInfo) || {};
   return input.Bucket ? `${input.Bucket}${input.Object}` : '';
+}
+
+/// Of an edit all its files.
+function source_of(task) {
+  if (!task.Input) return place_of(task.InputInfo);
+  return (task.Input.FileInfoSet || []).map((file) => place_of(file.InputInfo)).join(', ');
+}
+
+/// What each activity came to, in any kind of task.
+function results_of(task) {
+  return task.MediaProcessResultSet || (task.ActivityResultSet || []).map(
+    ({ ActivityType, ActivityResItem }) => ({ Type: ActivityType, ...ActivityResItem }));
 }
 
 function message_of(event, context, from, to) {
@@ -160,7 +172,8 @@ function message_of(event, context, from, to) {
   const lines = [`Task ${task.TaskId} ${failed ? 'failed' : 'succeeded'}.`];
   if (source_of(task)) lines.push(`Source: ${source_of(task)}`);
   if (failed) lines.push(`Why: ${task.ErrCode} ${task.Message}`);
-  for (const result of task.MediaProcessResultSet || []) {
+  if (task.Output && task.Output.Path) lines.push(`Output: ${task.Output.Path}`);
+  for (const result of results_of(task)) {
     const done = Object.values(result).find((v) => v && typeof v === 'object' && v.Status);
     if (done) lines.push(`${result.Type}: ${done.Status} ${(done.Output && done.Output.Path) || done.Message || ''}`);
   }

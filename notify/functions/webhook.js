@@ -20,14 +20,26 @@ function state_of(task) {
     : { word: 'failed', colour: 'warning' };
 }
 
-function source_of(task) {
-  const input = (task.InputInfo && (task.InputInfo.CosInputInfo || task.InputInfo.UrlInputInfo)) || {};
+function place_of(info) {
+  const input = (info && (info.CosInputInfo || info.UrlInputInfo)) || {};
   return input.Url || (input.Bucket ? `${input.Bucket}${input.Object}` : '');
 }
 
+/// Of an edit all its files.
+function source_of(task) {
+  if (!task.Input) return place_of(task.InputInfo);
+  return (task.Input.FileInfoSet || []).map((file) => place_of(file.InputInfo)).join(', ');
+}
+
+/// What each activity came to, in any kind of task.
+function results_of(task) {
+  return task.MediaProcessResultSet || (task.ActivityResultSet || []).map(
+    ({ ActivityType, ActivityResItem }) => ({ Type: ActivityType, ...ActivityResItem }));
+}
+
 function outputs_of(task) {
-  const names = [];
-  for (const result of task.MediaProcessResultSet || []) {
+  const names = task.Output && task.Output.Path ? [task.Output.Path] : [];
+  for (const result of results_of(task)) {
     const done = Object.values(result).find((v) => v && typeof v === 'object' && v.Output);
     if (!done) continue;
     const out = done.Output;

@@ -64,6 +64,34 @@ json finished(bool failed = false) {
           {"ScheduleTaskEvent", nullptr}};
 }
 
+/// The same of a scheme, and of EditMedia.
+json finished_scheme() {
+  auto event = finished();
+  auto task = event["WorkflowTaskEvent"];
+  auto item = task["MediaProcessResultSet"][0];
+  task.erase("MediaProcessResultSet");
+  task["ActivityResultSet"] = {{{"ActivityType", "Transcode"}, {"ActivityResItem", item}}};
+  event.update({{"EventType", "ScheduleTask"},
+                {"WorkflowTaskEvent", nullptr},
+                {"ScheduleTaskEvent", task}});
+  return event;
+}
+json finished_edit() {
+  auto event = finished();
+  auto& whole = event["WorkflowTaskEvent"];
+  const json file{{"InputInfo", whole["InputInfo"]}};
+  const json task{{"TaskId", whole["TaskId"]},
+                  {"Status", "FINISH"},
+                  {"ErrCode", 0},
+                  {"Message", "SUCCESS"},
+                  {"Input", {{"FileInfoSet", {file, file}}}},
+                  {"Output", {{"Path", "/out/Grüße.mp4"}}}};
+  event.update({{"EventType", "EditMediaTask"},
+                {"WorkflowTaskEvent", nullptr},
+                {"EditMediaTaskEvent", task}});
+  return event;
+}
+
 struct function_fixture : node_fixture {
   using node_fixture::node_fixture;
 
@@ -263,6 +291,12 @@ TEST_CASE("functions: the webhook template tells a WeCom robot, and believes onl
   CHECK(failed["type"] == "text");
   CHECK(failed["mentioned"] == json{"ada", "bob"});
   CHECK(failed["text"].get<std::string>().find("the source has no video") != std::string::npos);
+  for (const auto& event : {finished_scheme(), finished_edit()}) {
+    (void)f.invoke("hook", event);
+    auto told_of = robot.received().back()["text"].get<std::string>();
+    for (auto word : {"succeeded", "media/in/Grüße.mp4", "/out/Grüße.mp4"})
+      CHECK_MESSAGE(told_of.find(word) != std::string::npos, told_of);
+  }
 
   auto point_at = [&](const std::string& to) {
     (void)f.ask({"function", "secret", "set", "hook", "WEBHOOK_URL=" + to});
@@ -277,7 +311,7 @@ TEST_CASE("functions: the webhook template tells a WeCom robot, and believes onl
         == "Error: the webhook cannot be reached: unexpected redirect");
   point_at("http://127.0.0.1:18/"); // where nothing listens
   CHECK(f.failure("hook", finished()).find("ECONNREFUSED") != std::string::npos);
-  CHECK(robot.received().size() == 2);
+  CHECK(robot.received().size() == 4);
 }
 
 TEST_CASE("functions: the email template speaks SMTP, with TLS and a login where there are") {
@@ -305,6 +339,8 @@ TEST_CASE("functions: the email template speaks SMTP, with TLS and a login where
   for (auto word : {"Subject: =?UTF-8?B?", "From: <mill@example.org>", "multipart/mixed",
                     "filename=\"1-WorkflowTask-7.json\""})
     CHECK_MESSAGE(text.find(word) != std::string::npos, text);
+  for (const auto& event : {finished_scheme(), finished_edit()})
+    CHECK(f.invoke("mail", event)["Answer"]["sent"] == true);
   (void)f.ask(
       {"function", "env", "set", "mail", "MAIL_ONLY=failed", "MAIL_TO=nobody@example.org"});
   CHECK(f.invoke("mail", finished())["Answer"]["sent"] == false);
