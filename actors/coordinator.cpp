@@ -26,6 +26,17 @@ failure no_object(const error& e, const std::string& bucket, const std::string& 
   return fail_field(e.code, "Object", "{}/{}: {}", bucket, key, why);
 }
 
+/// There is a bucket for each output: what is known too late costs all the work.
+result<void> check_outputs(const node_services& services, const workflow_spec& spec,
+                           const std::string& input_bucket) {
+  for (const auto& a : spec.activities) {
+    const auto place = place_output(a, spec.output_storage, spec.output_dir, input_bucket, "");
+    if (auto found = services.find_bucket(place.bucket); !found)
+      return fail_field(found.error().code, "OutputStorage", "{}", found.error().message);
+  }
+  return {};
+}
+
 /// As it is in its bucket now.
 result<run_source> find_source(const node_services& services, const edit_clip& clip) {
   if (!clip.input.cos)
@@ -358,6 +369,8 @@ void coordinator_state::submit(run_request request, gateway::reply<run_id> done)
   } else if (auto ok = validate_call(request.spec, *definitions.templates()); !ok) {
     return done(failure{ok.error()});
   }
+  if (auto here = check_outputs(*services, request.spec, request.bucket); !here)
+    return done(failure{here.error()});
   auto more = more_sources(*services, request.spec);
   if (!more)
     return done(failure{more.error()});

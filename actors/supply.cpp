@@ -14,6 +14,10 @@ public:
     return services_.artifacts->link_to(sha256, target);
   }
 
+  result<void> verify(const std::string& sha256) override {
+    return services_.artifacts->verify(sha256);
+  }
+
   result<opened_source> open(const object_ref& object) override {
     FM_CHECK(fail_door("bucket.open"));
     FM_TRY(auto* bucket, services_.find_bucket(object.bucket));

@@ -30,6 +30,9 @@ public:
   virtual ~supply() = default;
   /// The artifact as the new file `target`, not to be written to.
   [[nodiscard]] virtual result<void> hand(const std::string& sha256, const std::string& target) = 0;
+  /// corrupt, not_found: it would not be handed out as its name says. What comes from
+  /// another node is looked at on its way.
+  [[nodiscard]] virtual result<void> verify(const std::string& sha256) = 0;
   [[nodiscard]] virtual result<opened_source> open(const object_ref& object) = 0;
   /// Takes over a result file; on return it is durable where every node finds it.
   [[nodiscard]] virtual result<void> deliver(run_id run, const std::string& path,

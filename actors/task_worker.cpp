@@ -30,8 +30,11 @@ std::string directory_of(const std::string& root, const assignment& a) {
 
 /// What is gone, or not what it was, is made again by the shard that made it; the
 /// error's field names it.
-result<void> hand_over(supply& from, const handed_file& f, const std::string& target) {
-  auto handed = from.hand(f.sha256, target);
+result<void> hand_over(supply& from, const handed_file& f, const std::string& target,
+                       bool has_own_sums) {
+  auto handed = has_own_sums ? result<void>{} : from.verify(f.sha256);
+  if (handed)
+    handed = from.hand(f.sha256, target);
   if (handed || (handed.error().code != errc::not_found && handed.error().code != errc::corrupt))
     return handed;
   return fail_field(errc::artifact_lost, f.sha256, "the input {} is lost: {}", f.name,
@@ -50,7 +53,7 @@ result<void> prepare_scratch(supply& from, const assignment& a, const std::strin
   if (ec)
     return fail_errno(ec.value(), "create " + scratch);
   for (const auto& f : a.inputs)
-    FM_CHECK(hand_over(from, f, scratch + "/in/" + f.name));
+    FM_CHECK(hand_over(from, f, scratch + "/in/" + f.name, !splices(a.request)));
   return {};
 }
 

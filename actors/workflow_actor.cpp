@@ -237,8 +237,11 @@ void count(node_services& services, const attempt_outcome& outcome) {
 void report(const context& c, std::uint32_t index, const attempt_outcome& outcome) {
   if (!c.state().membership)
     return;
+  const auto& run = c.machine().run();
   const auto& shard = c.machine().shards()[index];
-  attempt_report r{c.machine().run().object_of(shard.source), shard.id, outcome.epoch, {}, outcome.failure};
+  if (splices(shard.request))
+    return; // which of its files it was, nobody can say
+  attempt_report r{run.object_of(shard.source), shard.id, outcome.epoch, {}, outcome.failure};
   if (!r.failure)
     r.failure = outcome.result.failure;
   for (const auto& a : shard.attempts)

@@ -10,8 +10,10 @@ double seconds_between(timestamp from, timestamp to) {
   return static_cast<double>((to - from).count()) / 1e6;
 }
 
+/// Of the same work on the same source; what probes of several take is no measure.
 bool are_siblings(const shard_record& a, const shard_record& b) {
-  return a.role == b.role && a.jobs == b.jobs;
+  return a.role == b.role && a.role != shard_role::probe && a.jobs == b.jobs
+         && a.source == b.source && splices(a.request) == splices(b.request);
 }
 
 const attempt_record* maker_of(const shard_record& shard) {

@@ -53,10 +53,21 @@ std::int64_t planned_frames(const media_request& request) {
   return frames;
 }
 
+/// Of what it works on: its source, or of all where it has none of its own.
+double seconds_of(const run_record& run, const shard_record& shard) {
+  double all = 0, own = 0;
+  for (std::uint32_t i = 0; i < run.source_count(); ++i)
+    if (const auto& media = run.media_of(i)) {
+      all += media->duration;
+      own = i == shard.source ? media->duration : own;
+    }
+  return shard.request.source_bytes > 0 ? own : all;
+}
+
 double fraction_at(const watermark& mark, const run_record& run, const shard_record& shard) {
   if (auto planned = planned_frames(shard.request); planned > 0)
     return std::min(1.0, static_cast<double>(mark.frames_encoded) / static_cast<double>(planned));
-  auto seconds = run.media ? run.media->duration : 0;
+  const auto seconds = seconds_of(run, shard);
   return seconds > 0 ? std::min(1.0, mark.source_seconds / seconds) : 0;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/codec.hpp"
+#include "core/limits.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -228,6 +229,9 @@ result<void> read_json(const json& in, T& value, unknown_fields policy) {
   } else if constexpr (is_vector<T>::value) {
     if (!in.is_array())
       return fail(errc::malformed, "type must be array, but is {}", in.type_name());
+    if (policy == unknown_fields::refuse && in.size() > limits::request_items_max)
+      return fail(errc::too_large, "{} items; at most {} are allowed", in.size(),
+                  limits::request_items_max);
     value.clear();
     for (std::size_t i = 0; i < in.size(); ++i) {
       typename T::value_type x{};

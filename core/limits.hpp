@@ -15,6 +15,7 @@ inline constexpr std::size_t object_key_bytes_max = 1024;   ///< S3 and COS
 inline constexpr std::size_t object_name_bytes_max = 255;   ///< one path component (POSIX)
 inline constexpr std::size_t activities_max = 64;           ///< per workflow
 inline constexpr std::size_t edit_clips_max = 64;           ///< files of an EditMedia
+inline constexpr std::size_t request_items_max = 10'000;    ///< of any list in a request
 inline constexpr std::size_t request_body_bytes_max = 10u << 20; ///< MPS: TC3 POST
 inline constexpr std::size_t json_depth_max = 64; ///< objects and arrays in each other
 inline constexpr std::size_t watermarks_max = 10;           ///< per activity, MPS

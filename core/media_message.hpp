@@ -336,6 +336,7 @@ struct decode_step {
   bool key_frames_only = false; ///< picks snap to key frames (sprites alone)
   bool deinterlace = false;
   bool tonemap = false;   ///< HDR source to BT.709
+  bool bt709 = false;     ///< pictures of another matrix, too
   std::int32_t rotation = 0; ///< clockwise degrees: 0 90 180 270
   std::vector<video_output> videos;
   std::vector<picture_output> pictures;
@@ -354,6 +355,7 @@ struct decode_step {
     v("Videos", s.videos);
     v("Pictures", s.pictures);
     v("Threads", s.threads);
+    v("Bt709", s.bt709);
   }
   bool operator==(const decode_step&) const = default;
 };
@@ -581,6 +583,11 @@ struct media_request {
   }
   bool operator==(const media_request&) const = default;
 };
+
+/// Does it put clips together, which are of several sources?
+[[nodiscard]] inline bool splices(const media_request& r) {
+  return !r.steps.empty() && std::holds_alternative<splice_step>(r.steps.front());
+}
 
 // ---- What the child says ------------------------------------------------------------
 

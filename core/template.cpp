@@ -296,7 +296,7 @@ result<void> check_copied(const audio_template& a) {
 result<void> check_audio_codec(std::string_view codec, std::string_view container) {
   if (container == "mp3")
     return check_among("Codec", codec, {"mp3", "libmp3lame", "copy"});
-  if (container == "m4a")
+  if (container == "m4a" || container == "flv") // FLV has few rates of MP3
     return check_among("Codec", codec, {"aac", "libfdk_aac", "copy"});
   return check_among("Codec", codec, {"aac", "libfdk_aac", "mp3", "libmp3lame", "copy"});
 }

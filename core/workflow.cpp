@@ -661,7 +661,9 @@ workflow_spec changed(workflow_spec spec, workflow_change change) {
     spec.output_storage = std::move(change.output_storage);
   replace(spec.output_dir, change.output_dir);
   replace(spec.activities, change.activities);
-  if (change.notify)
+  if (change.notify == notify_config{})
+    spec.notify.reset();
+  else if (change.notify)
     spec.notify = std::move(change.notify);
   replace(spec.priority, change.priority);
   return spec;

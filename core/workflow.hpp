@@ -438,7 +438,8 @@ struct workflow_spec {
   bool operator==(const workflow_spec&) const = default;
 };
 
-/// Parts of a definition to be replaced; what is absent stays.
+/// Parts of a definition to be replaced; what is absent stays. A `notify` that says
+/// nothing takes it away.
 struct workflow_change {
   std::optional<std::string> name;
   std::optional<framemill::trigger> trigger;

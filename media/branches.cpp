@@ -19,6 +19,7 @@ picture_recipe recipe_of(const picture_geometry& geometry, std::vector<overlay> 
   r.overlays = std::move(overlays);
   r.rotation = d.step.rotation;
   r.tonemap = d.step.tonemap;
+  r.bt709 = d.step.bt709;
   return r;
 }
 

@@ -83,7 +83,8 @@ result<node> add_zimg_scale(av::graph_builder& g, int w, int h) {
                           {"c", "center"}});
 }
 
-/// Scaling to w×h. RGB sources become BT.709, others keep their matrix.
+/// Scaling to w×h. RGB sources become BT.709, and others that are to; the rest keeps its
+/// matrix.
 result<node> add_scale(av::graph_builder& g, int w, int h, bool from_rgb, bool full_range) {
   return g.add("scale", {{"w", to_string(w)},
                          {"h", to_string(h)},
@@ -118,6 +119,11 @@ result<void> add_blurred_canvas(av::graph_builder& g, const picture_geometry& p,
   return {};
 }
 
+bool has_other_matrix(const AVFrame& f) {
+  return f.colorspace != AVCOL_SPC_BT709 && f.colorspace != AVCOL_SPC_UNSPECIFIED
+         && f.colorspace != AVCOL_SPC_RGB;
+}
+
 result<void> add_canvas(av::graph_builder& g, const picture_recipe& r, const AVFrame& like,
                         bool full_range) {
   const auto& p = r.geometry;
@@ -134,9 +140,16 @@ result<void> add_canvas(av::graph_builder& g, const picture_recipe& r, const AVF
   if (!whole && p.fill == fill_mode::gauss)
     return add_blurred_canvas(g, p, from_rgb);
   const auto w = whole ? p.width : p.inner_width, h = whole ? p.height : p.inner_height;
-  const bool by_zimg = r.layout == pixel_layout::video && !r.tonemap && suits_zimg(like, w, h);
-  FM_CHECK(by_zimg ? add_zimg_scale(g, w, h) : add_scale(g, w, h, from_rgb, full_range));
+  const bool becomes_bt709 = r.bt709 && !r.tonemap && has_other_matrix(like);
+  const bool by_zimg = r.layout == pixel_layout::video && !r.tonemap && !becomes_bt709
+                       && suits_zimg(like, w, h);
+  FM_CHECK(by_zimg ? add_zimg_scale(g, w, h)
+                   : add_scale(g, w, h, from_rgb || becomes_bt709, full_range));
   FM_CHECK(g.add("setsar", {{"sar", "1"}}));
+  if (r.bt709) // primaries and transfer of SD are so near that only their names change
+    FM_CHECK(g.add("setparams", {{"colorspace", "bt709"},
+                                 {"color_primaries", "bt709"},
+                                 {"color_trc", "bt709"}}));
   if (whole)
     return {};
   FM_CHECK(g.add("pad", {{"w", to_string(p.width)},

@@ -16,6 +16,7 @@ struct picture_recipe {
   std::vector<overlay> overlays; ///< `image` is a path that can be opened
   int rotation = 0;              ///< clockwise degrees
   bool tonemap = false;
+  bool bt709 = false;            ///< whatever matrix it says it has
   pixel_layout layout = pixel_layout::video;
   AVRational clock{1, 1};        ///< of the pts given to apply(): output time
 };

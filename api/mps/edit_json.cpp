@@ -21,6 +21,16 @@ transcode_template template_of(const edit_output_config& o) {
   return t;
 }
 
+/// Named after the manifest: one file may be edited into several. A path that does not end
+/// as it must is refused later.
+std::string segments_beside(std::string_view path) {
+  constexpr std::string_view end = ".{format}";
+  auto name = path.substr(path.rfind('/') + 1);
+  if (name.ends_with(end))
+    name.remove_suffix(end.size());
+  return fmt::format("{}_{{number}}{}", name, end);
+}
+
 } // namespace
 
 result<workflow_spec> to_spec(const edit_media& e) {
@@ -28,7 +38,12 @@ result<workflow_spec> to_spec(const edit_media& e) {
     return fail_field(errc::unsupported, "OutputConfig.Container",
                       "`{}` is not supported by this server; supported are: {}",
                       e.output.container, fmt::join(containers, ", "));
+  if (e.output_object_path.empty())
+    return fail_field(errc::missing_argument, "OutputObjectPath",
+                      "the request is missing a required parameter `OutputObjectPath`");
   transcode_task task;
+  if (e.output.container == "hls")
+    task.segment_object_name = segments_beside(e.output_object_path);
   task.raw = template_of(e.output);
   task.output_storage = e.output_storage;
   task.output_object_path = e.output_object_path;

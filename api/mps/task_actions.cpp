@@ -187,6 +187,8 @@ result<void> check_one_way(const process_media& r) {
 void process(const action_context& context, process_media request, api_reply done) {
   if (auto session = check_session(request); !session)
     return done(std::move(session));
+  if (request.activities && request.activities->empty())
+    request.activities.reset(); // as an absent one
   auto status = check(request);
   if (status)
     status = check_one_way(request);

@@ -12,9 +12,6 @@
 namespace framemill {
 namespace {
 
-// Of the shards of a run, some are kept for the probe, the audio and the joins.
-constexpr int decode_shards_max = limits::run_shards_max - 2 * int{limits::activities_max} - 8;
-
 // What else costs, in seconds of the source's work. Measured with 1080p to 720p and
 // 360p (bench/README.md); the ratios hardly change with the size.
 constexpr double of_a_start = 0.5;   ///< process, seek, witnesses, the seam in the joins
@@ -111,6 +108,8 @@ private:
 
 /// Seconds of the shortest piece that is asked for; snapping may take a quarter.
 double least_length(double total, const plan_options& o) {
+  // Some shards are kept for the probe, the audio and the joins.
+  const auto decode_shards_max = o.shards_max - o.shards_max / 16 - 8;
   return std::max(o.shard_seconds_min, total / (0.75 * decode_shards_max));
 }
 

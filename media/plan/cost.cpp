@@ -118,7 +118,9 @@ struct estimator {
     for (const auto& a : s.outputs) {
       auto seconds = a.end > a.begin ? a.end - a.begin : source.clock.duration;
       sum.cpu_seconds += audio_second * seconds;
-      write(a.name, static_cast<std::int64_t>(seconds * 125 * (a.kbps > 0 ? a.kbps : 128)));
+      const auto pcm_kbps = a.sample_rate * a.channels * 16 / 1000;
+      const auto kbps = a.codec == "pcm_s16le" ? pcm_kbps : a.kbps > 0 ? a.kbps : 128;
+      write(a.name, static_cast<std::int64_t>(seconds * 125 * kbps));
     }
   }
   void operator()(const assemble_step& s) {
@@ -129,10 +131,7 @@ struct estimator {
     sum.cpu_seconds += static_cast<double>(source.media->size) * copied_byte;
     write(s.name, source.media->size + read(s.video_file) + read(s.audio_file));
   }
-  void operator()(const splice_step& s) {
-    sum.cpu_seconds += 0.1;
-    write(s.video, read(s.clips));
-  }
+  void operator()(const splice_step&) {} // of several sources: media/plan/edit.cpp
   void operator()(const sprite_step& s) {
     sum.cpu_seconds += 0.005 * static_cast<double>(s.times.size());
     sum.memory_bytes += 64 << 20;

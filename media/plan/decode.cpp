@@ -77,6 +77,7 @@ decode_step common_step(const source_facts& source) {
   s.end = INT64_MAX;
   s.deinterlace = source.deinterlace;
   s.tonemap = source.tonemap;
+  s.bt709 = source.bt709;
   s.rotation = source.video->rotation;
   return s;
 }

@@ -5,13 +5,16 @@
 #include "media/plan/settings.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <deque>
 
 namespace framemill {
 namespace {
 
-constexpr std::int64_t splice_memory_bytes = std::int64_t{1} << 30;
-constexpr double fps_max = 60;
+constexpr std::int64_t splice_memory_bytes = std::int64_t{1} << 30; ///< at least
+constexpr std::int64_t memory_per_frame = 512; ///< of lists of times, and the muxer's index
+constexpr double sound_second = 0.02;          ///< CPU seconds of a second that is spliced
+constexpr double fps_min = 1, fps_max = 60;
 constexpr std::int32_t audio_rate = 48'000; ///< Hz, unless the template asks for another
 constexpr std::int32_t audio_channels = 2;
 
@@ -24,13 +27,33 @@ struct common_form {
   std::optional<audio_output> sound; ///< of the whole; nothing when no clip has any
 };
 
-/// A rate that an output may have; the source's where that is known.
+/// A rate that an output may have, near the source's: a usual one, or a thousandth of a
+/// frame. An average of frames over a phone's duration is neither.
 rational rate_of(const stream_info& video) {
-  const auto& r = video.frame_rate;
-  if (r.num <= 0 || r.den <= 0)
+  constexpr rational usual[] = {{24000, 1001}, {24, 1}, {25, 1}, {30000, 1001}, {30, 1},
+                                {48, 1},       {50, 1}, {60000, 1001}, {60, 1}};
+  auto value_of = [](const rational& r) {
+    return static_cast<double>(r.num) / static_cast<double>(r.den);
+  };
+  if (video.frame_rate.num <= 0 || video.frame_rate.den <= 0)
     return {25, 1};
-  const auto rate = static_cast<double>(r.num) / static_cast<double>(r.den);
-  return rate > fps_max ? rational{static_cast<std::int64_t>(fps_max), 1} : r;
+  const auto rate = std::clamp(value_of(video.frame_rate), fps_min, fps_max);
+  auto distance = [&](const rational& r) { return std::abs(value_of(r) - rate); };
+  const auto& nearest = *std::ranges::min_element(usual, {}, distance);
+  if (distance(nearest) < 0.0004 * rate) // 1000/1001 is farther away
+    return nearest;
+  return {std::llround(rate * 1000), 1000};
+}
+
+/// Do they say of their colours what cannot be said of one video?
+bool contradict(const std::string& a, const std::string& b) {
+  auto is_said = [](const std::string& s) { return !s.empty() && s != "unknown"; };
+  return is_said(a) && is_said(b) && a != b;
+}
+bool contradict(const stream_info& a, const stream_info& b) {
+  return a.hdr != b.hdr || contradict(a.color_space, b.color_space)
+         || contradict(a.color_primaries, b.color_primaries)
+         || contradict(a.color_transfer, b.color_transfer);
 }
 
 class edit_planner {
@@ -39,6 +62,7 @@ public:
                const template_source& templates,
                const std::map<std::string, std::string>& assets, const plan_options& options)
       : run_(run), templates_(templates), assets_(assets), options_(options) {
+    options_.shards_max /= static_cast<int>(run.source_count());
     for (std::uint32_t i = 0; i < run.source_count(); ++i) {
       runs_.push_back(run);
       runs_.back().object = run.object_of(i);
@@ -95,6 +119,13 @@ private:
       if (sound == nullptr)
         sound = sources_[i].audio;
     }
+    for (auto& s : sources_)
+      if (contradict(*sources_[0].video, *s.video)) {
+        for (auto& other : sources_)
+          other.bt709 = true;
+        plan_.warnings.push_back("the files have different colours: all become BT.709");
+        break;
+      }
     const auto canvas = fit(sources_[0].size, {}).geometry;
     form_.canvas = {canvas.width, canvas.height};
     form_.fps = rate_of(*sources_[0].video);
@@ -146,8 +177,11 @@ private:
       d.audio->codec = "pcm_s16le";
       d.audio->sample_rate = form_.sound->sample_rate;
       d.audio->channels = form_.sound->channels;
+      if (d.audio->end == 0 && source.exact) // silence counts, where it is less
+        d.audio->end = seconds_of(source.clock.end, source.clock.time_base);
     }
     add_to(output.contract, *d.video, i);
+    seconds_ += source.clock.duration;
     d.finish = clip_step(i, std::get<assemble_step>(*d.finish), d);
     d.items = {{clip_file(i), 0, "", "", "clip"}};
     std::vector<job_draft> drafts;
@@ -206,8 +240,8 @@ private:
     shard.role = shard_role::join;
     shard.state = shard_state::blocked;
     shard.jobs = {0};
-    for (auto maker : makers)
-      shard.scratch_bytes += plan_.shards[maker - run_.source_count()].scratch_bytes;
+    for (auto maker : makers) // the clips, their pictures once more, and the output
+      shard.scratch_bytes += 2 * plan_.shards[maker - run_.source_count()].scratch_bytes;
     shard.needs = std::move(makers);
     splice_step splice;
     for (std::size_t i = 0; i < sources_.size(); ++i)
@@ -226,9 +260,10 @@ private:
       shard.request.keep.push_back(item.file);
     }
     std::sort(shard.request.keep.begin(), shard.request.keep.end());
-    shard.cost = 0.5;
-    shard.memory_bytes = splice_memory_bytes / 4;
-    shard.request.memory_bytes_max = splice_memory_bytes;
+    shard.cost = 0.5 + sound_second * seconds_;
+    shard.memory_bytes = splice_memory_bytes / 4
+                         + static_cast<std::int64_t>(seconds_ * fps_max) * memory_per_frame;
+    shard.request.memory_bytes_max = splice_memory_bytes / 2 + 2 * shard.memory_bytes;
     plan_.stages.push_back({"splice", {shard.id.index}, {0}, "one continuous sound", shard.cost});
     plan_.shards.push_back(std::move(shard));
   }
@@ -236,7 +271,8 @@ private:
   const run_record& run_;
   const template_source& templates_;
   const std::map<std::string, std::string>& assets_;
-  const plan_options& options_;
+  plan_options options_;        ///< of each file: they share the run's shards
+  double seconds_ = 0;          ///< of all files, at most
   std::deque<run_record> runs_; ///< one for each file, which its facts refer to
   std::vector<source_facts> sources_;
   common_form form_;

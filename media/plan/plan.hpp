@@ -1,5 +1,6 @@
 #pragma once
 
+#include "core/limits.hpp"
 #include "core/run.hpp"
 
 #include <map>
@@ -19,6 +20,7 @@ struct plan_options {
   /// frame: video that is predicted to cost less than this is not cut. 10 times
   /// as much is advised; 0: it is cut however cheap it is.
   double shard_cpu_seconds_min = 0;
+  int shards_max = limits::run_shards_max;
   bool allow_sharding = true;           ///< false: each output in one piece
   bool trust_index = true;              ///< false after errc::input_damaged: plan as
                                         ///< if the index were not exact

@@ -20,6 +20,7 @@ struct source_facts {
   source_clock clock;
   bool deinterlace = false;
   bool tonemap = false;
+  bool bt709 = false; ///< its colours are made those of an edit's other files
   std::vector<std::string> warnings;
 };
 

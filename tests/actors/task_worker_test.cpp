@@ -14,6 +14,7 @@ class empty_supply final : public supply {
 public:
   explicit empty_supply(error e) : answer_(std::move(e)) {}
   result<void> hand(const std::string&, const std::string&) override { return failure{answer_}; }
+  result<void> verify(const std::string&) override { return {}; }
   result<opened_source> open(const object_ref&) override { return failure{answer_}; }
   result<void> deliver(run_id, const std::string&, const std::string&) override {
     return failure{answer_};

@@ -69,6 +69,7 @@ TEST_CASE("EditMedia: each fault has its code and names its field") {
       {with(good, "/FileInfos", json::array()), "MissingParameter", "FileInfos"},
       {with(good, "/OutputStorage", nullptr), "MissingParameter", "OutputStorage"},
       {with(good, "/OutputObjectPath", nullptr), "MissingParameter", "OutputObjectPath"},
+      {with(good, "/OutputObjectPath", ""), "MissingParameter", "OutputObjectPath"},
       {with(good, "/OutputObjectPath", "/out/x.mp4"), "InvalidParameterValue",
        "OutputObjectPath"},
       {with(good, "/FileInfos/1/InputInfo/Type", "URL"), "UnsupportedOperation",

@@ -197,6 +197,30 @@ TEST_CASE("ModifySchedule: replaces what is given, and keeps the rest") {
   CHECK(message_of(wrong).find("`OutputDir`") != std::string::npos);
 }
 
+TEST_CASE("ModifySchedule: a TaskNotifyConfig that says nothing ends the notifications") {
+  api_fixture f;
+  auto with_notify = parameters("a");
+  with_notify["TaskNotifyConfig"] = {{"NotifyType", "URL"}, {"NotifyUrl", "http://h/x"}};
+  auto id = f.call("CreateSchedule", with_notify).at("ScheduleId");
+
+  (void)f.call("ModifySchedule", {{"ScheduleId", id}, {"OutputDir", "/b/"}});
+  CHECK(info_of(f, id)["TaskNotifyConfig"]["NotifyUrl"] == "http://h/x");
+  auto ended = f.call("ModifySchedule",
+                      {{"ScheduleId", id}, {"TaskNotifyConfig", json::object()}});
+
+  CHECK_MESSAGE(code_of(ended) == "", message_of(ended));
+  CHECK(info_of(f, id)["TaskNotifyConfig"].is_null());
+}
+
+TEST_CASE("CreateSchedule: more than anybody means is refused before it is read") {
+  api_fixture f;
+  auto many = parameters("a");
+  many["Activities"] = json(20'000, node("input", json::array()));
+  auto answer = f.call("CreateSchedule", many);
+  CHECK(code_of(answer).starts_with("LimitExceeded"));
+  CHECK(message_of(answer).find("`Activities`") != std::string::npos);
+}
+
 TEST_CASE("scheme: enabled, it can be neither modified nor deleted") {
   api_fixture f;
   json id{{"ScheduleId", created(f, "a")}};
@@ -325,6 +349,6 @@ TEST_CASE("ProcessMedia: a scheme that is not there, and two ways at once, are r
   auto answer = f.call("ProcessMedia", both);
   CHECK(code_of(answer) == "InvalidParameterValue");
   CHECK(message_of(answer).find("`MediaProcessTask`") != std::string::npos);
-  answer = f.call("ProcessMedia", with(call, "/Activities", json::array()));
-  CHECK(code_of(answer) == "InvalidParameterValue");
+  answer = f.call("ProcessMedia", with(call, "/Activities", json::array())); // as absent
+  CHECK(code_of(answer) == "InvalidParameter");
 }

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <filesystem>
 
@@ -125,6 +126,58 @@ TEST_CASE("edit: into every container") {
   }
 }
 
+TEST_CASE("edit: two HLS outputs of one file beside each other are two") {
+  node_fixture f;
+  f.drop(make_clip({.seconds = 4}), "src/a.mp4");
+  const json hls{{"OutputConfig", {{"Container", "hls"}}}};
+
+  auto x = edited(f, edit({file("src/a.mp4", 0, 1)}, "/out/x.{format}", hls));
+  auto before = f.content("out/");
+  auto y = edited(f, edit({file("src/a.mp4", 2, 4)}, "/out/y.{format}", hls));
+
+  for (const auto& detail : {x, y})
+    CHECK_MESSAGE(detail["EditMediaTask"]["ErrCode"] == 0, detail["EditMediaTask"]["Message"]);
+  auto after = f.content("out/");
+  CHECK(before.size() >= 2);
+  for (const auto& [key, sha256] : before)
+    CHECK(after[key] == sha256);
+  CHECK(frames_of(probe(f.media + "/out/y.m3u8")) == 50);
+}
+
+TEST_CASE("edit: files of different colours are made one") {
+  node_fixture f;
+  auto tagged = [&](const char* name, const char* matrix) {
+    auto path = f.dir / (std::string{name} + ".mp4");
+    auto made = run({"ffmpeg", "-v", "error", "-f", "lavfi", "-i",
+                     "color=red:s=160x90:r=25:d=1,format=yuv444p,scale=out_color_matrix="
+                         + std::string{matrix} + ",format=yuv420p",
+                     "-colorspace", matrix, "-color_primaries", matrix, "-color_trc", matrix,
+                     "-c:v", "libx264", path});
+    REQUIRE(made.end.exit_code == 0);
+    f.drop(path, "src/" + std::string{name} + ".mp4");
+  };
+  tagged("sd", "smpte170m");
+  tagged("hd", "bt709");
+
+  auto detail = edited(f, edit({file("src/sd.mp4"), file("src/hd.mp4")}, "/out/x.{format}"));
+
+  CHECK_MESSAGE(detail["EditMediaTask"]["ErrCode"] == 0, detail["EditMediaTask"]["Message"]);
+  auto made = f.media + "/out/x.mp4";
+  CHECK(stream_of(probe(made), "video")["color_space"] == "bt709");
+  auto red_at = [&](const char* time) { // of the middle pixel, as it is shown
+    auto bytes = run({"ffmpeg", "-v", "error", "-ss", time, "-i", made, "-frames:v", "1", "-vf",
+                      "crop=2:2:80:44", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"})
+                     .output;
+    REQUIRE(bytes.size() == 12);
+    return std::array{int(static_cast<unsigned char>(bytes[0])),
+                      int(static_cast<unsigned char>(bytes[1])),
+                      int(static_cast<unsigned char>(bytes[2]))};
+  };
+  auto first = red_at("0.5"), second = red_at("1.5");
+  for (std::size_t i = 0; i < 3; ++i)
+    CHECK(std::abs(first[i] - second[i]) <= 6);
+}
+
 TEST_CASE("edit: the same file twice, and a real clip, keep every frame") {
   auto clip = real_clip("video/bbb_1080p_30s.mp4");
   node_fixture f;
@@ -152,6 +205,9 @@ TEST_CASE("edit: what is wrong is said, and nothing is published") {
   auto missing = f.mps()("EditMedia", edit({file("src/a.mp4"), file("src/none.mp4")},
                                            "/out/x.{format}"));
   CHECK(missing.dump().find("FileInfos.1.InputInfo") != std::string::npos);
+  auto nowhere = edit({file("src/a.mp4")}, "/out/x.{format}");
+  nowhere["OutputStorage"]["CosOutputStorage"]["Bucket"] = "nowhere";
+  CHECK(f.mps()("EditMedia", nowhere).dump().find("`OutputStorage`") != std::string::npos);
   auto broken = edited(f, edit({file("src/a.mp4"), file("src/rubbish.mp4")}, "/out/x.{format}"));
   CHECK(broken["EditMediaTask"]["ErrCode"] != 0);
   CHECK(broken["EditMediaTask"]["Output"].is_null());

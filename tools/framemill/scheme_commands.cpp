@@ -139,6 +139,9 @@ result<exit_code> modify(const context& ctx, const scheme_options& o) {
   FM_TRY(auto spec, read_specification(o.file));
   for (auto name : {"Type", "Status", "CreateTime", "UpdateTime"})
     spec.erase(name); // so that what `show --json` printed can be changed and given back
+  if (text_at(spec, "TaskNotifyConfig.AwsSQS.S3SecretId") != ""
+      && text_at(spec, "TaskNotifyConfig.AwsSQS.S3SecretKey").empty())
+    spec.erase("TaskNotifyConfig"); // it is not shown: the one that is there stays
   return change(ctx, "ModifySchedule", std::move(spec), o, "modified");
 }
 

@@ -144,6 +144,51 @@ TEST_CASE("edit: all clips have the first one's size and rate, and one form of s
   CHECK(videos[0].encoder == videos[1].encoder);
 }
 
+TEST_CASE("edit: the rate is a usual one near the first file's, or one that an output may have") {
+  struct row {
+    rational source, made;
+  };
+  for (const auto& r : {row{{90'000'000, 3'003'017}, {30000, 1001}}, row{{2'700'000, 90'089}, {30000, 1001}},
+                        row{{24, 1}, {24, 1}}, row{{24000, 1001}, {24000, 1001}},
+                        row{{1'168'000, 42'229}, {27659, 1000}}, row{{1, 15}, {1, 1}},
+                        row{{240, 1}, {60, 1}}, row{{0, 1}, {25, 1}}}) {
+    CAPTURE(r.source.num);
+    edited e{{shorter, shorter}};
+    e.p.run.media->streams[0].frame_rate = r.source;
+
+    const auto plan = e.plan();
+
+    REQUIRE_MESSAGE(!plan.jobs[0].failure, plan.jobs[0].failure->message);
+    CHECK(step_in<splice_step>(splice_of(plan))->fps == r.made);
+  }
+}
+
+TEST_CASE("edit: files of different colours become BT.709, others stay as they are") {
+  auto all_become = [](const physical_plan& plan) {
+    std::set<bool> found;
+    for (const auto& s : plan.shards)
+      if (const auto* d = step_in<decode_step>(s))
+        found.insert(d->bt709);
+    return found;
+  };
+  edited e{{shorter, shorter}};
+  e.p.run.media->streams[0].color_space = "bt709";
+  CHECK(all_become(e.plan()) == std::set<bool>{false}); // the other says nothing
+  e.p.run.more_sources[0].media->streams[0].color_space = "smpte170m";
+  CHECK(all_become(e.plan()) == std::set<bool>{true});
+  e.p.run.media->streams[0].color_space = "smpte170m";
+  CHECK(all_become(e.plan()) == std::set<bool>{false});
+}
+
+TEST_CASE("edit: the files share the shards that a run may have") {
+  const clip_shape film{"5 min", {1, 90000}, {25, 1}, 7500, 50};
+  edited e{{film, film, film, film}};
+  e.p.options.slots = 64;
+  e.p.options.shards_max = 64;
+
+  CHECK(e.plan().shards.size() <= 64);
+}
+
 TEST_CASE("edit: files are cut where the caller says") {
   edited e{{longer, longer}};
   e.p.run.spec.edit->clips[0].start_offset = 2;
