@@ -84,6 +84,22 @@ inline gateway::reply<void> answer_empty(api_reply done,
   return answer_with<void>(std::move(done), rules, [] { return json::object(); });
 }
 
+/// With what was found, or with why not.
+inline void answer(const api_reply& done, result<json> found,
+                   std::span<const code_rule> rules = {}) {
+  done(found ? api_result{std::move(*found)} : refuse(found.error(), rules));
+}
+
+/// A reply whose failures are said in the caller's terms first.
+template <class T, class Terms>
+gateway::reply<T> in_terms(Terms terms, gateway::reply<T> next) {
+  return [terms = std::move(terms), next = std::move(next)](result<T> r) {
+    if (!r)
+      return next(failure{terms(r.error())});
+    next(std::move(r));
+  };
+}
+
 /// A request without parameters.
 struct empty_request {
   template <class Self, class V>

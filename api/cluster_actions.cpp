@@ -376,10 +376,7 @@ result<json> list_objects(const state_store& store, const describe_objects& r) {
 
 void describe_objects_action(const action_context& context, describe_objects request,
                              api_reply done) {
-  auto answer = list_objects(context.system.store(), request);
-  if (!answer)
-    return done(refuse(answer.error()));
-  done(std::move(*answer));
+  answer(done, list_objects(context.system.store(), request));
 }
 
 } // namespace

@@ -41,10 +41,6 @@ result<json> list_events(const state_store& store, const describe_events& r) {
   return json{{"Next", more ? found.back().id.value : 0}, {"Events", to_json_value(found)}};
 }
 
-void answer(const api_reply& done, result<json> r) {
-  r ? done(std::move(*r)) : done(refuse(r.error()));
-}
-
 void describe_events_action(const action_context& context, describe_events request,
                             api_reply done) {
   answer(done, list_events(context.system.store(), request));

@@ -165,8 +165,7 @@ void describe_all(const action_context& context, empty_request, api_reply done) 
                             done = std::move(done)](result<function_status> status) {
     if (!status)
       return done(refuse(status.error()));
-    auto answer = list_json(store, *status);
-    done(answer ? api_result{std::move(*answer)} : refuse(answer.error()));
+    answer(done, list_json(store, *status));
   });
 }
 
@@ -178,8 +177,7 @@ result<json> one_json(const state_store& store, const std::string& name) {
 }
 
 void describe(const action_context& context, by_function request, api_reply done) {
-  auto answer = one_json(context.system.store(), request.name);
-  done(answer ? api_result{std::move(*answer)} : refuse(answer.error()));
+  answer(done, one_json(context.system.store(), request.name));
 }
 
 // ---- Binding --------------------------------------------------------------------------
@@ -307,8 +305,7 @@ result<json> list_logs(const state_store& store, const describe_logs& r) {
 
 void describe_logs_action(const action_context& context, describe_logs request,
                           api_reply done) {
-  auto answer = list_logs(context.system.store(), request);
-  done(answer ? api_result{std::move(*answer)} : refuse(answer.error()));
+  answer(done, list_logs(context.system.store(), request));
 }
 
 } // namespace

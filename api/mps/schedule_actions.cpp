@@ -1,8 +1,5 @@
-#include "api/action.hpp"
+#include "api/mps/definition_list.hpp"
 #include "api/mps/schedule_json.hpp"
-#include "storage/records.hpp"
-
-#include <algorithm>
 
 namespace framemill {
 
@@ -38,28 +35,16 @@ struct schedule_by_id {
 };
 
 struct describe_schedules {
-  std::vector<std::uint64_t> ids;
+  definition_query asked{.kind = task_kind::schedule};
   std::string trigger_type;
-  std::string status;
-  framemill::page page;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
-    v("ScheduleIds", s.ids);
+    v("ScheduleIds", s.asked.ids);
     v("TriggerType", s.trigger_type);
-    v("Status", s.status);
-    framemill::page::fields(s.page, v);
+    v("Status", s.asked.status);
+    framemill::page::fields(s.asked.page, v);
   }
 };
-
-/// Translates failures before they are answered.
-template <class T>
-gateway::reply<T> in_schedule_terms(gateway::reply<T> next) {
-  return [next = std::move(next)](result<T> r) {
-    if (!r)
-      return next(failure{mps::in_schedule_terms(r.error())});
-    next(std::move(r));
-  };
-}
 
 result<void> check_whole(const schedule_definition& d) {
   const std::pair<const char*, bool> parts[] = {{"ScheduleName", d.name.has_value()},
@@ -82,9 +67,10 @@ void create(const action_context& context, schedule_definition request, api_repl
   empty.kind = task_kind::schedule;
   context.system.create_workflow(
       changed(std::move(empty), std::move(*change)),
-      in_schedule_terms(answer_with<workflow_id>(
-          std::move(done), schedule_rules,
-          [](workflow_id id) { return json{{"ScheduleId", id.value}}; })));
+      in_terms(in_schedule_terms, answer_with<workflow_id>(
+                                      std::move(done), schedule_rules, [](workflow_id id) {
+                                        return json{{"ScheduleId", id.value}};
+                                      })));
 }
 
 void modify(const action_context& context, modify_schedule request, api_reply done) {
@@ -92,7 +78,8 @@ void modify(const action_context& context, modify_schedule request, api_reply do
   if (!change)
     return done(refuse(change.error()));
   context.system.modify_workflow({request.id, task_kind::schedule}, std::move(*change),
-                                 in_schedule_terms(answer_empty(std::move(done), schedule_rules)));
+                                 in_terms(in_schedule_terms,
+                                          answer_empty(std::move(done), schedule_rules)));
 }
 
 void enable(const action_context& context, schedule_by_id request, api_reply done) {
@@ -107,50 +94,20 @@ void erase(const action_context& context, schedule_by_id request, api_reply done
   context.system.delete_workflow(request.ref(), answer_empty(std::move(done), schedule_rules));
 }
 
-result<void> check(const describe_schedules& r) {
-  FM_CHECK(framemill::check(r.page, 100));
-  if (r.ids.size() > 100)
-    return fail_field(errc::invalid_argument, "ScheduleIds", "more than 100 ids");
-  if (!r.status.empty() && r.status != "Enabled" && r.status != "Disabled")
-    return fail_field(errc::invalid_argument, "Status", "`{}` is not one of: Enabled, Disabled",
-                      r.status);
-  if (!r.trigger_type.empty() && r.trigger_type != "CosFileUpload"
-      && r.trigger_type != "AwsS3FileUpload")
-    return fail_field(errc::invalid_argument, "TriggerType",
-                      "`{}` is not one of: CosFileUpload, AwsS3FileUpload", r.trigger_type);
-  return {};
-}
-
-bool is_wanted(const describe_schedules& r, const workflow_record& w) {
-  return w.spec.kind == task_kind::schedule
-         && (r.ids.empty() || std::ranges::find(r.ids, w.id.value) != r.ids.end())
-         && (r.status.empty() || (r.status == "Enabled") == w.enabled)
-         && r.trigger_type != "AwsS3FileUpload"; // there is none
-}
-
-/// Newest first: ids count up.
 result<json> list(const action_context& context, const describe_schedules& r) {
-  FM_CHECK(check(r));
-  std::vector<workflow_record> found;
-  FM_CHECK(scan_records<workflow_record>(
-      context.system.store(), family::workflows, "", "",
-      [&](workflow_record w) {
-        if (is_wanted(r, w))
-          found.push_back(std::move(w));
-        return true;
-      },
-      true));
-  json out{{"TotalCount", found.size()}, {"ScheduleInfoSet", json::array()}};
-  for (const auto& w : window(std::move(found), r.page))
-    out["ScheduleInfoSet"].push_back(to_schedules_info(w));
-  return out;
+  constexpr std::string_view s3 = "AwsS3FileUpload";
+  FM_CHECK(check(r.asked, "ScheduleIds"));
+  if (!r.trigger_type.empty() && r.trigger_type != "CosFileUpload" && r.trigger_type != s3)
+    return fail_field(errc::invalid_argument, "TriggerType",
+                      "`{}` is not one of: CosFileUpload, {}", r.trigger_type, s3);
+  if (r.trigger_type == s3) // there is none
+    return json{{"TotalCount", 0}, {"ScheduleInfoSet", json::array()}};
+  return list_definitions(context.system.store(), r.asked, "ScheduleInfoSet",
+                          to_schedules_info);
 }
 
 void describe(const action_context& context, describe_schedules request, api_reply done) {
-  auto answer = list(context, request);
-  if (!answer)
-    return done(refuse(answer.error()));
-  done(std::move(*answer));
+  answer(done, list(context, request));
 }
 
 } // namespace

@@ -382,10 +382,7 @@ result<json> list(const action_context& context, describe_tasks r) {
 }
 
 void describe_list(const action_context& context, describe_tasks request, api_reply done) {
-  auto answer = list(context, std::move(request));
-  if (!answer)
-    return done(refuse(answer.error(), list_rules));
-  done(std::move(*answer));
+  answer(done, list(context, std::move(request)), list_rules);
 }
 
 // ---- DescribeTaskDetail -----------------------------------------------------------------

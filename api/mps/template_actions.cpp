@@ -427,10 +427,7 @@ result<json> list(const family_row& row, const action_context& context, json par
 
 void describe(const family_row& row, const action_context& context, const json& parameters,
               api_reply done) {
-  auto answer = list(row, context, parameters);
-  if (!answer)
-    return done(refuse(answer.error(), row.rules));
-  done(std::move(*answer));
+  answer(done, list(row, context, parameters), row.rules);
 }
 
 template <class F>

@@ -1,8 +1,5 @@
-#include "api/action.hpp"
+#include "api/mps/definition_list.hpp"
 #include "api/mps/workflow_json.hpp"
-#include "storage/records.hpp"
-
-#include <algorithm>
 
 namespace framemill {
 
@@ -39,24 +36,19 @@ struct workflow_by_id {
 };
 
 struct describe_workflows {
-  std::vector<std::uint64_t> ids;
-  std::string status;
-  framemill::page page;
+  definition_query asked;
   template <class Self, class V>
   static void fields(Self& s, V& v) {
-    v("WorkflowIds", s.ids);
-    v("Status", s.status);
-    framemill::page::fields(s.page, v);
+    v("WorkflowIds", s.asked.ids);
+    v("Status", s.asked.status);
+    framemill::page::fields(s.asked.page, v);
   }
 };
 
-/// Translates failures at activities before they are answered.
-template <class T>
-gateway::reply<T> in_mps_terms(std::vector<activity> activities, gateway::reply<T> next) {
-  return [activities = std::move(activities), next = std::move(next)](result<T> r) {
-    if (!r)
-      return next(failure{mps::in_mps_terms(r.error(), activities)});
-    next(std::move(r));
+/// As in_mps_terms, of these activities.
+auto terms_of(std::vector<activity> activities) {
+  return [activities = std::move(activities)](error e) {
+    return in_mps_terms(std::move(e), activities);
   };
 }
 
@@ -69,7 +61,7 @@ void create(const action_context& context, workflow_definition request, api_repl
     return json{{"WorkflowId", id.value}};
   });
   context.system.create_workflow(std::move(*spec),
-                                 in_mps_terms(std::move(activities), std::move(reply)));
+                                 in_terms(terms_of(std::move(activities)), std::move(reply)));
 }
 
 void reset(const action_context& context, reset_workflow request, api_reply done) {
@@ -79,7 +71,7 @@ void reset(const action_context& context, reset_workflow request, api_reply done
   auto activities = spec->activities;
   auto reply = answer_empty(std::move(done), definition_rules);
   context.system.reset_workflow(request.id, std::move(*spec),
-                                in_mps_terms(std::move(activities), std::move(reply)));
+                                in_terms(terms_of(std::move(activities)), std::move(reply)));
 }
 
 void enable(const action_context& context, workflow_by_id request, api_reply done) {
@@ -95,46 +87,13 @@ void erase(const action_context& context, workflow_by_id request, api_reply done
   context.system.delete_workflow({request.id}, answer_empty(std::move(done), definition_rules));
 }
 
-result<void> check(const describe_workflows& r) {
-  FM_CHECK(framemill::check(r.page, 100));
-  if (r.ids.size() > 100)
-    return fail_field(errc::invalid_argument, "WorkflowIds", "more than 100 ids");
-  if (!r.status.empty() && r.status != "Enabled" && r.status != "Disabled")
-    return fail_field(errc::invalid_argument, "Status", "`{}` is not one of: Enabled, Disabled",
-                      r.status);
-  return {};
-}
-
-bool is_wanted(const describe_workflows& r, const workflow_record& w) {
-  bool by_id =
-      r.ids.empty() || std::find(r.ids.begin(), r.ids.end(), w.id.value) != r.ids.end();
-  return w.spec.kind == task_kind::workflow && by_id
-         && (r.status.empty() || (r.status == "Enabled") == w.enabled);
-}
-
-/// Newest first: ids count up.
 result<json> list(const action_context& context, const describe_workflows& r) {
-  FM_CHECK(check(r));
-  std::vector<workflow_record> found;
-  FM_CHECK(scan_records<workflow_record>(
-      context.system.store(), family::workflows, "", "",
-      [&](workflow_record w) {
-        if (is_wanted(r, w))
-          found.push_back(std::move(w));
-        return true;
-      },
-      true));
-  json out{{"TotalCount", found.size()}, {"WorkflowInfoSet", json::array()}};
-  for (const auto& w : window(std::move(found), r.page))
-    out["WorkflowInfoSet"].push_back(to_workflow_info(w));
-  return out;
+  FM_CHECK(check(r.asked, "WorkflowIds"));
+  return list_definitions(context.system.store(), r.asked, "WorkflowInfoSet", to_workflow_info);
 }
 
 void describe(const action_context& context, describe_workflows request, api_reply done) {
-  auto answer = list(context, request);
-  if (!answer)
-    return done(refuse(answer.error()));
-  done(std::move(*answer));
+  answer(done, list(context, request));
 }
 
 } // namespace

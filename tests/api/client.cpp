@@ -163,6 +163,11 @@ std::string code_in(const answer& a) {
                                                        : "no envelope: " + a.body;
 }
 
+json with(json in, const char* pointer, json value) {
+  in[json::json_pointer{pointer}] = std::move(value);
+  return in;
+}
+
 json workflow_parameters(const std::string& name) {
   return {{"WorkflowName", name},
           {"Trigger",

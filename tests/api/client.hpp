@@ -71,6 +71,9 @@ struct api_fixture {
 /// Of the envelope in a body.
 [[nodiscard]] std::string code_in(const answer& a);
 
+/// `in` with this value at the pointer.
+[[nodiscard]] json with(json in, const char* pointer, json value);
+
 /// Parameters of CreateWorkflow with one transcode.
 [[nodiscard]] json workflow_parameters(const std::string& name);
 [[nodiscard]] std::string bytes_of(const std::string& head_line,

@@ -1,6 +1,4 @@
-#include "tests/api/client.hpp"
-
-#include <doctest/doctest.h>
+#include "tests/api/faults.hpp"
 
 using namespace framemill;
 using namespace framemill::test;
@@ -20,11 +18,6 @@ json parameters() {
           {"OutputStorage",
            {{"Type", "COS"}, {"CosOutputStorage", {{"Bucket", "in"}, {"Region", "r"}}}}},
           {"OutputObjectPath", "/out/edited.{format}"}};
-}
-
-json with(json in, const char* pointer, json value) {
-  in[json::json_pointer{pointer}] = std::move(value);
-  return in;
 }
 
 } // namespace
@@ -59,12 +52,7 @@ TEST_CASE("EditMedia: a finished task shows its files and its output") {
 TEST_CASE("EditMedia: each fault has its code and names its field") {
   api_fixture f;
   const auto good = parameters();
-  struct row {
-    json parameters;
-    const char* code;
-    const char* field;
-  };
-  const row rows[] = {
+  const fault rows[] = {
       {with(good, "/FileInfos", nullptr), "MissingParameter", "FileInfos"},
       {with(good, "/FileInfos", json::array()), "MissingParameter", "FileInfos"},
       {with(good, "/OutputStorage", nullptr), "MissingParameter", "OutputStorage"},
@@ -92,13 +80,7 @@ TEST_CASE("EditMedia: each fault has its code and names its field") {
       {with(good, "/TaskNotifyConfig", {{"NotifyType", "URL"}}), "MissingParameter",
        "TaskNotifyConfig.NotifyUrl"},
   };
-  for (const auto& r : rows) {
-    CAPTURE(r.parameters.dump());
-    auto response = f.call("EditMedia", r.parameters);
-    CHECK_MESSAGE(code_of(response) == r.code, message_of(response));
-    CHECK_MESSAGE(message_of(response).find(fmt::format("`{}`", r.field)) != std::string::npos,
-                  message_of(response));
-  }
+  check_refused(f, "EditMedia", rows);
 }
 
 TEST_CASE("EditMedia: a SessionId works once") {

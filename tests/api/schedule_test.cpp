@@ -1,6 +1,4 @@
-#include "tests/api/client.hpp"
-
-#include <doctest/doctest.h>
+#include "tests/api/faults.hpp"
 
 using namespace framemill;
 using namespace framemill::test;
@@ -29,11 +27,6 @@ json parameters(const std::string& name) {
             {"CosFileUploadTrigger", {{"Bucket", "in"}, {"Region", "r"}, {"Dir", "/in/"}}}}},
           {"Activities", graph()},
           {"OutputDir", "/out/"}};
-}
-
-json with(json in, const char* pointer, json value) {
-  in[json::json_pointer{pointer}] = std::move(value);
-  return in;
 }
 
 json info_of(const api_fixture& f, const json& id) {
@@ -98,12 +91,7 @@ TEST_CASE("CreateSchedule: what was described can be sent back") {
 TEST_CASE("CreateSchedule: each fault has its code and names its field") {
   api_fixture f;
   const auto good = parameters("a");
-  struct row {
-    json parameters;
-    const char* code;
-    const char* field;
-  };
-  const row rows[] = {
+  const fault rows[] = {
       {with(good, "/ScheduleName", nullptr), "MissingParameter", "ScheduleName"},
       {with(good, "/Trigger", nullptr), "MissingParameter", "Trigger"},
       {with(good, "/Activities", nullptr), "MissingParameter", "Activities"},
@@ -160,13 +148,7 @@ TEST_CASE("CreateSchedule: each fault has its code and names its field") {
       {with(good, "/TaskNotifyConfig", {{"NotifyType", "URL"}}), "MissingParameter",
        "TaskNotifyConfig.NotifyUrl"},
   };
-  for (const auto& r : rows) {
-    CAPTURE(r.parameters.dump());
-    auto response = f.call("CreateSchedule", r.parameters);
-    CHECK_MESSAGE(code_of(response) == r.code, message_of(response));
-    CHECK_MESSAGE(message_of(response).find(fmt::format("`{}`", r.field)) != std::string::npos,
-                  message_of(response));
-  }
+  check_refused(f, "CreateSchedule", rows);
   CHECK(f.call("DescribeSchedules", json::object())["TotalCount"] == 0);
 }
 

@@ -7,11 +7,6 @@ using namespace framemill::test;
 
 namespace {
 
-json with(json parameters, const char* pointer, json value) {
-  parameters[json::json_pointer{pointer}] = std::move(value);
-  return parameters;
-}
-
 json info_of(api_fixture& f, std::uint64_t id) {
   return f.call("DescribeWorkflows", {{"WorkflowIds", {id}}})["WorkflowInfoSet"].at(0);
 }
