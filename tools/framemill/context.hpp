@@ -37,6 +37,9 @@ void print_json(const json& value);
 /// it was done.
 [[nodiscard]] result<exit_code> change(const context& ctx, std::string_view action,
                                        const json& request, const std::string& done);
+/// The same with one of MPS's.
+[[nodiscard]] result<exit_code> change_mps(const context& ctx, std::string_view action,
+                                           const json& request, const std::string& done);
 
 /// Makes `action` the one that main runs when `command` is given.
 void on_chosen(context& ctx, CLI::App& command, std::function<result<exit_code>()> action);

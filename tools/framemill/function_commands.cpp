@@ -1,11 +1,11 @@
 #include "core/limits.hpp"
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/duration.hpp"
+#include "tools/framemill/file_input.hpp"
 #include "tools/framemill/function_page.hpp"
 #include "tools/framemill/function_request.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/text.hpp"
-#include "tools/framemill/workflow_request.hpp"
 
 #include <CLI/CLI.hpp>
 

@@ -1,5 +1,7 @@
 #include "tools/framemill/function_request.hpp"
 
+#include "tools/framemill/file_input.hpp"
+
 #include "core/base64.hpp"
 #include "core/limits.hpp"
 #include "tools/framemill/duration.hpp"
@@ -101,18 +103,6 @@ result<json> common_request(const function_flags& f) {
 }
 
 } // namespace
-
-result<std::string> read_file(const std::string& path) {
-  if (path == "-")
-    return std::string{std::istreambuf_iterator<char>{std::cin}, {}};
-  std::ifstream in{path, std::ios::binary};
-  if (!in)
-    return fail_errno(errno, "cannot read " + path);
-  std::string out{std::istreambuf_iterator<char>{in}, {}};
-  if (in.bad())
-    return fail(errc::io_failed, "{} cannot be read", path);
-  return out;
-}
 
 result<json> read_code(const std::string& path) {
   std::error_code ec;

@@ -33,7 +33,5 @@ struct function_flags {
 
 /// `Files` of a file, or of all regular files below a directory.
 [[nodiscard]] result<json> read_code(const std::string& path);
-/// All of a file; "-" is standard input.
-[[nodiscard]] result<std::string> read_file(const std::string& path);
 
 } // namespace framemill::cli

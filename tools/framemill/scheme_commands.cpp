@@ -1,8 +1,9 @@
 #include "tools/framemill/context.hpp"
+#include "tools/framemill/definition_page.hpp"
+#include "tools/framemill/file_input.hpp"
 #include "tools/framemill/format.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/table.hpp"
-#include "tools/framemill/workflow_request.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -17,22 +18,6 @@ struct scheme_options {
   std::string file; ///< of a specification; "-" = stdin
 };
 using options_ptr = std::shared_ptr<scheme_options>;
-
-constexpr int page_items = 100;
-
-/// All schemes, newest first, page by page.
-result<json> all_schemes(const client& server) {
-  auto all = json::array();
-  for (;;) {
-    FM_TRY(auto page,
-           server.mps("DescribeSchedules", {{"Offset", all.size()}, {"Limit", page_items}}));
-    const auto& set = list_at(page, "ScheduleInfoSet");
-    for (const auto& s : set)
-      all.push_back(s);
-    if (set.size() < page_items)
-      return all;
-  }
-}
 
 /// `1 action-trans → 3`: a node of the graph, and what follows it.
 std::string node_text(std::size_t index, const json& node) {
@@ -50,27 +35,17 @@ std::string actions_text(const json& scheme) {
   return out;
 }
 
-/// The member of ActivityPara that is set, without what it leaves open.
-std::string parameters_text(const json& node) {
-  for (const auto& [member, given] : at(node, "ActivityPara").items()) {
-    auto shown = given;
-    for (const auto& [name, value] : given.items())
-      if (value.is_null() || value == "" || value == json::array())
-        shown.erase(name);
+/// Of the member of ActivityPara that is set.
+std::string given_text(const json& node) {
+  for (const auto& [member, given] : at(node, "ActivityPara").items())
     if (!given.is_null())
-      return "  " + dump(shown, -1);
-  }
+      return "  " + parameters_text(given);
   return {};
-}
-
-std::string trigger_text(const json& scheme) {
-  const auto& t = at(scheme, "Trigger.CosFileUploadTrigger");
-  return text_at(t, "Bucket") + text_at(t, "Dir");
 }
 
 result<exit_code> list(const context& ctx) {
   FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto schemes, all_schemes(server));
+  FM_TRY(auto schemes, all_definitions(server, "DescribeSchedules", "ScheduleInfoSet"));
   if (ctx.wants_json()) {
     print_json({{"TotalCount", schemes.size()}, {"ScheduleInfoSet", schemes}});
     return exit_code::ok;
@@ -106,7 +81,7 @@ result<exit_code> show(const context& ctx, const scheme_options& o) {
   std::string graph = "activities\n";
   std::size_t index = 0;
   for (const auto& node : list_at(s, "Activities"))
-    graph += fmt::format("  {}{}\n", node_text(index++, node), parameters_text(node));
+    graph += fmt::format("  {}{}\n", node_text(index++, node), given_text(node));
   print(graph);
   return exit_code::ok;
 }
@@ -123,16 +98,11 @@ result<exit_code> create(const context& ctx, const scheme_options& o) {
   return exit_code::ok;
 }
 
-result<exit_code> change(const context& ctx, const char* action, json parameters,
-                         const scheme_options& o, const char* done) {
+/// Of one scheme; `done` is what it then is.
+result<exit_code> change_one(const context& ctx, const char* action, json parameters,
+                             const scheme_options& o, const char* done) {
   parameters["ScheduleId"] = o.id;
-  FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto answer, server.mps(action, std::move(parameters)));
-  if (ctx.wants_json())
-    print_json(answer);
-  else
-    print(fmt::format("scheme {} {}\n", o.id, done));
-  return exit_code::ok;
+  return change_mps(ctx, action, parameters, fmt::format("scheme {} {}", o.id, done));
 }
 
 result<exit_code> modify(const context& ctx, const scheme_options& o) {
@@ -142,7 +112,7 @@ result<exit_code> modify(const context& ctx, const scheme_options& o) {
   if (text_at(spec, "TaskNotifyConfig.AwsSQS.S3SecretId") != ""
       && text_at(spec, "TaskNotifyConfig.AwsSQS.S3SecretKey").empty())
     spec.erase("TaskNotifyConfig"); // it is not shown: the one that is there stays
-  return change(ctx, "ModifySchedule", std::move(spec), o, "modified");
+  return change_one(ctx, "ModifySchedule", std::move(spec), o, "modified");
 }
 
 void add_file(CLI::App& verb, const options_ptr& o, const char* help) {
@@ -180,7 +150,7 @@ void add_scheme(CLI::App& app, context& ctx) {
                  row{"disable", "DisableSchedule", "disabled", "Start no more runs"},
                  row{"delete", "DeleteSchedule", "deleted", "Delete a disabled scheme"}})
     on_chosen(ctx, add_verb(*noun, o, r.verb, r.help), [&ctx, o, r] {
-      return change(ctx, r.action, json::object(), *o, r.done);
+      return change_one(ctx, r.action, json::object(), *o, r.done);
     });
 }
 

@@ -1,6 +1,7 @@
 #include "tools/framemill/context.hpp"
+#include "tools/framemill/definition_page.hpp"
+#include "tools/framemill/file_input.hpp"
 #include "tools/framemill/format.hpp"
-#include "tools/framemill/function_request.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/run_lookup.hpp"
 #include "tools/framemill/table.hpp"
@@ -26,22 +27,6 @@ struct workflow_options {
 };
 using options_ptr = std::shared_ptr<workflow_options>;
 
-constexpr int page_items = 100;
-
-/// All workflows, newest first, page by page.
-result<json> all_workflows(const client& server) {
-  auto all = json::array();
-  for (;;) {
-    FM_TRY(auto page,
-           server.mps("DescribeWorkflows", {{"Offset", all.size()}, {"Limit", page_items}}));
-    const auto& set = list_at(page, "WorkflowInfoSet");
-    for (const auto& w : set)
-      all.push_back(w);
-    if (set.size() < page_items)
-      return all;
-  }
-}
-
 /// "transcode 2, snapshot 1": what a workflow makes, in a word per kind.
 std::string summary(const json& workflow) {
   constexpr std::pair<const char*, const char*> kinds[] = {
@@ -58,12 +43,6 @@ std::string summary(const json& workflow) {
                          n > 1 ? fmt::format(" ×{}", n) : "");
   }
   return out;
-}
-
-std::string trigger_text(const json& w) {
-  const auto& t = at(w, "Trigger.CosFileUploadTrigger");
-  auto dir = text_at(t, "Dir");
-  return text_at(t, "Bucket") + (dir.starts_with('/') ? "" : "/") + dir;
 }
 
 void sort_by(json& workflows, const std::string& order) {
@@ -83,7 +62,7 @@ json named(const json& workflows, const std::string& part) {
 
 result<exit_code> list(const context& ctx, const workflow_options& o) {
   FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto all, all_workflows(server));
+  FM_TRY(auto all, all_definitions(server, "DescribeWorkflows", "WorkflowInfoSet"));
   auto workflows = named(all, o.name);
   sort_by(workflows, o.sort);
   if (ctx.wants_json()) {
@@ -105,13 +84,8 @@ result<exit_code> list(const context& ctx, const workflow_options& o) {
 std::string activities_text(const json& w) {
   std::string out;
   for (const auto& [set, tasks] : at(w, "MediaProcessTask").items())
-    for (const auto& task : tasks.is_array() ? tasks : json::array()) {
-      auto shown = task;
-      for (const auto& [name, value] : task.items())
-        if (value.is_null() || value == "" || value == json::array())
-          shown.erase(name);
-      out += "  " + set.substr(0, set.find("TaskSet")) + "  " + dump(shown, -1) + "\n";
-    }
+    for (const auto& task : tasks.is_array() ? tasks : json::array())
+      out += "  " + set.substr(0, set.find("TaskSet")) + "  " + parameters_text(task) + "\n";
   return out;
 }
 
@@ -176,18 +150,6 @@ result<exit_code> edit(const context& ctx, const workflow_options& o) {
     print_json(answer);
   else
     print(fmt::format("workflow {} replaced\n", o.id));
-  return exit_code::ok;
-}
-
-/// EnableWorkflow and its like: an id in, nothing out.
-result<exit_code> change(const context& ctx, const workflow_options& o, const char* action,
-                         const char* done) {
-  FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto answer, server.mps(action, {{"WorkflowId", o.id}}));
-  if (ctx.wants_json())
-    print_json(answer);
-  else
-    print(fmt::format("workflow {} {}\n", o.id, done));
   return exit_code::ok;
 }
 
@@ -260,7 +222,10 @@ void add_changes(CLI::App& noun, context& ctx, const options_ptr& o) {
                  row{"disable", "DisableWorkflow", "disabled", "Start no more runs"},
                  row{"delete", "DeleteWorkflow", "deleted", "Delete a disabled workflow"}})
     on_chosen(ctx, add_verb(noun, o, r.verb, r.help),
-              [&ctx, o, r] { return change(ctx, *o, r.action, r.done); });
+              [&ctx, o, r] { 
+                return change_mps(ctx, r.action, {{"WorkflowId", o->id}},
+                                  fmt::format("workflow {} {}", o->id, r.done));
+              });
 }
 
 } // namespace

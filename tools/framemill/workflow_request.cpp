@@ -1,7 +1,5 @@
 #include "tools/framemill/workflow_request.hpp"
 
-#include "tools/framemill/function_request.hpp"
-
 #include "tools/framemill/label_edit.hpp"
 
 #include <charconv>
@@ -137,29 +135,6 @@ result<json> workflow_request(const workflow_flags& f) {
   if (!f.output_directory.empty())
     out["OutputDir"] = f.output_directory;
   return out;
-}
-
-namespace {
-
-std::string place_of(const std::string& file) { return file == "-" ? "standard input" : file; }
-
-} // namespace
-
-result<json> read_json_file(const std::string& file) {
-  FM_TRY(auto text, read_file(file));
-  if (text.find_first_not_of(" \t\r\n") == text.npos)
-    return fail(errc::malformed, "{} is empty: JSON is expected", place_of(file));
-  auto read = parse_json(text);
-  if (!read)
-    return fail(errc::malformed, "{}: {}", place_of(file), read.error().message);
-  return read;
-}
-
-result<json> read_specification(const std::string& file) {
-  FM_TRY(auto spec, read_json_file(file));
-  if (!spec.is_object())
-    return fail(errc::malformed, "{}: a specification is a JSON object", place_of(file));
-  return spec;
 }
 
 } // namespace framemill::cli

@@ -31,9 +31,4 @@ struct workflow_flags {
 /// (malformed, with the flag's name); what it means is the server's to judge.
 [[nodiscard]] result<json> workflow_request(const workflow_flags& flags);
 
-/// JSON in a file; "-" = stdin. malformed, naming the file: it holds none.
-[[nodiscard]] result<json> read_json_file(const std::string& file);
-/// The same, and it is an object.
-[[nodiscard]] result<json> read_specification(const std::string& file);
-
 } // namespace framemill::cli
