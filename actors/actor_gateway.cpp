@@ -719,14 +719,8 @@ private:
 
   /// Every bucket that a workflow reads from or writes to must be here.
   [[nodiscard]] result<std::set<bucket*>> buckets_of(const workflow_spec& spec) const {
-    std::set<bucket*> outputs;
     FM_CHECK(services_.find_bucket(spec.trigger.bucket));
-    for (const auto& a : spec.activities) {
-      auto place = place_output(a, spec.output_storage, spec.output_dir, spec.trigger.bucket, "");
-      FM_TRY(auto* b, services_.find_bucket(place.bucket));
-      outputs.insert(b);
-    }
-    return outputs;
+    return output_buckets(services_, spec, spec.trigger.bucket);
   }
 
   /// Every place that it names is known here.

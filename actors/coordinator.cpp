@@ -26,28 +26,29 @@ failure no_object(const error& e, const std::string& bucket, const std::string& 
   return fail_field(e.code, "Object", "{}/{}: {}", bucket, key, why);
 }
 
-/// There is a bucket for each output: what is known too late costs all the work.
+/// What is known too late costs all the work.
 result<void> check_outputs(const node_services& services, const workflow_spec& spec,
                            const std::string& input_bucket) {
-  for (const auto& a : spec.activities) {
-    const auto place = place_output(a, spec.output_storage, spec.output_dir, input_bucket, "");
-    if (auto found = services.find_bucket(place.bucket); !found)
-      return fail_field(found.error().code, "OutputStorage", "{}", found.error().message);
-  }
+  if (auto here = output_buckets(services, spec, input_bucket); !here)
+    return fail_field(here.error().code, "OutputStorage", "{}", here.error().message);
   return {};
 }
 
 /// As it is in its bucket now.
-result<run_source> find_source(const node_services& services, const edit_clip& clip) {
-  if (!clip.input.cos)
-    return fail_field(errc::missing_argument, "CosInputInfo", "an object is missing");
-  const auto& place = *clip.input.cos;
-  FM_TRY(auto* b, services.find_bucket(place.bucket));
-  FM_TRY(auto key, normalize_key(place.object));
+result<object_ref> find_object(const node_services& services, const std::string& bucket,
+                               const std::string& raw_key) {
+  FM_TRY(auto* b, services.find_bucket(bucket));
+  FM_TRY(auto key, normalize_key(raw_key));
   auto g = b->stat(key);
   if (!g)
-    return no_object(g.error(), place.bucket, key);
-  return run_source{{place.bucket, std::move(key), *g}, {}};
+    return no_object(g.error(), bucket, key);
+  return object_ref{bucket, std::move(key), *g};
+}
+
+result<object_ref> find_object(const node_services& services, const edit_clip& clip) {
+  if (!clip.input.cos)
+    return fail_field(errc::missing_argument, "CosInputInfo", "an object is missing");
+  return find_object(services, clip.input.cos->bucket, clip.input.cos->object);
 }
 
 /// Of an edit: what it reads beside its first file.
@@ -55,11 +56,11 @@ result<std::vector<run_source>> more_sources(const node_services& services,
                                              const workflow_spec& spec) {
   std::vector<run_source> out;
   for (std::size_t i = 1; spec.edit && i < spec.edit->clips.size(); ++i) {
-    auto found = find_source(services, spec.edit->clips[i]);
+    auto found = find_object(services, spec.edit->clips[i]);
     if (!found)
       return fail_field(found.error().code, fmt::format("FileInfos.{}.InputInfo", i), "{}",
                         found.error().message);
-    out.push_back(std::move(*found));
+    out.push_back({std::move(*found), {}});
   }
   return out;
 }
@@ -229,6 +230,18 @@ void give_up(coordinator_state& s, run_id id) {
 
 } // namespace
 
+result<std::set<bucket*>> output_buckets(const node_services& services,
+                                         const workflow_spec& spec,
+                                         const std::string& input_bucket) {
+  std::set<bucket*> out;
+  for (const auto& a : spec.activities) {
+    const auto place = place_output(a, spec.output_storage, spec.output_dir, input_bucket, "");
+    FM_TRY(auto* b, services.find_bucket(place.bucket));
+    out.insert(b);
+  }
+  return out;
+}
+
 result<void> load_definitions(const state_store& store, catalog& into) {
   FM_CHECK(scan_records<workflow_record>(store, family::workflows, "", "", [&](workflow_record w) {
     into.load(std::move(w));
@@ -348,15 +361,9 @@ void coordinator_state::cancel(run_id id, std::string why, gateway::reply<void> 
 }
 
 void coordinator_state::submit(run_request request, gateway::reply<run_id> done) {
-  auto found = services->find_bucket(request.bucket);
-  if (!found)
-    return done(failure{found.error()});
-  auto key = normalize_key(request.key);
-  if (!key)
-    return done(failure{key.error()});
-  auto g = (*found)->stat(*key);
-  if (!g)
-    return done(no_object(g.error(), request.bucket, *key));
+  auto object = find_object(*services, request.bucket, request.key);
+  if (!object)
+    return done(failure{object.error()});
   std::uint32_t revision = 0;
   if (request.workflow) {
     const auto* w = definitions.find(request.workflow);
@@ -377,7 +384,7 @@ void coordinator_state::submit(run_request request, gateway::reply<run_id> done)
   auto now = services->clock.now();
   changes c;
   auto run = make_run(now, {definitions.next_run_id()}, run_cause::call, request.workflow, revision,
-                      std::move(request.spec), {request.bucket, *key, *g});
+                      std::move(request.spec), std::move(*object));
   run.more_sources = std::move(*more);
   run.session_id = request.session_id;
   run.session_context = request.session_context;
@@ -417,19 +424,14 @@ void coordinator_state::retry(run_id id, gateway::reply<run_id> done) {
     return done(fail_field(errc::not_found, "RunId", "no run {}", id.value));
   if (!is_terminal((*old)->state))
     return done(fail_field(errc::conflict, "RunId", "run {} has not ended", id.value));
-  auto found = services->find_bucket((*old)->object.bucket);
-  if (!found)
-    return done(failure{found.error()});
-  auto g = (*found)->stat((*old)->object.key);
-  if (!g)
-    return done(no_object(g.error(), (*old)->object.bucket, (*old)->object.key));
+  auto object = find_object(*services, (*old)->object.bucket, (*old)->object.key);
+  if (!object)
+    return done(failure{object.error()});
   auto more = more_sources(*services, (*old)->spec);
   if (!more)
     return done(failure{more.error()});
-  auto object = (*old)->object;
-  object.generation = *g;
   auto run = make_run(services->clock.now(), {definitions.next_run_id()}, run_cause::retry,
-                      (*old)->workflow, (*old)->revision, (*old)->spec, std::move(object));
+                      (*old)->workflow, (*old)->revision, (*old)->spec, std::move(*object));
   run.lineage = (*old)->lineage;
   run.more_sources = std::move(*more);
   changes c;

@@ -65,6 +65,12 @@ struct coordinator_state {
                                         node_services* services, caf::actor scheduler,
                                         caf::actor publisher, caf::actor membership);
 
+/// Where the outputs of these activities go, of an input in that bucket. not_found: one is
+/// not here.
+[[nodiscard]] result<std::set<bucket*>> output_buckets(const node_services& services,
+                                                       const workflow_spec& spec,
+                                                       const std::string& input_bucket);
+
 /// Reads the definitions and live runs back; before any actor starts.
 [[nodiscard]] result<void> load_definitions(const state_store& store, catalog& into);
 
