@@ -339,26 +339,25 @@ json task_head(const run_record& run) {
                                                : ""}};
 }
 
-json edit_output(const task_view& task) {
+json edit_output(const task_view& task, const template_source& templates) {
   const auto job = task.jobs.find(0);
   if (job == task.jobs.end())
     return nullptr;
-  const auto& made = job->second.outputs;
-  const auto main = std::find_if(made.begin(), made.end(), [](const published_file& f) {
-    return f.role == "manifest" || f.role == "media";
-  });
-  if (main == made.end())
+  const output_context c{task, task.run.spec.activities.at(0), job->second, templates};
+  const auto* main = c.file({"manifest", "media"});
+  if (!main)
     return nullptr;
-  return {{"OutputStorage", storage_json(task.run, task.run.spec.activities.at(0))},
+  return {{"OutputStorage", c.storage()},
           {"Path", path_of(main->object.key)},
           {"MetaData", main->media ? to_media_meta_data(*main->media) : json(nullptr)}};
 }
 
-json edit_task(const task_view& task) {
+json edit_task(const task_view& task, const template_source& templates) {
   const auto& edit = task.run.spec.edit;
   auto out = task_head(task.run);
   out["Input"] = {{"FileInfoSet", to_json_value(edit ? edit->clips : std::vector<edit_clip>{})}};
-  out["Output"] = task.run.state == run_state::succeeded ? edit_output(task) : json(nullptr);
+  out["Output"] = task.run.state == run_state::succeeded ? edit_output(task, templates)
+                                                               : json(nullptr);
   return out;
 }
 
@@ -408,7 +407,7 @@ json to_task_simple_info(const run_record& run) {
 json to_task(const task_view& task, const template_source& templates) {
   const auto& run = task.run;
   if (run.spec.kind == task_kind::edit_media)
-    return edit_task(task);
+    return edit_task(task, templates);
   json out = task_head(run);
   out.update({{"InputInfo", input_info(run)},
               {"MetaData", run.media ? to_media_meta_data(*run.media) : json(nullptr)}});

@@ -37,6 +37,8 @@ struct draft_context {
 /// itself has makes the later one fail.
 [[nodiscard]] std::vector<job_draft> draft_jobs(const draft_context& context);
 
+/// Sets the plan's cost and scratch from its shards'.
+void add_up(physical_plan& plan);
 [[nodiscard]] job_record to_record(job_draft&& d, const run_record& run);
 
 // One function per kind of activity (draft_transcode.cpp, draft_pictures.cpp).

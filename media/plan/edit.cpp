@@ -79,10 +79,7 @@ public:
       job.failure = std::move(done).error();
     }
     plan_.jobs.push_back(to_record(std::move(job), run_));
-    for (const auto& s : plan_.shards) {
-      plan_.cost += s.cost;
-      plan_.scratch_bytes += s.scratch_bytes;
-    }
+    add_up(plan_);
     return std::move(plan_);
   }
 
@@ -119,13 +116,7 @@ private:
       if (sound == nullptr)
         sound = sources_[i].audio;
     }
-    for (auto& s : sources_)
-      if (contradict(*sources_[0].video, *s.video)) {
-        for (auto& other : sources_)
-          other.bt709 = true;
-        plan_.warnings.push_back("the files have different colours: all become BT.709");
-        break;
-      }
+    agree_on_colours();
     const auto canvas = fit(sources_[0].size, {}).geometry;
     form_.canvas = {canvas.width, canvas.height};
     form_.fps = rate_of(*sources_[0].video);
@@ -139,6 +130,15 @@ private:
       form_.sound->channels = audio_channels;
     form_.sound->name = "a";
     return {};
+  }
+
+  void agree_on_colours() {
+    const auto& first = *sources_[0].video;
+    if (std::ranges::none_of(sources_, [&](const auto& s) { return contradict(first, *s.video); }))
+      return;
+    for (auto& s : sources_)
+      s.bt709 = true;
+    plan_.warnings.push_back("the files have different colours: all become BT.709");
   }
 
   /// The output must not be one of its own files.

@@ -67,6 +67,13 @@ std::vector<plan_stage> stages_of(const std::vector<shard_record>& shards,
 
 } // namespace
 
+void add_up(physical_plan& plan) {
+  for (const auto& s : plan.shards) {
+    plan.cost += s.cost;
+    plan.scratch_bytes += s.scratch_bytes;
+  }
+}
+
 job_record to_record(job_draft&& d, const run_record& run) {
   job_record j;
   j.run = run.id;
@@ -95,10 +102,7 @@ result<physical_plan> make_plan(const run_record& run, const packet_index* index
   plan.warnings = source.warnings;
   plan.shards = shard_layout{source, work, cut, assets, options}.lay_out(drafts);
   plan.stages = stages_of(plan.shards, source, work, cut);
-  for (const auto& s : plan.shards) {
-    plan.cost += s.cost;
-    plan.scratch_bytes += s.scratch_bytes;
-  }
+  add_up(plan);
   for (auto& d : drafts)
     plan.jobs.push_back(to_record(std::move(d), run));
   return plan;
