@@ -167,12 +167,18 @@ void zmq_hub::run() {
                              {monitor_.socket().handle(), 0, ZMQ_POLLIN, 0},
                              {doorkeeper_.socket().handle(), 0, ZMQ_POLLIN, 0},
                              {nullptr, waker_.fd(), ZMQ_POLLIN, 0}};
+  // To ask a socket that has nothing costs a system call.
+  const auto& [frames, events, knocks, woken] = items;
   while (!is_stopping_) {
     wait(items, std::size(items), patience());
-    waker_.settle();
-    doorkeeper_.answer_all();
-    receive_some(); // before the events: a peer's last frames before its end
-    note_events();
+    if (woken.revents != 0)
+      waker_.settle();
+    if (knocks.revents != 0)
+      doorkeeper_.answer_all();
+    if (frames.revents != 0 || events.revents != 0)
+      receive_some(); // before the events: a peer's last frames before its end
+    if (events.revents != 0)
+      note_events();
     flush();
     weigh_peers();
     cut_expired();

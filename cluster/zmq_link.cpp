@@ -198,10 +198,16 @@ void zmq_link::turn(connection& c, std::chrono::milliseconds at_most) {
                              {c.events.socket().handle(), 0, ZMQ_POLLIN, 0},
                              {nullptr, waker_.fd(), ZMQ_POLLIN, 0}};
   wire::wait(items, std::size(items), at_most);
-  waker_.settle();
-  receive_some(c);
-  note_events(c);
-  send_some(c);
+  // To ask a socket that has nothing costs a system call.
+  const auto& [frames, events, woken] = items;
+  if (woken.revents != 0)
+    waker_.settle();
+  if ((frames.revents & ZMQ_POLLIN) != 0 || events.revents != 0)
+    receive_some(c); // before the events: the last frames before an end
+  if (events.revents != 0)
+    note_events(c);
+  if (has_frames())
+    send_some(c);
 }
 
 void zmq_link::note_events(connection& c) {
