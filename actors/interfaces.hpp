@@ -259,12 +259,6 @@ struct slot_used {
   worker_slot slot;
   int change = 0; ///< +1 or −1
 };
-/// MEMBERSHIP → itself: what the node told is in the books, and it may forget it.
-struct outcome_booked {
-  std::string node;
-  shard_id shard;
-  std::uint32_t epoch = 0;
-};
 /// WORKFLOW → MEMBERSHIP: a lease of a former life; does the node still hold it?
 /// Answered by `lease_found`, `lease_missing`, or by its outcome itself.
 struct claim_lease {
@@ -565,7 +559,6 @@ FM_LOCAL_MESSAGE(enrolment_asked)
 FM_LOCAL_MESSAGE(membership_tick)
 FM_LOCAL_MESSAGE(tell_node)
 FM_LOCAL_MESSAGE(slot_used)
-FM_LOCAL_MESSAGE(outcome_booked)
 FM_LOCAL_MESSAGE(claim_lease)
 FM_LOCAL_MESSAGE(membership_call)
 FM_LOCAL_MESSAGE(link_up)

@@ -310,9 +310,8 @@ void hear(membership_state& s, const frame_arrived&, const std::string& name, no
   if (node == s.nodes.end())
     return;
   // Told again until it is in the books, in whatever life the node is by then.
-  std::function<void()> noted = [me = caf::actor_cast<caf::actor>(s.self), name, shard = m.shard,
-                                 epoch = m.outcome.epoch] {
-    caf::anon_send(me, outcome_booked{name, shard, epoch});
+  std::function<void()> noted = [to = s.booked, name, shard = m.shard, epoch = m.outcome.epoch] {
+    (void)to->put({name, shard, epoch});
   };
   auto& places = node->second.places;
   auto place = places.find(m.shard);
@@ -451,12 +450,27 @@ result<void> open_sockets(membership_state& s) {
   return {};
 }
 
+/// While leases of a former life may be claimed, who took work in it may come back: a
+/// plan made now would count too few.
+void look_who_may_return(membership_state& s, timestamp now) {
+  if (now >= s.claims_end) {
+    s.services->nodes_may_return = false;
+    return;
+  }
+  const auto known = s.core->nodes();
+  s.services->nodes_may_return = std::any_of(known.begin(), known.end(), [](const auto& n) {
+    return n.presence == node_presence::away && n.record.mode == node_mode::active;
+  });
+}
+
 result<void> begin(membership_state& s) {
   FM_TRY(auto core, load_membership(*s.services->store));
   s.core.emplace(std::move(core));
   FM_TRY(s.blame, load_blame(*s.services->store, s.services->clock.now()));
   s.keys.set(s.core->admitted_keys());
-  s.claims_end = s.services->uptime.now() + claims_last;
+  const auto now = s.services->uptime.now();
+  s.claims_end = now + claims_last;
+  look_who_may_return(s, now);
   return open_sockets(s);
 }
 
@@ -618,10 +632,13 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
       [=](const membership_tick&) {
         auto& state = self->state;
         state.apply(state.core->tick(services->clock.now()));
+        for (const auto& b : state.booked->take())
+          state.say(b.node, outcome_noted{b.shard, b.epoch});
         for (const auto& [name, node] : state.nodes)
           state.say(name, coordinator_beat{});
         const auto now = services->uptime.now();
         give_up_claims(state, now);
+        look_who_may_return(state, now);
         give_up_orders(state, now);
         self->delayed_send(self, tick_every, membership_tick{});
       },
@@ -636,9 +653,6 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
           return;
         node->busy += m.change;
         state.apply(state.core->load(services->clock.now(), m.slot.node, node->busy));
-      },
-      [=](const outcome_booked& m) {
-        self->state.say(m.node, outcome_noted{m.shard, m.epoch});
       },
       [=](late_outcome& m) { take_unclaimed(self->state, std::move(m)); },
       [=](const claim_lease& m) { claim(self->state, m); },

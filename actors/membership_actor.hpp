@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/mailbag.hpp"
 #include "actors/services.hpp"
 #include "actors/step_queue.hpp"
 #include "cluster/data_plane.hpp"
@@ -12,6 +13,7 @@
 #include <functional>
 #include <future>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 
@@ -93,6 +95,14 @@ struct membership_state {
   std::map<attempt, claim_lease> claims;     ///< leases of a former life
   std::map<attempt, late_outcome> unclaimed; ///< outcomes that came before their claims
   timestamp claims_end;
+  /// What a node told is in the books, and it may forget it. Told with the next tick,
+  /// all that has gathered: nobody waits for it.
+  struct booked_outcome {
+    std::string node;
+    shard_id shard;
+    std::uint32_t epoch = 0;
+  };
+  std::shared_ptr<mailbag<booked_outcome>> booked = std::make_shared<mailbag<booked_outcome>>();
   worker_key last_key = remote_workers_first;
   struct asked {
     std::string node;

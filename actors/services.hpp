@@ -189,6 +189,8 @@ struct node_services {
   framemill::notices notices; ///< of a worker the sinks, and keys as it heard of them last
   std::atomic<int> slots_here{0}; ///< of all nodes that are here; SCHEDULER's word
   std::atomic<int> cores_here{0}; ///< of the widest of them
+  /// After a coordinator's start: some that it knows are not back yet. MEMBERSHIP's word.
+  std::atomic<bool> nodes_may_return{false};
   node_clock clock;     ///< for what is recorded and told
   steady_clock uptime;  ///< for how long something lasts
   std::string scratch_root;

@@ -46,10 +46,13 @@ result<void> prepare_scratch(supply& from, const assignment& a, const std::strin
   if (fail_effect("scratch.full"))
     return fail_errno(ENOSPC, "create " + scratch);
   std::error_code ec;
-  fs::remove_all(scratch, ec);
-  fs::create_directories(scratch + "/in", ec);
-  if (!ec)
-    fs::create_directories(scratch + "/out", ec);
+  if (!fs::create_directories(scratch, ec) && !ec) { // of an attempt in a former life
+    fs::remove_all(scratch, ec);
+    fs::create_directories(scratch, ec);
+  }
+  for (const auto* part : {"/in", "/out"})
+    if (!ec)
+      fs::create_directory(scratch + part, ec);
   if (ec)
     return fail_errno(ec.value(), "create " + scratch);
   for (const auto& f : a.inputs)

@@ -16,6 +16,7 @@ namespace {
 
 using self_ptr = caf::stateful_actor<workflow_state>*;
 constexpr microseconds show_every{200'000};
+constexpr std::chrono::milliseconds see_who_is_back_every{100};
 
 struct context {
   self_ptr self;
@@ -172,6 +173,8 @@ std::vector<std::string> indexes_of(const run_machine& m) {
 void act_on(const context& c, const plan_run& a) {
   if (c.machine().run().state != run_state::probing)
     return;
+  if (c.services->nodes_may_return)
+    return c.self->delayed_send(c.self, see_who_is_back_every, plan_again{a.trust_index});
   auto plan = plan_for(*c.services, c.machine().run(), indexes_of(c.machine()), a.trust_index);
   if (!plan) {
     // A watermark's bucket may be away for a while, or the disk full.

@@ -269,6 +269,19 @@ TEST_CASE("cluster fault: results that are damaged on the coordinator's disk are
   check_quiet(f);
 }
 
+TEST_CASE("cluster fault: a plan that a new coordinator makes counts who is still to come") {
+  cluster_fixture f;
+  f.node.stop();
+  f.cluster.start_coordinator({"--fail-point", "shard.done.written"}); // the probe's
+  f.put(quick_key);
+  REQUIRE(eventually([&] { return !f.node.is_running(); }));
+
+  f.cluster.start_coordinator();
+  (void)check_undisturbed(f, quick_key); // to the byte: cut as for four slots
+
+  check_quiet(f);
+}
+
 TEST_CASE("cluster fault: results that came while the coordinator was dead are taken") {
   cluster_fixture f;
   auto run = f.begin("in/pace-0.4.mp4");
