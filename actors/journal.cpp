@@ -2,6 +2,7 @@
 
 #include "actors/fail_points.hpp"
 #include "storage/records.hpp"
+#include "storage/timeline.hpp"
 
 #include <iterator>
 
@@ -147,11 +148,7 @@ void journal_page::add(changes c) {
 }
 
 result<std::unique_ptr<journal>> journal::open(state_store& store) {
-  std::uint64_t last = 0;
-  FM_CHECK(store.scan_back(family::events, "", "", [&](std::string_view key, std::string_view) {
-    last = std::stoull(std::string{key}, nullptr, 16);
-    return false;
-  }));
+  FM_TRY(auto last, last_event_number(store));
   return std::unique_ptr<journal>{new journal(store, last)};
 }
 

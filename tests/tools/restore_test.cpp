@@ -1,6 +1,7 @@
 #include "tools/framemill/restore.hpp"
 
 #include "storage/records.hpp"
+#include "storage/timeline.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -47,6 +48,28 @@ TEST_CASE("restore: a backup becomes a data directory that opens, modes and all"
   auto record = find_record<event_record>(**store, family::events, "e");
   REQUIRE(record);
   CHECK(record->has_value());
+}
+
+TEST_CASE("restore: no number is given twice, and each restore is a timeline of its own") {
+  backup_fixture f;
+  auto timeline = [](const std::string& data) {
+    auto store = open_rocks_state_store({.directory = data + "/state", .read_only = true});
+    REQUIRE(store);
+    auto last = last_event_number(**store);
+    REQUIRE(last);
+    CHECK(*last >= 1'000'000);
+    return timeline_of(**store).value();
+  };
+
+  REQUIRE(restore_backup(f.backup, f.data));
+  REQUIRE(restore_backup(f.backup, f.data + "-2"));
+
+  auto first = timeline(f.data), second = timeline(f.data + "-2");
+  CHECK_FALSE(first.empty());
+  CHECK(first != second);
+  auto backup = open_rocks_state_store({.directory = f.backup + "/state", .read_only = true});
+  REQUIRE(backup);
+  CHECK(timeline_of(**backup).value() == "");
 }
 
 TEST_CASE("restore: an empty directory is taken, one that is not empty is left alone") {

@@ -1,7 +1,8 @@
 #include "tools/framemill/restore.hpp"
 
+#include "core/random.hpp"
 #include "storage/posix_file.hpp"
-#include "storage/state_store.hpp"
+#include "storage/timeline.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -116,6 +117,30 @@ result<void> prepare(const std::string& data_dir) {
                       : "it holds " + entries.front().path().filename().string());
 }
 
+/// All below it, which may have been written by somebody else since.
+result<void> give_tree(const std::string& directory, const owner& to) {
+  FM_TRY(auto entries, entries_of(directory));
+  for (const auto& entry : entries) {
+    auto path = entry.path().string();
+    FM_TRY(auto file, open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, path));
+    struct stat s {};
+    if (::fstat(file.get(), &s) != 0)
+      return fail_errno(errno, path);
+    FM_CHECK(give(file.get(), to, s.st_mode, path));
+  }
+  return {};
+}
+
+/// What the lost time numbered is not numbered so again.
+result<void> part_from_lost_time(const std::string& state, const owner& o) {
+  {
+    FM_TRY(auto store, open_rocks_state_store({.directory = state}));
+    FM_CHECK(begin_timeline(*store, random_hex(8)));
+  }
+  FM_CHECK(give_tree(state, o));
+  return sync_directory(state);
+}
+
 } // namespace
 
 result<void> restore_backup(const std::string& backup, const std::string& data_dir) {
@@ -127,6 +152,7 @@ result<void> restore_backup(const std::string& backup, const std::string& data_d
     if (auto name = entry.path().filename().string(); name != "state")
       FM_CHECK(copy_entry(entry, data_dir + "/" + name, o));
   FM_CHECK(copy_tree(backup + "/state", data_dir + "/state.restoring", o));
+  FM_CHECK(part_from_lost_time(data_dir + "/state.restoring", o));
   auto from = data_dir + "/state.restoring", to = data_dir + "/state";
   if (::rename(from.c_str(), to.c_str()) != 0)
     return fail_errno(errno, to);
