@@ -7,6 +7,7 @@
 #include "core/codec.hpp"
 #include "core/random.hpp"
 #include "storage/records.hpp"
+#include "storage/timeline.hpp"
 
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
@@ -70,7 +71,7 @@ void welcome(membership_state& s, const std::string& name, connection_key c) {
   // What the PLACER told it last may have been lost with its connection: the PLACER
   // hears anew what it hosts.
   node.services.reset();
-  s.say(name, node_welcome{s.life.cluster, s.endpoints.data});
+  s.say(name, node_welcome{s.life.cluster, s.endpoints.data, s.life.timeline});
 }
 
 void tell_scheduler(membership_state& s, const std::string& name) {
@@ -283,6 +284,8 @@ void flush(membership_state& s) {
 
 void hear(membership_state& s, const frame_arrived& m, const std::string&, node_hello& hello) {
   const auto now = s.services->clock.now();
+  if (hello.timeline != s.life.timeline)
+    hello.held.clear(); // not of ours: it drops that when it is welcome
   s.hellos[m.connection] = hello.held;
   s.apply(s.core->hello(now, m.connection, m.public_key, hello.name, hello.boot,
                         std::move(hello.facts),
@@ -464,7 +467,7 @@ void look_who_may_return(membership_state& s, timestamp now) {
 }
 
 result<void> begin(membership_state& s) {
-  FM_TRY(auto core, load_membership(*s.services->store));
+  FM_TRY(auto core, load_membership(*s.services->store, {.coordinator = s.services->config.name}));
   s.core.emplace(std::move(core));
   FM_TRY(s.blame, load_blame(*s.services->store, s.services->clock.now()));
   s.keys.set(s.core->admitted_keys());
@@ -517,6 +520,7 @@ result<coordinator_life> begin_term(node_services& services) {
   FM_TRY(auto id, services.store->find(family::meta, "cluster/id"));
   FM_TRY(auto term, services.store->find(family::meta, "cluster/term"));
   out.cluster = id ? *id : random_hex(8);
+  FM_TRY(out.timeline, timeline_of(*services.store));
   // Never below one that a node has heard, even from before a restored backup.
   const auto seconds = static_cast<std::uint64_t>(services.clock.now().us / 1'000'000);
   const std::uint64_t last = term ? std::stoull(*term, nullptr, 16) : 0;

@@ -41,6 +41,7 @@ struct cluster_endpoints {
 /// What a coordinator's life has in common with no other.
 struct coordinator_life {
   std::string cluster;    ///< id, for ever
+  std::string timeline;   ///< id, until a backup is restored
   std::uint64_t term = 0; ///< of this life
   key_pair keys;
 };

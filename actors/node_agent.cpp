@@ -54,7 +54,8 @@ void say(node_agent_state& s, cluster_message word) {
 /// Again with each beat until the welcome comes: it may be lost on the way.
 void say_hello(node_agent_state& s) {
   s.facts.scratch_bytes = s.services->scratch_space().free;
-  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held(), s.leaving});
+  say(s, node_hello{s.services->config.name, s.boot, s.facts, s.book->held(), s.leaving,
+                    s.timeline.value_or("")});
 }
 
 void begin_connection(node_agent_state& s) {
@@ -121,6 +122,21 @@ std::optional<host_port> via_of(const node_services& services, const std::string
 
 // ---- Hearing -----------------------------------------------------------------------------
 
+void start_service_host(node_agent_state& s);
+
+/// What is held and hosted is of a time that the coordinator does not know: by the same
+/// numbers it means something else.
+void enter_timeline(node_agent_state& s, const std::string& id) {
+  const auto former = std::exchange(s.timeline, id);
+  if (!former || *former == id)
+    return;
+  spdlog::warn("NODE AGENT: the coordinator goes on from a backup: what is held here ends");
+  act(s, s.book->forsake());
+  s.self->demonitor(s.service_host);
+  s.self->send_exit(s.service_host, caf::exit_reason::user_shutdown);
+  start_service_host(s);
+}
+
 void hear(node_agent_state& s, const node_welcome& m) {
   if (m.cluster != s.place.cluster) {
     spdlog::critical("NODE AGENT: the coordinator is of cluster {}, ours is {}", m.cluster,
@@ -128,6 +144,7 @@ void hear(node_agent_state& s, const node_welcome& m) {
     return s.link->reconnect();
   }
   s.welcome = true;
+  enter_timeline(s, m.timeline);
   data_client::options data;
   data.host = s.place.host;
   data.port = m.data_port;
@@ -262,6 +279,8 @@ void start_service_host(node_agent_state& s) {
   s.service_host =
       s.self->spawn(framemill::service_host, s.services, caf::actor_cast<caf::actor>(s.self));
   s.self->monitor(s.service_host);
+  if (s.welcome)
+    s.self->send(s.service_host, services_welcome{s.term});
 }
 
 void lose(node_agent_state& s, const caf::actor_addr& who) {

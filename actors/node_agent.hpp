@@ -20,12 +20,16 @@ struct known_coordinator {
   std::string host;
   std::uint16_t control_port = 0;
   std::string server_key; ///< Z85
+  std::string join;       ///< where the node enrolled last,
+  std::string token_id;   ///< and with which token
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Cluster", s.cluster);
     v("Host", s.host);
     v("ControlPort", s.control_port);
     v("ServerKey", s.server_key);
+    v("Join", s.join);
+    v("TokenId", s.token_id);
   }
 };
 
@@ -54,6 +58,7 @@ struct node_agent_state {
   caf::actor service_host;
   std::vector<hosted_service> hosted; ///< by it
   std::uint64_t term = 0;      ///< the newest heard
+  std::optional<std::string> timeline; ///< of the state that the coordinator goes by
   std::uint64_t sequence = 0;  ///< of this connection
   bool connected = false;
   bool welcome = false;        ///< on this connection

@@ -11,6 +11,7 @@ namespace {
 
 using self_ptr = caf::stateful_actor<remote_worker_state>*;
 constexpr microseconds tell_again_after{1'000'000};
+constexpr int times_unheard_max = 30;
 
 void tell(self_ptr self, cluster_message word) {
   auto& s = self->state;
@@ -66,9 +67,11 @@ void compare(self_ptr self, node_services* services, const std::optional<held_at
   }
   if (now - job.told < tell_again_after)
     return; // a beat that left before the order came
-  if (job.order && !job.stopping)
+  if (job.order && !job.stopping && ++job.times_unheard <= times_unheard_max)
     return give_order(self, now);
-  // It has neither it nor an outcome: stopped before it came, or forgotten.
+  if (job.order && !job.stopping)
+    tell(self, stop_held{job.shard, job.epoch}); // should it hear of it yet
+  // It has neither it nor an outcome: stopped before it came, forgotten, or not taken.
   attempt_outcome lost;
   lost.epoch = job.epoch;
   lost.failure = job.stopping

@@ -34,6 +34,7 @@ struct remote_worker_state {
     grant_number grant = 0;
     std::optional<assign_attempt> order; ///< until the node is seen to hold it
     timestamp told;                ///< when, last
+    int times_unheard = 0;         ///< the order was said again
     std::optional<watermark> mark;
     bool stopping = false;
     std::string vacated;           ///< why it was stopped, when others shall do it

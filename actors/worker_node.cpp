@@ -55,28 +55,65 @@ result<std::optional<known_coordinator>> read_place(const node_services& s) {
   return std::optional{std::move(*known)};
 }
 
-/// Shows the token at the enrolment desk, which then knows our key.
-result<known_coordinator> enrol(const node_services& s, const key_pair& keys) {
-  const auto& c = s.config.cluster;
-  if (c.join.empty())
-    return fail_field(errc::missing_argument, "join",
-                      "this data directory knows no coordinator yet: start it with --join "
-                      "HOST:PORT --token T, as `framemill node join-token` prints them");
-  if (c.token.empty())
+/// A coordinator that knows our key asks for no token.
+result<join_token> token_to_show(const cluster_config& c, const known_coordinator* known) {
+  if (!c.token.empty())
+    return parse_join_token(c.token);
+  if (known == nullptr)
     return fail_field(errc::missing_argument, "token",
                       "joining needs the token that `framemill node join-token` prints");
-  FM_TRY(auto where, parse_host_port(c.join, "join"));
-  FM_TRY(auto token, parse_join_token(c.token));
+  return join_token{{}, {}, known->server_key};
+}
+
+/// Shows the token at the enrolment desk, which then knows our key.
+result<known_coordinator> enrol(const node_services& s, const key_pair& keys,
+                                const known_coordinator* known) {
+  const auto& c = s.config.cluster;
+  const auto join = c.join.empty() && known != nullptr ? known->join : c.join;
+  if (join.empty())
+    return fail_field(errc::missing_argument, "join",
+                      "this data directory does not know where to enrol: start it with --join "
+                      "HOST:PORT --token T, as `framemill node join-token` prints them");
+  FM_TRY(auto where, parse_host_port(join, "join"));
+  FM_TRY(auto token, token_to_show(c, known));
   enrol_request request{token.id, token.secret, s.config.name};
   link::options desk{where.host, where.port, token.server_key, keys};
   FM_TRY(auto bytes, ask_enrolment_desk(desk, encode(request), enrolment_patience));
   FM_TRY(auto reply, decode<enrol_reply>(bytes));
   if (reply.failure)
     return failure{*reply.failure};
-  known_coordinator place{reply.cluster, where.host, reply.control_port, token.server_key};
+  known_coordinator place{reply.cluster, where.host, reply.control_port, token.server_key, join,
+                          token.id};
   FM_CHECK(write_whole_file(place_file(s), to_text(to_json_value(place)) + "\n", 0600));
   spdlog::info("enrolled in cluster {} as {}", place.cluster, s.config.name);
   return place;
+}
+
+/// Is it told of another place, or given a token that it has not shown? What stands in
+/// a configuration since the first start is neither.
+result<bool> is_told_anew(const cluster_config& c, const known_coordinator& known) {
+  if (!c.join.empty() && c.join != known.join)
+    return true;
+  if (c.token.empty())
+    return false;
+  FM_TRY(auto token, parse_join_token(c.token));
+  return token.id != known.token_id;
+}
+
+/// Whom the node works for.
+result<known_coordinator> find_coordinator(const node_services& s, const key_pair& keys) {
+  FM_TRY(auto known, read_place(s));
+  if (!known)
+    return enrol(s, keys, nullptr);
+  FM_TRY(auto anew, is_told_anew(s.config.cluster, *known));
+  if (!anew)
+    return std::move(*known);
+  auto place = enrol(s, keys, &*known);
+  if (place)
+    return place;
+  spdlog::warn("not enrolled anew: {}; going on with the coordinator at {}:{}, known since before",
+               place.error().message, known->host, known->control_port);
+  return std::move(*known);
 }
 
 /// Mounted buckets are read directly, if they are what the coordinator means.
@@ -116,13 +153,10 @@ result<std::unique_ptr<worker_node>> worker_node::start(node_config config,
   FM_CHECK(start_children(s));
   FM_CHECK(open_http_sinks(s));
   FM_TRY(auto keys, load_or_make_keys(s.config.data_dir + "/node.key"));
-  FM_TRY(auto known, read_place(s));
-  if (!known) {
-    FM_TRY(known, enrol(s, keys));
-  }
+  FM_TRY(auto place, find_coordinator(s, keys));
   FM_TRY(auto facts, proven_facts(s));
   i->system = make_actor_system();
-  i->agent = i->system->spawn<caf::detached>(node_agent, &s, std::move(*known), std::move(keys),
+  i->agent = i->system->spawn<caf::detached>(node_agent, &s, std::move(place), std::move(keys),
                                              std::move(facts));
   return std::unique_ptr<worker_node>{new worker_node(std::move(i))};
 }

@@ -56,7 +56,9 @@ bool attempt_book::is_superseded(shard_id shard, std::uint32_t epoch) const {
     return order && order->shard == shard && order->epoch >= epoch;
   };
   return std::any_of(slots_.begin(), slots_.end(),
-                     [&](const auto& s) { return is_newer(s.at_work) || is_newer(s.waiting); })
+                     [&](const auto& s) {
+                       return (!s.forsaken && is_newer(s.at_work)) || is_newer(s.waiting);
+                     })
          || std::any_of(ended_.begin(), ended_.end(), [&](const kept& k) {
               return k.outcome.shard == shard && k.outcome.outcome.epoch >= epoch;
             });
@@ -66,7 +68,7 @@ bool attempt_book::is_superseded(shard_id shard, std::uint32_t epoch) const {
 void attempt_book::supersede(actions& out, const assign_attempt& order) {
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
     auto& slot = slots_[i];
-    if (slot.at_work && slot.at_work->shard == order.shard)
+    if (slot.at_work && !slot.forsaken && slot.at_work->shard == order.shard)
       out.push_back(kill_attempt{order.shard, slot.at_work->epoch, i});
     if (slot.waiting && slot.waiting->shard == order.shard)
       drop_waiting(out, slot, errc::lease_lost, "another attempt took its place");
@@ -94,7 +96,7 @@ void attempt_book::drop_waiting(actions& out, slot_state& slot, errc code, std::
 attempt_book::actions attempt_book::stop(shard_id shard, std::uint32_t epoch) {
   actions out;
   for (std::uint32_t i = 0; i < slots_.size(); ++i) {
-    if (is_it(slots_[i].at_work, shard, epoch)) {
+    if (!slots_[i].forsaken && is_it(slots_[i].at_work, shard, epoch)) {
       out.push_back(kill_attempt{shard, epoch, i});
       return out;
     }
@@ -122,7 +124,8 @@ attempt_book::actions attempt_book::ended(std::uint32_t index, attempt_outcome o
     return out; // a late word of an earlier attempt
   const auto order = *std::exchange(slot.at_work, std::nullopt);
   slot.mark.reset();
-  end(out, order, std::move(outcome));
+  if (!std::exchange(slot.forsaken, false))
+    end(out, order, std::move(outcome));
   if (slot.waiting)
     start(out, slot, *std::exchange(slot.waiting, std::nullopt));
   return out;
@@ -180,10 +183,22 @@ void attempt_book::moved(std::uint32_t slot, const watermark& mark) {
     slots_[slot].mark = mark;
 }
 
+attempt_book::actions attempt_book::forsake() {
+  actions out;
+  ended_.clear();
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    auto& slot = slots_[i];
+    slot.waiting.reset();
+    if (slot.at_work && !std::exchange(slot.forsaken, true))
+      out.push_back(kill_attempt{slot.at_work->shard, slot.at_work->epoch, i});
+  }
+  return out;
+}
+
 std::vector<held_attempt> attempt_book::held() const {
   std::vector<held_attempt> out;
   for (const auto& s : slots_) {
-    if (s.at_work)
+    if (s.at_work && !s.forsaken)
       out.push_back(held_of(*s.at_work, s.mark));
     if (s.waiting)
       out.push_back(held_of(*s.waiting));

@@ -52,6 +52,9 @@ public:
   /// heard it (a run that died of a full disk), and is told again.
   [[nodiscard]] actions beat();
   void moved(std::uint32_t slot, const watermark& mark);
+  /// The coordinator's state is another than what was held belongs to (a backup was
+  /// restored): it is killed and never told of, not even how it ended.
+  [[nodiscard]] actions forsake();
 
   /// For hellos and beats: what is at work or waits, by slot, then every outcome
   /// kept, newest first.
@@ -62,6 +65,7 @@ public:
 private:
   struct slot_state {
     std::optional<assign_attempt> at_work;
+    bool forsaken = false; ///< it is at work on nobody's wish
     std::optional<watermark> mark;
     std::optional<assign_attempt> waiting;
   };

@@ -68,7 +68,7 @@ result<void> check_node_name(std::string_view name) {
 
 membership::membership(std::vector<node_record> nodes, std::vector<join_token_record> tokens,
                        options o)
-    : options_(o) {
+    : options_(std::move(o)) {
   for (auto& n : nodes)
     records_.insert_or_assign(n.name, std::move(n));
   for (auto& t : tokens)
@@ -97,6 +97,9 @@ result<membership::step> membership::enrol(timestamp now, const std::string& tok
     return fail(errc::unauthorized, "the join token is not valid: make a new one with "
                                     "`framemill node join-token`");
   FM_CHECK(check_node_name(name));
+  if (name == options_.coordinator)
+    return fail(errc::already_exists, "{} is the name of the coordinator's own machine: choose "
+                                      "another", name);
   if (public_key.empty())
     return fail(errc::invalid_argument, "an enrolment without a key");
   if (holder)
@@ -239,6 +242,9 @@ std::optional<std::string> membership::objection(const std::string& public_key,
   }
   if (record->name != name)
     return fmt::format("this key belongs to node {}, not to the name it gave", record->name);
+  if (name == options_.coordinator)
+    return fmt::format("{} is the name of the coordinator's own machine: remove this node, and "
+                       "join it under another name", name);
   if (boot.empty() || boot.size() > boot_chars_max)
     return "a hello without a proper boot id";
   if (facts.slots < 0 || facts.slots > limits::node_slots_max)
@@ -439,7 +445,11 @@ membership::step membership::trust(timestamp now, const std::string& name) {
 result<node_record*> membership::enrolled(const std::string& name) {
   auto entry = records_.find(name);
   if (entry == records_.end() || entry->second.mode == node_mode::removed)
-    return fail(errc::not_found, "no node is named {}", name);
+    return name == options_.coordinator
+               ? fail_field(errc::unsupported, "Name",
+                            "{} is the coordinator's own machine: what it takes is said by "
+                            "`roles` and `slots` of its configuration", name)
+               : fail_field(errc::not_found, "Name", "no node is named {}", name);
   return &entry->second;
 }
 

@@ -65,6 +65,7 @@ public:
   struct options {
     std::chrono::milliseconds grace{500};
     std::chrono::milliseconds silence_max{3000};
+    std::string coordinator; ///< the name of its own machine, which no node may have
   };
   struct step {
     changes record;

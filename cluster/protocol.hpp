@@ -44,6 +44,7 @@ struct node_hello {
   node_facts facts;
   std::vector<held_attempt> held;
   bool leaving = false;      ///< it has said, or would say, `node_leaving`
+  std::string timeline;      ///< of the state under which it holds that
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -51,6 +52,7 @@ struct node_hello {
     v("Facts", s.facts);
     v("Held", s.held);
     v("Leaving", s.leaving);
+    v("Timeline", s.timeline);
   }
   bool operator==(const node_hello&) const = default;
 };
@@ -134,10 +136,12 @@ struct node_welcome {
   static constexpr std::uint64_t kind = 16;
   std::string cluster;       ///< its id, so that nobody joins another by mistake
   std::uint16_t data_port = 0;
+  std::string timeline;      ///< another with each restore of a backup: see node_hello
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Cluster", s.cluster);
     v("DataPort", s.data_port);
+    v("Timeline", s.timeline);
   }
   bool operator==(const node_welcome&) const = default;
 };

@@ -215,7 +215,10 @@ void zmq_link::note_events(connection& c) {
     if (e->kind == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
       note_up(c);
     else if (e->kind == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH && e->value == zap_refused)
-      c.end = {ending::refused, fmt::format("{} refuses this node's key", where_)};
+      c.end = {ending::refused,
+               fmt::format("{} refuses this node's key: it was removed, or never enrolled there; "
+                           "start it with --join and a new --token",
+                           where_)};
     else if (e->kind == ZMQ_EVENT_CLOSED && !c.end)
       c.end = {.why = fmt::format("nobody answers at {}", where_)};
     else if (e->kind == ZMQ_EVENT_DISCONNECTED && !c.end)

@@ -23,15 +23,17 @@ bool is_plain_name(std::string_view text) {
 
 result<void> check_labels(const std::map<std::string, std::string>& labels) {
   if (labels.size() > limits::node_labels_max)
-    return fail(errc::too_large, "there are more than {} labels", limits::node_labels_max);
+    return fail_field(errc::too_large, "Set", "there are more than {} labels",
+                      limits::node_labels_max);
   for (const auto& [key, value] : labels) {
     if (!is_plain_name(key))
-      return fail(errc::invalid_argument,
-                  "a label's name is 1 to {} of letters, digits, `-`, `_`, `.`",
-                  limits::node_name_chars_max);
+      return fail_field(errc::invalid_argument, "Set",
+                        "`{}` is no name of a label: that is 1 to {} of letters, digits, `-`, "
+                        "`_`, `.`",
+                        key, limits::node_name_chars_max);
     if (value.size() > limits::label_value_bytes_max)
-      return fail(errc::too_large, "label {} is longer than {} bytes", key,
-                  limits::label_value_bytes_max);
+      return fail_field(errc::too_large, "Set", "label {} is longer than {} bytes", key,
+                        limits::label_value_bytes_max);
   }
   return {};
 }

@@ -45,7 +45,7 @@ struct members : test_services, virtual_actors {
   void start() {
     auto opened = std::make_shared<std::promise<result<cluster_endpoints>>>();
     membership = system.spawn(membership_actor, &shared,
-                              coordinator_life{"cluster", the_term, make_key_pair()},
+                              coordinator_life{"cluster", "timeline", the_term, make_key_pair()},
                               cluster_endpoints{"127.0.0.1"}, scheduler.handle, opened);
     drain();
     REQUIRE(opened->get_future().get());
@@ -69,11 +69,12 @@ struct members : test_services, virtual_actors {
     tell(membership, frame_arrived{c, key_of(node), encode(e)});
   }
   void come(connection_key c, std::vector<held_attempt> held = {},
-            const std::string& boot = "b", const std::string& node = "n1") {
+            const std::string& boot = "b", const std::string& node = "n1",
+            const std::string& timeline = "timeline") {
     node_facts facts;
     facts.slots = 1;
     facts.memory_bytes = 1000;
-    hear(c, node_hello{node, boot, facts, std::move(held)}, node);
+    hear(c, node_hello{node, boot, facts, std::move(held), false, timeline}, node);
   }
   /// The slots that joined since the last look, oldest first.
   std::vector<worker_joined> joined() { return scheduler.take<worker_joined>(); }
@@ -140,6 +141,17 @@ TEST_CASE_FIXTURE(slow_members,
   REQUIRE(slots.size() == 1);
   REQUIRE(slots[0].holds);
   CHECK(slots[0].holds->shard == the_shard);
+}
+
+TEST_CASE_FIXTURE(members, "membership_actor: what is held since another timeline is not ours") {
+  start();
+  come(1, {{the_shard, 3, 0, false, {}}}, "b", "n1", "another");
+
+  auto slots = joined();
+  REQUIRE(slots.size() == 1);
+  CHECK_FALSE(slots[0].holds);
+  REQUIRE(said_to<node_welcome>(1).size() == 1);
+  CHECK(said_to<node_welcome>(1)[0].timeline == "timeline"); // it drops what it holds
 }
 
 TEST_CASE_FIXTURE(members, "membership_actor: what is held reserves the memory of its shard") {

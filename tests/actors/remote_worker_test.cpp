@@ -30,6 +30,13 @@ struct remote : test_services, virtual_actors {
     tell(worker, std::move(a));
   }
 
+  /// The node's beat does not tell of the order, which was last said long ago.
+  void see_nothing_after_a_second() {
+    auto* self = caf::actor_cast<caf::abstract_actor*>(worker);
+    dynamic_cast<caf::stateful_actor<remote_worker_state>&>(*self).state.job->told = {};
+    tell(worker, slot_seen{});
+  }
+
   inbox scheduler{system}, membership{system}, workflow{system};
   caf::actor worker;
 };
@@ -74,6 +81,25 @@ TEST_CASE_FIXTURE(remote,
   REQUIRE(kept.noted);
   kept.noted();
   CHECK(noted);
+}
+
+TEST_CASE_FIXTURE(remote,
+                  "remote_worker: an order that the node does not take is given up one day") {
+  start();
+  assign(6);
+  for (int second = 0; second < 30; ++second)
+    see_nothing_after_a_second();
+  CHECK(workflow.take<attempt_ended>().empty()); // said again each second
+  CHECK(membership.take<tell_node>().size() == 31);
+
+  see_nothing_after_a_second();
+
+  auto ended = workflow.only<attempt_ended>();
+  CHECK(ended.outcome.epoch == 4);
+  REQUIRE(ended.outcome.failure);
+  CHECK(ended.outcome.failure->code == errc::lease_lost);
+  CHECK(std::holds_alternative<stop_held>(membership.only<tell_node>().word));
+  CHECK(scheduler.only<worker_idle>().grant == 6);
 }
 
 TEST_CASE_FIXTURE(remote,

@@ -74,6 +74,26 @@ TEST_CASE("attempt_book: an order starts on its slot and is held until its outco
   CHECK(book.empty());
 }
 
+TEST_CASE("attempt_book: what is forsaken is killed and not told of, and its number is free") {
+  auto book = at_work();
+  (void)book.assigned(order(2, 1)); // waits behind it
+  (void)book.assigned(order(3, 1, 1));
+  (void)book.ended(1, success(1));
+
+  auto actions = book.forsake();
+
+  REQUIRE(only<kill_attempt>(actions));
+  CHECK(only<kill_attempt>(actions)->shard == shard(1));
+  CHECK(book.held().empty());
+  CHECK(book.welcomed().empty());
+  CHECK(book.forsake().empty());
+  CHECK(only<start_attempt>(book.assigned(order(3, 1, 1)))); // another's shard 3
+  CHECK(book.assigned(order(1, 1)).empty());                 // waits until the slot is free
+  auto freed = book.ended(0, success(1));
+  REQUIRE(only<start_attempt>(freed)); // and no outcome
+  CHECK(only<start_attempt>(freed)->order == order(1, 1));
+}
+
 TEST_CASE("attempt_book: an order said again does nothing, in whatever state it is") {
   auto book = at_work();
   CHECK(book.assigned(order(1, 1)).empty());

@@ -177,6 +177,32 @@ TEST_CASE("membership: a name belongs to one key, and a key to one name") {
   CHECK(other_name.error().code == errc::already_exists);
 }
 
+TEST_CASE("membership: the name of the coordinator's own machine is nobody else's") {
+  membership m{{known_node("n1", key_a)}, {token()}, {.coordinator = "n1"}};
+
+  auto enrolled = m.enrol(at(1s), "t1", hash, "n1", key_b);
+  REQUIRE_FALSE(enrolled);
+  CHECK(enrolled.error().code == errc::already_exists);
+  auto refused = all<refuse_connection>(come(m, at(1s), 1)); // enrolled when it was not yet
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].final);
+  CHECK(refused[0].reason.find("coordinator's own machine") != std::string::npos);
+}
+
+TEST_CASE("membership: the coordinator's own machine has no mode, and says why") {
+  membership m{{}, {}, {.coordinator = "here"}};
+
+  auto own = m.set_mode(at(0ms), "here", node_mode::cordoned, "", {});
+  auto unknown = m.set_labels(at(0ms), "nobody", {});
+
+  REQUIRE_FALSE(own);
+  CHECK(own.error().code == errc::unsupported);
+  CHECK(own.error().field == "Name");
+  REQUIRE_FALSE(unknown);
+  CHECK(unknown.error().code == errc::not_found);
+  CHECK(unknown.error().field == "Name");
+}
+
 TEST_CASE("membership: names are short and plain") {
   membership m{{}, {token(100)}, {}};
 
