@@ -403,6 +403,10 @@ public:
       status.runs_queued = static_cast<std::int64_t>(s.waiting.size());
       on_placer([this, done, status = std::move(status)](placer_state& p) mutable {
         status.services = p.hosted_by(services_.config.name);
+        for (const auto& placed : p.core->services())
+          if (placed.record.host.empty())
+            status.warnings.push_back(fmt::format("no node hosts {} {}: {}", placed.spec.id.kind,
+                                                  placed.spec.id.name, placed.record.reason));
         caf::anon_send(scheduler_, report_status{done, std::move(status)});
       });
     });

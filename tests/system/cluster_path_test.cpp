@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+
 // One source is encoded by many nodes at once; nodes come and go as an operator
 // wants.
 
@@ -110,7 +112,57 @@ TEST_CASE("cluster: a node that is removed is refused at once, and its shard goe
     return worker.daemon.log().find("refuses this node's key") != std::string::npos;
   }));
   CHECK(f.cluster.presence(victim.node).empty());
+
+  worker.kill9();
+  worker.daemon.start(f.cluster.join_arguments(worker, f.cluster.join_token()));
+  f.cluster.await_up(victim.node);
   check_quiet(f);
+}
+
+TEST_CASE("cluster: a restored coordinator takes nothing of the time that was lost") {
+  cluster_fixture f{2};
+  const auto backup = f.dir / "backup";
+  (void)f.begin("in/pace-0.2.mp4", 24, 1);
+  (void)f.ask({"backup", backup});
+  auto before = f.finish("in/pace-0.2.mp4");
+  f.put("in/pace-0.02.mp4"); // of the lost time, with its run
+  auto lost = f.finish("in/pace-0.02.mp4");
+  REQUIRE(state_of(lost) == "succeeded");
+  (void)f.begin("in/pace-0.3.mp4", 24, 2); // and what the workers are at
+
+  f.node.stop();
+  std::filesystem::rename(f.node.data_dir(), f.dir / "lost");
+  auto restored = f.command({"restore", backup});
+  REQUIRE_MESSAGE(restored.exit_code == 0, restored.complaint);
+  f.cluster.start_coordinator();
+
+  auto again = f.finish("in/pace-0.2.mp4"); // was under way in the backup
+  CHECK_MESSAGE(state_of(again) == "succeeded", again["Run"]["Failure"].dump());
+  CHECK(again["Run"]["Id"] == before["Run"]["Id"]);
+  for (const auto* key : {"in/pace-0.02.mp4", "in/pace-0.3.mp4"}) { // found by the watcher
+    auto anew = f.finish(key);
+    CHECK_MESSAGE(state_of(anew) == "succeeded", anew["Run"]["Failure"].dump());
+    CHECK(anew["Run"]["Id"].get<std::uint64_t>() > lost["Run"]["Id"].get<std::uint64_t>() + 1000);
+  }
+  for (auto& w : f.cluster.workers())
+    CHECK(w->daemon.log().find("goes on from a backup") != std::string::npos);
+  CHECK(f.content("out/").size() == 3);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster: a worker that is named like the coordinator is refused") {
+  cluster_fixture f{1};
+  auto own = f.cluster.call("DescribeCluster")["Cluster"].value("Coordinator", "");
+  REQUIRE_FALSE(own.empty());
+
+  auto& twin = f.cluster.add(own);
+  auto end = twin.daemon.start_refused(f.cluster.join_arguments(twin, f.cluster.join_token()));
+
+  CHECK(end.exit_code > 0);
+  CHECK(twin.daemon.log().find("coordinator's own machine") != std::string::npos);
+  auto cordoned = f.command({"node", "cordon", own});
+  CHECK(cordoned.exit_code != 0);
+  CHECK(cordoned.complaint.find("coordinator's own machine") != std::string::npos);
 }
 
 TEST_CASE("cluster: a stranger stays outside, whatever token it shows") {
