@@ -9,11 +9,17 @@ namespace {
 constexpr int channels_max = 6; ///< the AAC encoder has no layout of 7
 constexpr int silent_samples = 1024; ///< of a frame, where the encoder has no size of its own
 
+struct audio_codec {
+  const char* name; ///< of an audio_output
+  const char* encoder;
+};
+constexpr audio_codec codecs[] = {
+    {"aac", "aac"}, {"mp3", "libmp3lame"}, {"pcm_s16le", "pcm_s16le"}};
+
 const char* encoder_named(const std::string& codec) {
-  for (auto [name, encoder] :
-       {std::pair{"aac", "aac"}, {"mp3", "libmp3lame"}, {"pcm_s16le", "pcm_s16le"}})
-    if (codec == name)
-      return encoder;
+  for (const auto& c : codecs)
+    if (codec == c.name)
+      return c.encoder;
   return nullptr;
 }
 
@@ -27,6 +33,13 @@ int nearest_rate(const AVCodec& encoder, int wanted) {
 }
 
 } // namespace
+
+std::vector<const char*> audio_encoder_names() {
+  std::vector<const char*> out;
+  for (const auto& c : codecs)
+    out.push_back(c.encoder);
+  return out;
+}
 
 result<void> audio_branch::take(const AVFrame& frame) {
   if (is_done())

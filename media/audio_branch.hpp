@@ -5,6 +5,7 @@
 
 #include <limits>
 #include <optional>
+#include <vector>
 
 namespace framemill {
 
@@ -44,5 +45,8 @@ private:
   std::int64_t limit_ = no_end; ///< output samples
   std::int64_t produced_ = 0;   ///< output samples given to the encoder
 };
+
+/// libavcodec's names of the encoders that an audio_output can ask for.
+[[nodiscard]] std::vector<const char*> audio_encoder_names();
 
 } // namespace framemill

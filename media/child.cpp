@@ -7,6 +7,9 @@
 #include "media/fingerprint.hpp"
 #include "media/sandbox.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -157,5 +160,8 @@ result<void> child::reproduce(const std::string& directory) {
 
 std::string child::fingerprint() { return framemill::fingerprint(); }
 std::string child::cpu() { return cpu_features(); }
+std::string child::encoders() {
+  return fmt::format("{}", fmt::join(framemill::encoders(), " "));
+}
 
 } // namespace framemill

@@ -25,6 +25,7 @@ public:
   [[nodiscard]] static result<void> reproduce(const std::string& directory);
   [[nodiscard]] static std::string fingerprint();
   [[nodiscard]] static std::string cpu();
+  [[nodiscard]] static std::string encoders(); ///< "libx264 aac png"
 
 private:
   options options_;

@@ -1,7 +1,10 @@
 #include "media/fingerprint.hpp"
 
+#include "media/audio_branch.hpp"
 #include "media/av.hpp"
 #include "media/h264_encoder.hpp"
+#include "media/pictures.hpp"
+#include "media/tasks/tasks.hpp"
 
 #include <fmt/format.h>
 
@@ -17,7 +20,7 @@ std::string version(unsigned v) {
 
 /// The x264 build writes itself into its user data: "x264 - core 164 r3095".
 std::string x264_build() {
-  auto codec = avcodec_find_encoder_by_name("libx264");
+  auto codec = avcodec_find_encoder_by_name(h264_encoder::codec_name);
   auto context = codec ? av::make_codec(codec) : result<av::codec_ptr>{fail(errc::unsupported, "")};
   if (!context)
     return "none";
@@ -77,6 +80,20 @@ std::string cpu_features() {
   add(AV_CPU_FLAG_AVX512, "avx512");
   add(AV_CPU_FLAG_NEON, "neon");
   return out.empty() ? "generic" : out;
+}
+
+std::vector<std::string> encoders() {
+  std::vector<std::string> out;
+  auto add = [&out](const char* name) {
+    if (avcodec_find_encoder_by_name(name) != nullptr)
+      out.emplace_back(name);
+  };
+  add(h264_encoder::codec_name);
+  for (const auto& all :
+       {audio_encoder_names(), image_encoder_names(), tasks::animation_encoder_names()})
+    for (const auto* name : all)
+      add(name);
+  return out;
 }
 
 } // namespace framemill

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace framemill {
 
@@ -14,5 +15,9 @@ namespace framemill {
 /// know of which files the bytes may differ for it (scaled or toned by filters
 /// that have code of their own for a CPU).
 [[nodiscard]] std::string cpu_features();
+
+/// Encoders, by libavcodec's names, that outputs can be made with here: of those
+/// that the executor knows how to use, the ones that this libavcodec has.
+[[nodiscard]] std::vector<std::string> encoders();
 
 } // namespace framemill

@@ -37,7 +37,7 @@ void set_format(AVCodecContext& c, const h264_encoder::format& f) {
 
 result<h264_encoder> h264_encoder::open(const h264_settings& s, const format& f) {
   constexpr std::int64_t gop_max = 1 << 20;
-  auto encoder = avcodec_find_encoder_by_name("libx264");
+  auto encoder = avcodec_find_encoder_by_name(codec_name);
   if (!encoder)
     return fail(errc::unsupported, "this libavcodec has no libx264");
   h264_encoder out;

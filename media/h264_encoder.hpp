@@ -13,6 +13,7 @@ enum class frame_role : std::uint8_t { plain, key };
 /// that do not depend on the rate (performance notes R7).
 class h264_encoder {
 public:
+  static constexpr const char* codec_name = "libx264"; ///< libavcodec's
   /// x264's, of all outputs: parts of other encoders can be put together, and no
   /// CPU makes other bytes.
   static constexpr std::string_view byte_settings = "stitchable=1:cpu-independent=1";

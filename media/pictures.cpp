@@ -36,6 +36,13 @@ constexpr std::size_t record_bytes_max = 4096;
 
 } // namespace
 
+std::vector<const char*> image_encoder_names() {
+  std::vector<const char*> out;
+  for (const auto& c : codecs)
+    out.push_back(c.encoder);
+  return out;
+}
+
 result<int> image_pixel_format(const std::string& format) {
   if (format == "raw")
     return int{AV_PIX_FMT_RGB24};

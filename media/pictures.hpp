@@ -20,6 +20,9 @@ namespace framemill {
 [[nodiscard]] result<std::string> encode_image(AVFrame& picture, const std::string& format,
                                                int quality);
 
+/// libavcodec's names of the encoders of these formats.
+[[nodiscard]] std::vector<const char*> image_encoder_names();
+
 // A raw picture file is a row of records, each a 4-byte little-endian length and
 // the MessagePack of a raw_record; a raw_head is followed by width × height × 3
 // bytes of RGB. Last is a raw_foot; a file without it is torn.

@@ -6,6 +6,8 @@
 namespace framemill::tasks {
 namespace {
 
+constexpr auto gif_encoder = "gif", webp_encoder = "libwebp_anim";
+
 /// Writes one animated image frame by frame.
 class animation_writer {
 public:
@@ -39,7 +41,7 @@ private:
   bool is_gif() const noexcept { return step_.format == "gif"; }
 
   result<void> start(const AVFrame& like) {
-    auto encoder = avcodec_find_encoder_by_name(is_gif() ? "gif" : "libwebp_anim");
+    auto encoder = avcodec_find_encoder_by_name(is_gif() ? gif_encoder : webp_encoder);
     if (!encoder || (!is_gif() && step_.format != "webp"))
       return fail(errc::unsupported, "there is no animated `{}`", step_.format);
     FM_TRY(codec_, av::make_codec(encoder));
@@ -234,6 +236,8 @@ result<void> make_webp(const std::vector<std::string>& paths, const animation_st
 }
 
 } // namespace
+
+std::vector<const char*> animation_encoder_names() { return {gif_encoder, webp_encoder}; }
 
 result<void> run(const animation_step& step, work& w) {
   w.progress().enter(work_phase::assembling);

@@ -17,4 +17,7 @@ namespace framemill::tasks {
 [[nodiscard]] result<void> run(const animation_step& step, work& w);
 [[nodiscard]] result<void> run(const splice_step& step, work& w);
 
+/// libavcodec's names of the encoders that an animation_step can ask for.
+[[nodiscard]] std::vector<const char*> animation_encoder_names();
+
 } // namespace framemill::tasks

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   if (argc == 3 && std::strcmp(argv[1], "--reproduce") == 0)
     return reproduce(argv[2]);
   if (argc == 2 && std::strcmp(argv[1], "--fingerprint") == 0)
-    return std::printf("%s\n%s\n", child::fingerprint().c_str(), child::cpu().c_str()) < 0;
+    return std::printf("%s\n%s\n%s\n", child::fingerprint().c_str(), child::cpu().c_str(),
+                       child::encoders().c_str()) < 0;
   return usage();
 }

@@ -97,3 +97,15 @@ TEST_CASE("fingerprint: names the versions of what makes bytes") {
   CHECK(f.find('\n') == std::string::npos);
   CHECK_FALSE(cpu_features().empty());
 }
+
+TEST_CASE("encoders: those that outputs are made with, as far as this libavcodec has them") {
+  auto found = encoders();
+  std::set<std::string> all{found.begin(), found.end()};
+
+  CHECK(all.size() == found.size());
+  for (const auto& name : found)
+    CHECK(avcodec_find_encoder_by_name(name.c_str()) != nullptr);
+  for (const auto* name : {"libx264", "aac", "libmp3lame", "pcm_s16le", "mjpeg", "png", "libwebp",
+                           "gif", "libwebp_anim"})
+    CHECK(all.contains(name) == (avcodec_find_encoder_by_name(name) != nullptr));
+}
