@@ -778,6 +778,7 @@ private:
     out.warnings = std::move(facts.warnings);
     out.started = services_.started;
     out.cpu = std::move(facts.cpu);
+    out.encoders = std::move(facts.encoders);
     out.device_sessions = std::move(facts.device_sessions);
     out.scratch_floor_bytes = facts.scratch_floor_bytes;
     return out;

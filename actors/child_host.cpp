@@ -19,6 +19,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <thread>
 
 namespace framemill {
@@ -337,10 +338,12 @@ private:
 
 sandboxed_child_host::sandboxed_child_host(options o)
     : fingerprint_(run_and_read({o.program, "--fingerprint"})) {
-  if (auto line = fingerprint_ ? fingerprint_->find('\n') : std::string::npos;
-      line != std::string::npos) {
-    cpu_ = fingerprint_->substr(line + 1);
-    fingerprint_->resize(line);
+  if (fingerprint_) {
+    std::istringstream said{*fingerprint_};
+    std::getline(said, *fingerprint_);
+    std::getline(said, cpu_);
+    for (std::string name; said >> name;)
+      encoders_.push_back(std::move(name));
   }
   auto inside = o.sandbox
                     ? run_and_read(command(o.program, "", true, {"--fingerprint"}))

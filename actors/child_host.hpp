@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace framemill {
 
@@ -66,6 +67,8 @@ public:
   [[nodiscard]] virtual const result<std::string>& fingerprint() const = 0;
   /// Features that it uses of this CPU; "" = it does not say.
   [[nodiscard]] virtual std::string cpu() const { return {}; }
+  /// That outputs can be made with, by libavcodec's names; {} = it does not say.
+  [[nodiscard]] virtual std::vector<std::string> encoders() const { return {}; }
 };
 
 /// framemill-media, shut in. One thread spawns all of them (so that they die
@@ -90,12 +93,14 @@ public:
   [[nodiscard]] const sandbox_status& sandbox() const override { return sandbox_; }
   [[nodiscard]] const result<std::string>& fingerprint() const override { return fingerprint_; }
   [[nodiscard]] std::string cpu() const override { return cpu_; }
+  [[nodiscard]] std::vector<std::string> encoders() const override { return encoders_; }
 
 private:
   class loop;
   sandbox_status sandbox_;
   result<std::string> fingerprint_;
   std::string cpu_;
+  std::vector<std::string> encoders_;
   std::unique_ptr<loop> loop_;
 };
 

@@ -129,6 +129,7 @@ struct node_status {
   std::map<std::string, std::int64_t> device_sessions;
   std::int64_t scratch_floor_bytes = 0; ///< that stay free
   std::vector<hosted_service> services; ///< placed here
+  std::vector<std::string> encoders;    ///< that outputs can be made with
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Name", s.name);
@@ -149,6 +150,7 @@ struct node_status {
     v("DeviceSessions", s.device_sessions);
     v("ScratchFloorBytes", s.scratch_floor_bytes);
     v("Services", s.services);
+    v("Encoders", s.encoders);
   }
 };
 

@@ -224,6 +224,7 @@ node_facts node_services::facts() const {
   const auto& build = children->fingerprint();
   f.fingerprint = build.value_or("");
   f.cpu = children->cpu();
+  f.encoders = children->encoders();
   if (!build)
     f.warnings.push_back("framemill-media does not run: " + build.error().message);
   f.sandbox = children->sandbox().summary;

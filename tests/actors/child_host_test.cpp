@@ -1,4 +1,5 @@
 #include "actors/child_host.hpp"
+#include "actors/services.hpp"
 #include "core/limits.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/process.hpp"
@@ -107,9 +108,22 @@ void with_and_without_sandbox(Test test) {
 
 } // namespace
 
+TEST_CASE("node_services: a node's inventory has what its child can encode") {
+  node_services services;
+  CHECK(services.facts().encoders.empty()); // it has no worker
+
+  services.children = std::make_unique<sandboxed_child_host>(
+      sandboxed_child_host::options{FAKE_CHILD, false});
+
+  CHECK(services.facts().encoders == std::vector<std::string>{"libx264", "aac"});
+  CHECK(services.facts().fingerprint == "fake");
+}
+
 TEST_CASE("child_host: what a child says is heard, then its end") {
   with_and_without_sandbox([](hosting& h) {
     CHECK(h.host.fingerprint() == "fake");
+    CHECK(h.host.cpu() == "sse2+avx");
+    CHECK(h.host.encoders() == std::vector<std::string>{"libx264", "aac"});
     heard child;
     auto how = h.run("answer", child);
     CHECK(how.text() == "exit 0");

@@ -20,7 +20,8 @@ bool holds(const std::string& text, std::string_view part) {
 const json nodes = json::parse(R"json([
   {"Name": "one", "Presence": "up", "Mode": "active", "SlotsBusy": 1, "Drained": false,
    "Labels": {"rack.row": "a\u001b[2J"}, "LastHeard": "2026-11-21T10:00:00.000000Z",
-   "Facts": {"Slots": 2, "Cores": 8, "MemoryBytes": 16000000000, "SelfTest": "frame 3 differs"},
+   "Facts": {"Slots": 2, "Cores": 8, "MemoryBytes": 16000000000,
+             "Encoders": ["libx264", "aac"], "SelfTest": "frame 3 differs"},
    "Running": [{"Run": 7, "Shard": 3, "Role": "decode", "Epoch": 2, "Phase": "encoding",
                 "Fraction": 0.25}],
    "Services": [{"Service": {"Kind": "bucket-watcher", "Name": "media"}, "Epoch": 8,
@@ -74,6 +75,7 @@ TEST_CASE("node_page: facts, self-test, and what runs") {
 
   CHECK(holds(page, "failed: frame 3 differs"));
   CHECK(holds(page, "1/2 busy"));
+  CHECK(holds(page, "libx264, aac"));
   CHECK(holds(page, "encoding"));
   CHECK(holds(page, "25%"));
   CHECK(holds(page, "bucket-watcher media, bucket-watcher old (its mount is gone)"));

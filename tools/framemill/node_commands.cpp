@@ -47,6 +47,7 @@ std::string own_text(const json& n) {
        {"services", services_text(list_at(n, "Services"))},
        {"media", text_at(n, "Fingerprint")},
        {"cpu", text_at(n, "Cpu")},
+       {"encoders", joined(list_at(n, "Encoders"))},
        {"devices", pairs_text(at(n, "DeviceSessions"))},
        {"sandbox", text_at(n, "Sandbox")}});
   for (const auto& warning : list_at(n, "Warnings"))
