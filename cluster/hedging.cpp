@@ -10,19 +10,6 @@ double seconds_between(timestamp from, timestamp to) {
   return static_cast<double>((to - from).count()) / 1e6;
 }
 
-/// Of the same work on the same source; what probes of several take is no measure.
-bool are_siblings(const shard_record& a, const shard_record& b) {
-  return a.role == b.role && a.role != shard_role::probe && a.jobs == b.jobs
-         && a.source == b.source && splices(a.request) == splices(b.request);
-}
-
-const attempt_record* maker_of(const shard_record& shard) {
-  for (const auto& a : shard.attempts)
-    if (a.epoch == shard.made_by)
-      return &a;
-  return nullptr;
-}
-
 /// Seconds per unit of cost that the finished siblings took; nullopt without any.
 std::optional<double> median_pace(const shard_record& shard,
                                   const std::vector<shard_record>& shards) {
@@ -54,6 +41,18 @@ bool is_alone_at_it(const shard_record& shard) {
 }
 
 } // namespace
+
+bool are_siblings(const shard_record& a, const shard_record& b) {
+  return a.role == b.role && a.role != shard_role::probe && a.jobs == b.jobs
+         && a.source == b.source && splices(a.request) == splices(b.request);
+}
+
+const attempt_record* maker_of(const shard_record& shard) {
+  for (const auto& a : shard.attempts)
+    if (a.epoch == shard.made_by)
+      return &a;
+  return nullptr;
+}
 
 std::optional<std::uint32_t>
 straggler(timestamp now, const run_record& run, const std::vector<shard_record>& shards,

@@ -22,4 +22,10 @@ struct hedging_policy {
 straggler(timestamp now, const run_record& run, const std::vector<shard_record>& shards,
           const progress_meter& meter, hedging_policy policy = {});
 
+/// Of the same work on the same source; what probes of several take is no measure.
+[[nodiscard]] bool are_siblings(const shard_record& a, const shard_record& b);
+
+/// The attempt that made what is there of the shard; null when nobody knows.
+[[nodiscard]] const attempt_record* maker_of(const shard_record& shard);
+
 } // namespace framemill

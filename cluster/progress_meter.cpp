@@ -75,35 +75,31 @@ void progress_meter::moved(timestamp now, std::uint32_t shard, const watermark& 
                            std::uint32_t epoch) {
   if (!first_move_ && (w.frames_encoded > 0 || w.source_seconds > 0))
     first_move_ = now;
-  live_[shard][epoch] = w;
+  auto [entry, is_first] = live_.try_emplace({shard, epoch}, attempt_mark{w, now});
+  if (!is_first && entry->second.mark != w)
+    entry->second = {w, now};
 }
 
 void progress_meter::ended(std::uint32_t shard, std::uint32_t epoch) {
-  auto entry = live_.find(shard);
-  if (entry == live_.end())
-    return;
-  entry->second.erase(epoch);
-  if (entry->second.empty())
-    live_.erase(entry);
+  live_.erase({shard, epoch});
 }
 
 const watermark* progress_meter::furthest(const shard_record& shard) const {
-  auto entry = live_.find(shard.id.index);
-  if (shard.state != shard_state::leased || entry == live_.end())
+  auto first = live_.lower_bound({shard.id.index, 0});
+  auto last = live_.lower_bound({shard.id.index + 1, 0});
+  if (shard.state != shard_state::leased || first == last)
     return nullptr;
   auto further = [](const auto& a, const auto& b) {
-    return std::pair{a.second.frames_encoded, a.second.source_seconds}
-           < std::pair{b.second.frames_encoded, b.second.source_seconds};
+    return std::pair{a.second.mark.frames_encoded, a.second.mark.source_seconds}
+           < std::pair{b.second.mark.frames_encoded, b.second.mark.source_seconds};
   };
-  return &std::max_element(entry->second.begin(), entry->second.end(), further)->second;
+  return &std::max_element(first, last, further)->second.mark;
 }
 
 double progress_meter::fraction(const run_record& run, const shard_record& shard,
                                 std::uint32_t epoch) const {
-  auto entry = live_.find(shard.id.index);
-  if (entry == live_.end() || !entry->second.contains(epoch))
-    return 0;
-  return fraction_at(entry->second.at(epoch), run, shard);
+  auto entry = live_.find({shard.id.index, epoch});
+  return entry == live_.end() ? 0 : fraction_at(entry->second.mark, run, shard);
 }
 
 run_progress progress_meter::measure(timestamp now, const run_record& run,

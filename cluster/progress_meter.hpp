@@ -3,8 +3,19 @@
 #include "core/run.hpp"
 
 #include <map>
+#include <utility>
 
 namespace framemill {
+
+/// Which attempt of a run: shard and epoch.
+using attempt_key = std::pair<std::uint32_t, std::uint32_t>;
+
+/// The last watermark of an attempt.
+struct attempt_mark {
+  watermark mark;
+  timestamp moved; ///< when it was first like this
+};
+using attempt_marks = std::map<attempt_key, attempt_mark>;
 
 /// How far a live run is: the weighted sum over its shards, with the plan's
 /// costs as weights. Pure; owned by the WORKFLOW actor. Monotone, and 1 only
@@ -25,11 +36,13 @@ public:
                                      const std::vector<job_record>& jobs,
                                      const std::vector<shard_record>& shards);
 
+  /// Of the attempts that have spoken and not ended.
+  [[nodiscard]] const attempt_marks& marks() const { return live_; }
+
 private:
-  using marks = std::map<std::uint32_t, watermark>; ///< by epoch
   [[nodiscard]] const watermark* furthest(const shard_record& shard) const;
 
-  std::map<std::uint32_t, marks> live_; ///< by shard
+  attempt_marks live_;
   timestamp first_move_;
   double shown_ = 0;
   std::vector<double> jobs_shown_;

@@ -199,3 +199,17 @@ TEST_CASE("progress_meter: an attempt is as far as its last watermark says") {
   w.frames_encoded = 1000;
   CHECK(fraction_at(w, r.run, r.shards[1]) == 1);
 }
+
+TEST_CASE("progress_meter: a mark moves when it is another, and goes with its attempt") {
+  metered_run r;
+  r.encoded(1, 1, 50);
+  r.encoded(2, 1, 50);
+  CHECK(r.meter.marks().at({1, 0}).moved == at(1));
+
+  r.encoded(3, 1, 51);
+  CHECK(r.meter.marks().at({1, 0}).moved == at(3));
+  CHECK(r.meter.marks().at({1, 0}).mark.frames_encoded == 51);
+
+  r.meter.ended(1);
+  CHECK(r.meter.marks().empty());
+}
