@@ -10,11 +10,11 @@
 #include "actors/notify_desk.hpp"
 #include "actors/outbox.hpp"
 #include "actors/planning.hpp"
+#include "actors/run_explainer.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/start_up.hpp"
 #include "actors/watch_desk.hpp"
 #include "cluster/certificate.hpp"
-#include "cluster/critical_path.hpp"
 #include "cluster/progress_meter.hpp"
 #include "core/json.hpp"
 #include "core/object_path.hpp"
@@ -29,73 +29,6 @@
 namespace framemill {
 
 namespace {
-
-/// All that the books say of one run.
-struct run_books {
-  run_record run;
-  std::vector<job_record> jobs;
-  std::vector<shard_record> shards;
-};
-
-std::string why_blocked(const run_books& books, const shard_record& shard) {
-  std::string open;
-  for (auto need : shard.needs)
-    if (books.shards[need].state != shard_state::done)
-      open += fmt::format("{}{}", open.empty() ? "" : ", ", need);
-  return "waits for the results of shard " + open;
-}
-
-shard_explanation explain_shard(const run_books& books, const shard_record& shard,
-                                const scheduler& queue, timestamp now) {
-  shard_explanation out;
-  out.shard = shard.id.index;
-  out.role = shard.role;
-  out.state = shard.state;
-  if (shard.state == shard_state::leased) {
-    out.node = shard.attempts.back().node;
-    out.why = fmt::format("attempt {} is at work on {}", shard.epoch, out.node);
-  } else if (shard.state == shard_state::blocked) {
-    out.why = why_blocked(books, shard);
-  } else if (auto place = queue.explain(shard.id, now)) {
-    out.why = place->why;
-    out.needs = std::move(place->needs);
-    out.queue_position = static_cast<std::int64_t>(place->position);
-    out.expected_start = place->expected_start.value_or(timestamp{});
-    for (auto& n : place->nodes) {
-      auto takes_it = n.why_not.empty();
-      if (n.preferred)
-        n.why_not.insert(n.why_not.begin(), "preferred");
-      out.nodes.push_back({n.node, takes_it, fmt::format("{}", fmt::join(n.why_not, "; "))});
-    }
-  } else if (!shard.attempts.empty() && shard.attempts.back().failure) {
-    out.why = "failed: " + shard.attempts.back().failure->message;
-  } else {
-    out.why = "is about to be queued";
-  }
-  return out;
-}
-
-run_explanation explain_books(const run_books& books, const scheduler& queue, timestamp now) {
-  const auto& run = books.run;
-  run_explanation out;
-  out.run = run.id;
-  out.state = run.state;
-  if (is_terminal(run.state))
-    out.critical_path = critical_path(run, books.jobs, books.shards);
-  for (const auto& s : books.shards)
-    if (!is_terminal(s.state))
-      out.shards.push_back(explain_shard(books, s, queue, now));
-  if (run.failure)
-    out.why = run.failure->message;
-  else if (run.state == run_state::waiting)
-    out.why = "waits to be admitted";
-  else if (is_terminal(run.state))
-    out.why = fmt::format("took {:.1f} s from its creation",
-                          static_cast<double>((run.finished - run.created).count()) / 1e6);
-  else
-    out.why = fmt::format("{} of {} shards are not done", out.shards.size(), books.shards.size());
-  return out;
-}
 
 /// What a coordinator needs to live again elsewhere; artifacts are made anew.
 result<void> copy_state(const node_services& services, const std::string& directory) {
@@ -514,13 +447,16 @@ public:
   }
 
   void explain_run(run_id id, reply<run_explanation> done) override {
-    auto books = read_books(id);
-    if (!books)
-      return done(failure{books.error()});
-    auto call = [books = std::move(*books), at = now(), done = std::move(done)](scheduler_state& s) {
-      done(explain_books(books, s.core, at));
-    };
-    on_scheduler(std::move(call));
+    attempt_sights sights;
+    sights.own_node = services_.config.name;
+    if (!membership_)
+      return explain_run(id, std::move(sights), done);
+    on_membership<run_explanation>(
+        std::move(done),
+        [this, id, sights = std::move(sights)](membership_state& m, auto& answer) mutable {
+          sights.told = told_of(m, id);
+          explain_run(id, std::move(sights), answer);
+        });
   }
 
   void backup(std::string directory, reply<void> done) override {
@@ -647,6 +583,19 @@ private:
     on_coordinator([call = std::move(call)](coordinator_state& s) {
       caf::anon_send(s.placer,
                      placer_call{std::make_shared<std::function<void(placer_state&)>>(call)});
+    });
+  }
+
+  /// What was told comes first: what ends meanwhile is ended in the books.
+  void explain_run(run_id id, attempt_sights sights, const reply<run_explanation>& done) {
+    sights.marks = services_.progress.marks_of(id);
+    auto books = read_books(id);
+    if (!books)
+      return done(failure{books.error()});
+    auto out = explain_books(*books, sights, now());
+    on_scheduler([out = std::move(out), at = now(), done](scheduler_state& s) mutable {
+      add_queue(out, s.core, at);
+      done(std::move(out));
     });
   }
 

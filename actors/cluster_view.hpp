@@ -2,6 +2,7 @@
 
 #include "cluster/critical_path.hpp"
 #include "cluster/membership.hpp"
+#include "cluster/shard_pace.hpp"
 #include "core/node.hpp"
 #include "core/run.hpp"
 #include "core/service.hpp"
@@ -122,17 +123,25 @@ struct node_verdict {
   }
 };
 
+enum class hedge_state : std::uint8_t {
+  none,
+  waiting, ///< a second attempt is wanted, and waits for a slot
+  begun,   ///< a second attempt was given to a node beside the first
+};
+
 /// Why a shard that is not done is where it is.
 struct shard_explanation {
   std::uint32_t shard = 0;
   shard_role role = shard_role::probe;
   shard_state state = shard_state::blocked;
   std::string why;                 ///< one sentence
-  std::string node;                ///< that holds its lease, or ""
+  std::string node;                ///< that its newest lease was given to, or ""
   std::int64_t queue_position = 0; ///< from 1; 0 = not queued
   timestamp expected_start;        ///< 0 = unknown
   std::vector<node_verdict> nodes; ///< of a queued one: every node
   std::string needs;               ///< of a queued one: "2 cores, 120 MiB, label zone=a"
+  hedge_state hedge = hedge_state::none;
+  shard_pace pace;                 ///< its attempts, beside the others of its stage
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Shard", s.shard);
@@ -144,6 +153,10 @@ struct shard_explanation {
     v("ExpectedStart", s.expected_start);
     v("Nodes", s.nodes);
     v("Needs", s.needs);
+    v("Hedge", s.hedge);
+    v("Attempts", s.pace.attempts);
+    v("StageShards", s.pace.others);
+    v("StageSeconds", s.pace.usual_seconds);
   }
 };
 
@@ -165,3 +178,5 @@ struct run_explanation {
 };
 
 } // namespace framemill
+
+FM_ENUM_NAMES(framemill::hedge_state, "none", "waiting", "begun")

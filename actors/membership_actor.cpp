@@ -202,11 +202,12 @@ void act_on(membership_state& s, const node_came& a) {
     node.keys.insert(slot.worker.key);
     if (auto h = in_slot.find(i); h != in_slot.end()) {
       adopt(s, slot, h->second);
-      node.places[h->second.shard] = {i, h->second.epoch};
+      node.places[h->second.shard] = {i, h->second.epoch, s.services->clock.now()};
     }
     node.slots.push_back(s.self->spawn(remote_worker, s.services, slot, s.scheduler,
                                        caf::actor_cast<caf::actor>(s.self)));
   }
+  node.held = held;
   answer_claims_of(s, a.name, held);
   spdlog::info("MEMBERSHIP: node {} is here with {} slots", a.name, facts.slots);
   if (record->in_doubt && s.blame.in_doubt(a.name))
@@ -292,11 +293,21 @@ void hear(membership_state& s, const frame_arrived& m, const std::string&, node_
                         hello.leaving ? node_wish::leave : node_wish::work));
 }
 
+/// Of what it was ordered, when it last said that it has it.
+void note_told(membership_state::remote_node& node, const std::vector<held_attempt>& held,
+               timestamp now) {
+  for (const auto& h : held)
+    if (auto place = node.places.find(h.shard);
+        place != node.places.end() && place->second.epoch == h.epoch)
+      place->second.told = now;
+}
+
 void hear(membership_state& s, const frame_arrived&, const std::string& name, node_beat& beat) {
   auto node = s.nodes.find(name);
   if (node == s.nodes.end())
     return;
   pass_on_scratch(s, name, beat.scratch_bytes);
+  note_told(node->second, beat.held, s.services->clock.now());
   node->second.held = beat.held;
   if (node->second.services != beat.services) {
     node->second.services = beat.services;
@@ -562,7 +573,7 @@ void membership_state::say(const std::string& node, cluster_message word) {
   if (entry == nodes.end())
     return;
   if (const auto* a = std::get_if<assign_attempt>(&word))
-    entry->second.places[a->shard] = {a->slot, a->epoch};
+    entry->second.places[a->shard] = {a->slot, a->epoch, {}}; // said again: not told of yet
   put(*this, entry->second.connection, ++entry->second.sequence, std::move(word));
 }
 

@@ -81,6 +81,7 @@ struct membership_state {
     struct place {
       std::uint32_t slot = 0;
       std::uint32_t epoch = 0;
+      timestamp told = {}; ///< when it last told of it; 0 = not yet
     };
     std::map<shard_id, place> places; ///< what it was told to do, where
     std::uint64_t sequence = 0;

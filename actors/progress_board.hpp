@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cluster/progress_meter.hpp"
 #include "core/run.hpp"
 
 #include <functional>
@@ -18,15 +19,18 @@ class progress_board {
 public:
   using progress_fn = std::function<void(const run_progress&)>;
 
-  void set(run_progress p);
+  void set(run_progress p, attempt_marks marks = {});
   void erase(run_id run);
   [[nodiscard]] std::optional<run_progress> find(run_id run) const;
+  /// How far its attempts were then; {} when it is not live.
+  [[nodiscard]] attempt_marks marks_of(run_id run) const;
   /// Ends when the token is dropped. `on_progress` must not block.
   [[nodiscard]] std::shared_ptr<void> follow(progress_fn on_progress);
 
 private:
   mutable std::mutex mutex_;
   std::map<run_id, run_progress> latest_;
+  std::map<run_id, attempt_marks> marks_;
   std::list<std::weak_ptr<progress_fn>> followers_;
 };
 

@@ -75,7 +75,8 @@ void show(const context& c, bool always) {
     return;
   c.state().last_shown = up;
   c.services->progress.set(
-      c.state().meter.measure(c.now(), c.machine().run(), c.machine().jobs(), c.machine().shards()));
+      c.state().meter.measure(c.now(), c.machine().run(), c.machine().jobs(), c.machine().shards()),
+      c.state().meter.marks());
 }
 
 /// Actions of durable steps, in the order of the steps.

@@ -274,3 +274,38 @@ TEST_CASE_FIXTURE(members, "membership_actor: blame that the store refused is wr
   advance(1s);
   CHECK(records_below<input_blame>(*store, family::blame, "input/")->size() == 1);
 }
+
+TEST_CASE_FIXTURE(members, "membership_actor: when a node last told of an attempt is known") {
+  start();
+  come(1);
+  auto slot = joined().at(0).slot;
+  auto told = [this] {
+    timestamp out;
+    ask([&out](membership_state& m) { out = m.nodes.at("n1").places.at(the_shard).told; });
+    return out;
+  };
+  assign_attempt order;
+  order.shard = the_shard;
+  order.epoch = 2;
+  tell(membership, tell_node{slot, order});
+  hear(1, node_beat{{{the_shard, 1, 0, false, {}}}, 0, {}});
+  CHECK_FALSE(told()); // of another epoch
+
+  hear(1, node_beat{{{the_shard, 2, 0, false, {}}}, 0, {}});
+  auto heard = told();
+  CHECK(heard);
+  hear(1, node_beat{{}, 0, {}});
+  CHECK(told() == heard);
+  ask([](membership_state& m) { CHECK(m.nodes.at("n1").held.empty()); });
+}
+
+TEST_CASE_FIXTURE(members, "membership_actor: what a hello told of is held before the first beat") {
+  start();
+  come(1, {{the_shard, 3, 0, false, {}}});
+
+  ask([](membership_state& m) {
+    REQUIRE(m.nodes.at("n1").held.size() == 1);
+    CHECK(m.nodes.at("n1").held[0].epoch == 3);
+    CHECK(m.nodes.at("n1").places.at(the_shard).told);
+  });
+}

@@ -61,8 +61,12 @@ TEST_CASE("progress_board: shows the latest and tells it to who follows") {
   token.reset();
   board.set(p);
   CHECK(heard.size() == 2);
+  p.run = {1};
+  board.set(p, {{{2, 3}, {watermark{}, {7}}}});
+  CHECK(board.marks_of({1}).at({2, 3}).moved == timestamp{7});
   board.erase({1});
   CHECK_FALSE(board.find({1}));
+  CHECK(board.marks_of({1}).empty());
 }
 
 TEST_CASE("node_config: what cannot work is refused by name") {

@@ -138,6 +138,34 @@ TEST_CASE("explanation_page: each node's verdict on each shard that waits") {
   CHECK_FALSE(holds(page, "critical path"));
 }
 
+TEST_CASE("explanation_page: how each attempt of a slow shard fares") {
+  auto page = explanation_page(json::parse(R"json({
+    "Run": 7, "State": "processing", "Why": "1 of 8 shards are not done",
+    "Shards": [{"Shard": 3, "Role": "decode", "State": "leased", "Node": "w3", "Hedge": "begun",
+      "Why": "attempt 2 is at work on w2", "StageShards": 5, "StageSeconds": 4.0,
+      "Attempts": [
+        {"Epoch": 1, "Node": "w1", "Standing": "failed", "Seconds": 2.0, "Frames": 7,
+         "FramesPlanned": 100, "FramesPerSecond": 3.5,
+         "Failure": {"Code": "worker_crashed", "Message": "signal 11\u001b[2J"}},
+        {"Epoch": 2, "Node": "w2", "Standing": "at-work", "Seconds": 20.0, "Frames": 20,
+         "FramesPlanned": 100, "FramesPerSecond": 1.0, "Pace": 0.04, "StillSeconds": 12.0,
+         "Moved": "2026-11-21T10:00:09.000000Z"},
+        {"Epoch": 3, "Node": "w3", "Standing": "not-heard-of", "Seconds": 0.4, "Hedge": true,
+         "Moved": ""}]}],
+    "CriticalPath": []})json"));
+
+  CHECK(holds(page, "shard 3 (decode): leased to w3; attempt 2 is at work on w2"));
+  CHECK(holds(page, "worker_crashed: signal 11\\x1b[2J"));
+  CHECK(holds(page, "7/100 frames"));
+  CHECK(holds(page, "20/100 frames"));
+  CHECK(holds(page, "1.0 frames/s"));
+  CHECK(holds(page, "12 s ago"));
+  CHECK(holds(page, "0.04x"));
+  CHECK(holds(page, "3 (hedge)"));
+  CHECK(holds(page, "not-heard-of"));
+  CHECK(holds(page, "by the median of 5 others of its stage it takes 4.0 s"));
+}
+
 TEST_CASE("explanation_page: where the time of a finished run went") {
   auto page = explanation_page(json::parse(R"json({
     "Run": 7, "State": "succeeded", "Shards": [], "CriticalPath": [
