@@ -167,12 +167,13 @@ result<void> write_endpoints(const node_services& s, const cluster_endpoints& e)
 struct node::impl {
   node_services services;
   std::unique_ptr<caf::actor_system> system;
+  caf::actor scheduler;
   std::unique_ptr<gateway> api;
 
   result<void> start_actors() {
     system = make_actor_system();
-    auto scheduler = system->spawn(scheduler_actor, &services);
-    FM_TRY(auto membership, start_membership(scheduler));
+    scheduler = system->spawn(scheduler_actor, &services);
+    FM_TRY(auto membership, start_membership());
     auto publishing = system->spawn<caf::detached>(publisher, &services);
     auto brokering = system->spawn<caf::detached>(queue_broker, &services);
     services.queues = make_queue_service(brokering);
@@ -200,7 +201,7 @@ struct node::impl {
   }
 
   /// Empty when the node is to be alone.
-  result<caf::actor> start_membership(const caf::actor& scheduler) {
+  result<caf::actor> start_membership() {
     if (services.config.cluster.listen.empty())
       return caf::actor{};
     FM_TRY(auto endpoints, endpoints_of(services.config.cluster));
@@ -233,7 +234,7 @@ result<std::unique_ptr<node>> node::start(node_config config) {
   FM_CHECK(start_children(s));
   FM_CHECK(open_notices(s));
   if (auto started = i->start_actors(); !started) {
-    leave(std::move(i));
+    end(std::move(i));
     return failure{started.error()};
   }
   return std::unique_ptr<node>{new node(std::move(i))};
@@ -244,13 +245,21 @@ node::node(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 /// Everything is durable. CAF 0.17 would wait for every actor, and a detached one may
 /// hang in a system call: they, and what they still use, run on until the process
 /// ends, which is next.
-void node::leave(std::unique_ptr<impl> i) {
+void node::end(std::unique_ptr<impl> i) {
   i->services.children->close(); // no child outlives us
   (void)i->system.release();
   (void)i.release();
 }
 
-node::~node() { leave(std::move(impl_)); }
+node::~node() { end(std::move(impl_)); }
+
+void node::leave(const std::function<bool()>& is_enough) {
+  auto gone = std::make_shared<std::promise<void>>();
+  auto left = gone->get_future();
+  caf::anon_send(impl_->scheduler,
+                 stop_own_slots{{nullptr, [gone](void*) { gone->set_value(); }}});
+  (void)await_leave(left, is_enough);
+}
 
 gateway& node::api() { return *impl_->api; }
 const node_services& node::services() const { return impl_->services; }

@@ -3,6 +3,7 @@
 #include "actors/gateway.hpp"
 #include "actors/services.hpp"
 
+#include <functional>
 #include <memory>
 
 namespace framemill {
@@ -18,13 +19,16 @@ public:
   [[nodiscard]] static result<std::unique_ptr<node>> start(node_config config);
   ~node();
 
+  /// Its own slots take nothing new. Waits until what they hold has ended and is in
+  /// the books, or `is_enough`, asked ten times a second, says so. All else goes on.
+  void leave(const std::function<bool()>& is_enough);
   [[nodiscard]] gateway& api();
   [[nodiscard]] const node_services& services() const;
 
 private:
   struct impl;
   explicit node(std::unique_ptr<impl> i);
-  static void leave(std::unique_ptr<impl> i);
+  static void end(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;
 };
 

@@ -1,6 +1,7 @@
 #include "actors/scheduler_actor.hpp"
 
 #include "actors/manners.hpp"
+#include "actors/task_worker.hpp"
 #include "core/limits.hpp"
 
 #include <caf/all.hpp>
@@ -80,10 +81,15 @@ bool lose_worker(self_ptr self, const caf::actor_addr& who) {
   return true;
 }
 
-scheduler_node this_machine(const node_services& services, const std::string& name) {
+bool is_own(worker_key worker) { return worker < remote_workers_first; }
+
+scheduler_node this_machine(const scheduler_state& s, const node_services& services,
+                            const std::string& name) {
   auto n = offered_by(name, services.facts());
   for (const auto& [bucket, directory] : services.config.buckets)
     n.buckets.push_back(bucket);
+  n.takes_work = !s.is_stopping;
+  n.why_not = s.is_stopping ? "stopping" : "";
   return n;
 }
 
@@ -100,12 +106,33 @@ void join(scheduler_state& s, const node_services& services, const worker_joined
   s.workers[m.slot.key] = m.worker;
   // Only keys of its own make a slot this machine's: a node of another may have been
   // removed before its slot joined.
-  if (m.slot.key < remote_workers_first && !s.core.has_node(m.slot.node))
-    know(s, this_machine(services, m.slot.node), true);
+  if (is_own(m.slot.key) && !s.core.has_node(m.slot.node))
+    know(s, this_machine(s, services, m.slot.node), true);
   if (!m.holds)
     return s.core.add_worker(m.slot);
   s.reserved[m.slot.key] = {0, {}};
   s.core.add_worker(m.slot, m.holds);
+}
+
+/// While this machine stops: what its slots held has ended, but may not be in the
+/// books yet, which each of them sees to.
+void leave_if_idle(self_ptr self) {
+  auto& s = self->state;
+  if (!s.reserved.empty() && is_own(s.reserved.begin()->first))
+    return;
+  for (const auto& left : std::exchange(s.left, {}))
+    for (const auto& [key, worker] : s.workers)
+      if (is_own(key))
+        self->send(worker, tell_when_noted{left});
+}
+
+void stop(self_ptr self, const node_services& services, stop_own_slots m) {
+  auto& s = self->state;
+  s.is_stopping = true;
+  s.left.push_back(std::move(m.left));
+  if (const auto& name = services.config.name; s.core.has_node(name))
+    know(s, this_machine(s, services, name), true);
+  leave_if_idle(self);
 }
 
 /// A build that is away is no reason for ever: its run encodes anew under another.
@@ -120,6 +147,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
   self->set_down_handler([=](caf::down_msg& down) {
     if (!lose_worker(self, down.source))
       forget(self, down.source);
+    leave_if_idle(self);
     grant(self, services);
   });
   tolerate_strangers(self, "SCHEDULER");
@@ -155,6 +183,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
           return;
         reserved.erase(entry);
         self->state.core.release(m.worker);
+        leave_if_idle(self);
         grant(self, services);
       },
       [=](offer_work& m) {
@@ -173,6 +202,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
         self->state.waiting.erase(m.shard);
         self->state.core.withdraw(m.shard);
       },
+      [=](stop_own_slots& m) { stop(self, *services, std::move(m)); },
       [=](const scheduler_call& m) { (*m.call)(self->state); },
       [=](report_status& m) {
         m.status.slots = static_cast<std::int64_t>(self->state.core.workers());

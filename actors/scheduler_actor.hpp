@@ -7,7 +7,9 @@
 #include <caf/stateful_actor.hpp>
 
 #include <map>
+#include <memory>
 #include <set>
+#include <vector>
 
 namespace framemill {
 
@@ -30,9 +32,19 @@ struct scheduler_state {
   grant_number last_grant = 0;
   timestamp scratch_looked; ///< of this machine, last
   bool is_looking = false;  ///< `look_at_scratch` is on its way
+  bool is_stopping = false; ///< this machine takes nothing new
+  std::vector<std::shared_ptr<void>> left; ///< of `stop_own_slots`, while its slots hold something
+};
+
+/// NODE → SCHEDULER: this machine is stopping, and takes nothing new. `left` is let go
+/// when all that its slots held has ended and is in the books.
+struct stop_own_slots {
+  std::shared_ptr<void> left;
 };
 
 [[nodiscard]] caf::behavior scheduler_actor(caf::stateful_actor<scheduler_state>* self,
                                             node_services* services);
 
 } // namespace framemill
+
+FM_LOCAL_MESSAGE(stop_own_slots)

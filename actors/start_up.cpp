@@ -109,4 +109,12 @@ open_buckets(node_services& s,
   return {};
 }
 
+bool await_leave(std::future<void>& left, const std::function<bool()>& is_enough) {
+  while (!is_enough())
+    if (left.wait_for(std::chrono::milliseconds{100}) == std::future_status::ready)
+      return true;
+  spdlog::warn("not everything in hand has ended; it will be done again");
+  return false;
+}
+
 } // namespace framemill

@@ -3,6 +3,8 @@
 #include "actors/services.hpp"
 
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <memory>
 
 #include <caf/fwd.hpp>
@@ -27,5 +29,11 @@ namespace framemill {
 open_buckets(node_services& s,
              const std::function<result<std::string>(const std::string& name,
                                                      const std::string& path)>& noted);
+
+// And last.
+
+/// Waits until a node has left. False: `is_enough`, asked ten times a second, said so
+/// first.
+bool await_leave(std::future<void>& left, const std::function<bool()>& is_enough);
 
 } // namespace framemill

@@ -148,6 +148,15 @@ void keep_for_reproduction(const node_services& services, const assignment& a,
     fs::remove_all(kept[i].second, ec);
 }
 
+/// Holds what waits for the attempt to be noted, until it is: its last copy goes with
+/// the WORKFLOW's step, or with the WORKFLOW.
+std::function<void()> until_noted(task_worker_state& s) {
+  auto waiting = s.unnoted.lock();
+  if (!waiting)
+    s.unnoted = waiting = std::make_shared<task_worker_state::waiting>();
+  return [waiting] {};
+}
+
 void finish(self_ptr self, node_services* services) {
   auto& s = self->state;
   auto a = std::exchange(s.job, std::nullopt);
@@ -162,7 +171,7 @@ void finish(self_ptr self, node_services* services) {
   s.source = {};
   std::error_code ec;
   fs::remove_all(s.scratch, ec);
-  self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome), {}});
+  self->send(a->reply_to, attempt_ended{a->shard.index, std::move(s.outcome), until_noted(s)});
   self->send(s.scheduler, worker_idle{s.slot.key, a->grant});
   s.child = 0;
 }
@@ -250,6 +259,10 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
           services->children->stop(s.child);
         else
           self->send(s.scheduler, worker_idle{s.slot.key, m.grant});
+      },
+      [=](tell_when_noted& m) {
+        if (auto waiting = self->state.unnoted.lock())
+          waiting->push_back(std::move(m.told));
       },
       [=](const stop_attempt& m) {
         auto& s = self->state;

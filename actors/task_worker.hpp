@@ -9,7 +9,9 @@
 #include <caf/stateful_actor.hpp>
 
 #include <deque>
+#include <memory>
 #include <optional>
+#include <vector>
 
 namespace framemill {
 
@@ -34,6 +36,14 @@ struct task_worker_state {
   bool looking = false;            ///< a `check_liveness` is on its way
   std::deque<std::string> log;
   timestamp last_told; ///< to the WORKFLOW, of a watermark
+  using waiting = std::vector<std::shared_ptr<void>>; ///< see `tell_when_noted`
+  std::weak_ptr<waiting> unnoted; ///< held by what has ended and is not in the books
+};
+
+/// SCHEDULER → TASK WORKER: let go of this when all that has ended here is in the
+/// books, or nobody is there to note it.
+struct tell_when_noted {
+  std::shared_ptr<void> told;
 };
 
 [[nodiscard]] caf::behavior task_worker(caf::stateful_actor<task_worker_state>* self,
@@ -42,3 +52,5 @@ struct task_worker_state {
                                         std::shared_ptr<framemill::supply> supply);
 
 } // namespace framemill
+
+FM_LOCAL_MESSAGE(tell_when_noted)

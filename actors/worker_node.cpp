@@ -170,13 +170,11 @@ worker_node::~worker_node() {
   (void)impl_.release();
 }
 
-void worker_node::leave(std::chrono::seconds patience) {
+void worker_node::leave(const std::function<bool()>& is_enough) {
   auto left = std::make_shared<std::promise<void>>();
   auto done = left->get_future();
   caf::anon_send(impl_->agent, leave_cluster{left});
-  if (done.wait_for(patience) != std::future_status::ready)
-    spdlog::warn("not everything ended within {} s; its leases will be broken", patience.count());
-  else
+  if (await_leave(done, is_enough))
     std::this_thread::sleep_for(beat_every); // the last word leaves
 }
 

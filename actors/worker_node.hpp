@@ -2,7 +2,7 @@
 
 #include "actors/services.hpp"
 
-#include <chrono>
+#include <functional>
 #include <memory>
 
 namespace framemill {
@@ -21,9 +21,9 @@ public:
   start(node_config config, std::unique_ptr<child_host> children = {});
   ~worker_node();
 
-  /// Takes no new work and waits, at most `patience`, until what it holds has
-  /// ended and is noted.
-  void leave(std::chrono::seconds patience);
+  /// Takes no new work and waits until what it holds has ended and is noted, or
+  /// `is_enough`, asked ten times a second, says so.
+  void leave(const std::function<bool()>& is_enough);
   [[nodiscard]] const node_services& services() const;
 
 private:

@@ -7,6 +7,7 @@ import hmac
 import http.client
 import json
 import os
+import signal
 import subprocess
 import time
 
@@ -70,7 +71,7 @@ class Node:
         return self
 
     def __exit__(self, *_):
-        self.process.terminate()
+        self.process.send_signal(signal.SIGINT)  # what is in hand is not waited for
         self.process.wait(30)
         self.log.close()
 

@@ -1,4 +1,5 @@
 #include "actors/scheduler_actor.hpp"
+#include "actors/task_worker.hpp"
 #include "tests/support/actor_fixture.hpp"
 
 #include <doctest/doctest.h>
@@ -184,4 +185,67 @@ TEST_CASE_FIXTURE(scheduling,
   inbox own{system};
   join(own, 9); // a key of its own: nobody has to tell of its node
   CHECK(workflow.only<worker_granted>().worker == 9);
+}
+
+namespace {
+
+/// Fulfilled when its last copy goes.
+struct last_word {
+  std::shared_ptr<bool> said = std::make_shared<bool>(false);
+  std::shared_ptr<void> token{nullptr, [said = said](void*) { *said = true; }};
+};
+
+} // namespace
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine that stops is given nothing new") {
+  join(worker, 1);
+  tell(scheduler, stop_own_slots{});
+  offer(workflow, 1, 1);
+  CHECK(workflow.take<worker_granted>().empty());
+
+  scheduler_node far;
+  far.name = "far";
+  tell(scheduler, node_known{std::move(far), true});
+  tell(scheduler, worker_joined{{remote_workers_first, "far"}, worker.handle});
+  CHECK(workflow.only<worker_granted>().node == "far");
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that joins while its machine stops is given nothing") {
+  tell(scheduler, stop_own_slots{});
+  join(worker, 1);
+  offer(workflow, 1, 1);
+  CHECK(workflow.take<worker_granted>().empty());
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine has left when its slots are idle and all is noted") {
+  inbox slot{system};
+  join(slot, 1);
+  offer(workflow, 1, 1);
+  const auto grant = workflow.only<worker_granted>().grant;
+  tell(scheduler, node_known{{.name = "far"}, true});
+  tell(scheduler, worker_joined{{remote_workers_first, "far"}, worker.handle});
+  offer(workflow, 1, 2); // what other machines work on is not waited for
+  last_word left;
+
+  tell(scheduler, stop_own_slots{std::move(left.token)});
+  CHECK(slot.take<tell_when_noted>().empty());
+  tell(scheduler, worker_idle{1, grant});
+  CHECK_FALSE(*left.said);
+  CHECK(slot.take<tell_when_noted>().size() == 1);
+
+  CHECK(*left.said); // the slot let it go
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that dies is not waited for, nor is none") {
+  join(worker, 1);
+  offer(workflow, 1, 1);
+  last_word left, again;
+  tell(scheduler, stop_own_slots{std::move(left.token)});
+  CHECK_FALSE(*left.said);
+
+  kill(worker.handle);
+  CHECK(*left.said);
+
+  tell(scheduler, stop_own_slots{std::move(again.token)});
+  CHECK(*again.said);
 }

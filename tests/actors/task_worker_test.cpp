@@ -30,18 +30,21 @@ struct working : test_services, virtual_actors {
     shared.failed_root = dir / "failed";
     drain();
   }
+  caf::actor start(error answer) {
+    std::shared_ptr<supply> nothing = std::make_shared<empty_supply>(std::move(answer));
+    return system.spawn(task_worker, &shared, worker_slot{1, "node"}, scheduler.handle,
+                        std::move(nothing));
+  }
   /// How the attempt to work on an artifact ends that the supply answers so for.
-  attempt_outcome end_with(error e) {
-    std::shared_ptr<supply> nothing = std::make_shared<empty_supply>(std::move(e));
-    auto worker = system.spawn(task_worker, &shared, worker_slot{1, "node"}, scheduler.handle,
-                               std::move(nothing));
+  attempt_outcome end_with(error e) { return end_on(start(std::move(e))).outcome; }
+  attempt_ended end_on(const caf::actor& worker) {
     assignment a;
     a.shard = {{7}, 2};
     a.epoch = 1;
     a.inputs = {{"part0", "sha of part0"}};
     a.reply_to = workflow.handle;
     tell(worker, std::move(a));
-    return workflow.only<attempt_ended>().outcome;
+    return workflow.only<attempt_ended>();
   }
 
   inbox scheduler{system}, workflow{system};
@@ -66,4 +69,20 @@ TEST_CASE_FIXTURE(working, "task_worker: an input that does not come for now is 
 
   REQUIRE(outcome.failure);
   CHECK(outcome.failure->code == errc::unavailable);
+}
+
+TEST_CASE_FIXTURE(working, "task_worker: what waits for its outcomes to be noted waits for all of them") {
+  auto worker = start({errc::unavailable, "nobody answers", {}});
+  std::optional first{end_on(worker)}, second{end_on(worker)};
+  bool told = false;
+
+  tell(worker, tell_when_noted{{nullptr, [&](void*) { told = true; }}});
+  second.reset();
+  CHECK_FALSE(told);
+  first.reset(); // its WORKFLOW has noted it, or is gone
+  CHECK(told);
+
+  told = false;
+  tell(worker, tell_when_noted{{nullptr, [&](void*) { told = true; }}});
+  CHECK(told);
 }

@@ -48,6 +48,8 @@ void daemon_process::write_config() const {
     file << "scan_interval_seconds = 1\n";
   if (options_.config.find("settle_seconds") == std::string::npos)
     file << "settle_seconds = 0.5\n";
+  if (options_.config.find("drain_seconds") == std::string::npos)
+    file << "drain_seconds = 0\n";
   file << options_.config << "\n";
   for (const auto& [name, directory] : options_.buckets)
     file << "[[bucket]]\nname = \"" << name << "\"\npath = \"" << directory << "\"\n";

@@ -2,6 +2,8 @@
 
 #include <doctest/doctest.h>
 
+#include <signal.h>
+
 using namespace framemill;
 using namespace framemill::test;
 using namespace std::chrono_literals;
@@ -154,6 +156,40 @@ TEST_CASE("control: exit codes are those that the documentation promises") {
   CHECK(f.command({"--secret-key", "wrong", "node", "show"}).exit_code == exit_refused);
   f.node.stop();
   CHECK(f.command({"--server", "127.0.0.1:1", "node", "show"}).exit_code == exit_unreachable);
+}
+
+TEST_CASE("control: SIGTERM lets what is in hand end, and its results are booked") {
+  node_fixture f{{.config = "drain_seconds = 50"}};
+  (void)f.add_workflow(workflow("w", slow_mp4()));
+  f.drop(make_long_clip(), "in/a.mp4");
+  REQUIRE(eventually([&] { return f.node.children().size() == 2; })); // two of many shards
+
+  f.node.stop();
+  CHECK(f.node.log().find("killed by signal") == std::string::npos);
+  CHECK(f.node.orphans().empty());
+  f.node.start();
+  auto run = f.finish("in/a.mp4");
+
+  CHECK(state_of(run) == "succeeded");
+  for (const auto& shard : run["Shards"])
+    CHECK_MESSAGE(shard["Attempts"].size() == 1, shard.dump());
+  check_one_success(f);
+}
+
+TEST_CASE("control: a second SIGTERM ends a daemon that waits for what is in hand") {
+  node_fixture f{{.config = "drain_seconds = 60"}};
+  (void)begin_slow_run(f);
+  for (auto child : f.node.children())
+    ::kill(child, SIGSTOP); // it would take for ever
+
+  ::kill(f.node.pid(), SIGTERM);
+  REQUIRE(eventually([&] { return f.node.log().find("SIGTERM") != std::string::npos; }));
+  CHECK(f.ask({"node", "show"})["Node"]["Name"] == "under-test"); // it still answers
+  ::kill(f.node.pid(), SIGTERM);
+  auto end = f.node.wait_for_end(10s);
+
+  CHECK(end.exit_code == 0);
+  CHECK(f.node.orphans().empty());
 }
 
 TEST_CASE("control: inspect reads the books offline and says what the daemon said") {

@@ -14,7 +14,7 @@ struct daemon_config {
   std::string api_listen = "127.0.0.1:8700";
   std::string log_level = "info";
   std::string fail_point; ///< NAME[:N]; needs allow_faults
-  std::chrono::seconds drain_patience{120}; ///< of a worker that is told to stop
+  std::chrono::milliseconds drain_patience{120'000}; ///< of SIGTERM, with what is in hand
 };
 
 /// Errors name the file, line and key. Unknown keys are errors.

@@ -5,6 +5,7 @@
 #include "storage/posix_file.hpp"
 #include "tools/framemilld/credentials.hpp"
 #include "tools/framemilld/daemon_config.hpp"
+#include "tools/framemilld/stop_signals.hpp"
 
 #include <CLI/CLI.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -13,6 +14,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -41,35 +43,28 @@ fs::path beside_us(const char* path) {
   return (fs::read_symlink("/proc/self/exe", ec).parent_path() / path).lexically_normal();
 }
 
-/// Blocks SIGTERM and SIGINT for all threads to come; `wait` takes one.
-struct stop_signals {
-  sigset_t set{};
-  stop_signals() {
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &set, nullptr);
-    ::signal(SIGPIPE, SIG_IGN);
-  }
-  int wait() const {
-    int which = 0;
-    sigwait(&set, &which);
-    return which;
-  }
-};
+/// From being ready until it is to end: SIGTERM gives what is in hand its time.
+template <class Node>
+void run(Node& node, const daemon_config& config, stop_signals& signals) {
+  std::fprintf(stderr, "framemilld: ready\n");
+  const auto which = signals.wait();
+  spdlog::info("framemilld: stopping on {}", name_of_signal(which));
+  if (which != SIGTERM || config.drain_patience.count() == 0)
+    return;
+  using clock = std::chrono::steady_clock;
+  node.leave([&, end = clock::now() + config.drain_patience] {
+    return signals.came_again() || clock::now() >= end;
+  });
+}
 
 /// A worker's whole life.
-int work(const daemon_config& config, const stop_signals& signals) {
+int work(const daemon_config& config, stop_signals& signals) {
   auto node = worker_node::start(config.node);
   if (!node)
     return die(node.error());
   spdlog::info("framemilld: worker {}, data in {}", (*node)->services().config.name,
                (*node)->services().config.data_dir);
-  std::fprintf(stderr, "framemilld: ready\n");
-  auto which = signals.wait();
-  spdlog::info("framemilld: stopping on {}", which == SIGINT ? "SIGINT" : "SIGTERM");
-  if (which == SIGTERM)
-    (*node)->leave(config.drain_patience);
+  run(**node, config, signals);
   node->reset();
   std::fflush(nullptr);
   std::_Exit(0);
@@ -184,7 +179,8 @@ int main(int argc, char** argv) {
       return die(r.error());
   }
 
-  stop_signals signals;
+  ::signal(SIGPIPE, SIG_IGN);
+  auto& signals = stop_signals::listen();
   if (!coordinates)
     return work(config, signals);
   auto node = node::start(config.node);
@@ -206,10 +202,8 @@ int main(int argc, char** argv) {
   if (auto r = write_whole_file(dir + "/endpoint", endpoint + "\n", 0644); !r)
     return die(r.error());
   spdlog::info("framemilld: data in {}, API on {}", dir, endpoint);
-  std::fprintf(stderr, "framemilld: ready\n");
 
-  auto which = signals.wait();
-  spdlog::info("framemilld: stopping on {}", which == SIGINT ? "SIGINT" : "SIGTERM");
+  run(**node, config, signals);
   (*server)->stop();
   node->reset();
   fs::remove(dir + "/endpoint");
