@@ -192,6 +192,19 @@ TEST_CASE("control: a second SIGTERM ends a daemon that waits for what is in han
   CHECK(f.node.orphans().empty());
 }
 
+TEST_CASE("control: SIGTERM ends a worker that nobody answers whom it would join") {
+  temp_dir dir;
+  process worker{{{program("framemilld"), "--role", "worker", "--data-dir", dir / "worker", "--join",
+                   "127.0.0.1:1", "--token", "fmj1.00.00." + std::string(64, '0')}}};
+  REQUIRE(eventually([&] { return worker.complaint().find("sandbox") != std::string::npos; }));
+
+  worker.signal(SIGTERM);
+  auto end = worker.wait(10s); // joining would take 20
+
+  REQUIRE_MESSAGE(end.has_value(), worker.complaint());
+  CHECK_MESSAGE(end->exit_code == 0, worker.complaint());
+}
+
 TEST_CASE("control: inspect reads the books offline and says what the daemon said") {
   node_fixture f;
   (void)f.add_workflow(workflow("w", quick_mp4()));

@@ -46,6 +46,7 @@ fs::path beside_us(const char* path) {
 /// From being ready until it is to end: SIGTERM gives what is in hand its time.
 template <class Node>
 void run(Node& node, const daemon_config& config, stop_signals& signals) {
+  signals.started();
   std::fprintf(stderr, "framemilld: ready\n");
   const auto which = signals.wait();
   spdlog::info("framemilld: stopping on {}", name_of_signal(which));

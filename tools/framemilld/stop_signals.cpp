@@ -1,7 +1,10 @@
 #include "tools/framemilld/stop_signals.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <signal.h>
 
+#include <cstdlib>
 #include <thread>
 
 namespace framemill {
@@ -23,8 +26,17 @@ stop_signals& stop_signals::listen() {
 
 void stop_signals::hear(int which) {
   std::lock_guard lock{mutex_};
+  if (is_starting_) {
+    spdlog::info("framemilld: stopping on {} before it was ready", name_of_signal(which));
+    std::_Exit(0); // children die with us
+  }
   heard_.push_back(which);
   came_.notify_all();
+}
+
+void stop_signals::started() {
+  std::lock_guard lock{mutex_};
+  is_starting_ = false;
 }
 
 int stop_signals::wait() {

@@ -6,13 +6,16 @@
 
 namespace framemill {
 
-/// SIGTERM and SIGINT, heard by a thread of their own. Lives as long as the process.
+/// SIGTERM and SIGINT, heard by a thread of their own. One that comes while the daemon
+/// starts ends the process at once: that harms no more than a power cut. Lives as long
+/// as the process.
 class stop_signals {
 public:
   /// Blocks them for all threads to come.
   [[nodiscard]] static stop_signals& listen();
 
-  /// Waits for the first one.
+  void started();
+  /// Waits for the first one after that.
   [[nodiscard]] int wait();
   /// Has another one come since? Who sends it is out of patience.
   [[nodiscard]] bool came_again() const;
@@ -23,6 +26,7 @@ private:
 
   mutable std::mutex mutex_;
   std::condition_variable came_;
+  bool is_starting_ = true;
   std::vector<int> heard_;
 };
 
