@@ -70,11 +70,26 @@ result<void> check_wishes(const node_config& c) {
   return {};
 }
 
+/// What is for another role would do nothing.
+result<void> check_role(const node_config& c) {
+  for (auto [value, key] : {std::pair{&c.cluster.join, "join"}, {&c.cluster.token, "token"}})
+    if (c.roles.coordinator && !value->empty())
+      return fail_field(errc::invalid_argument, key,
+                        "{} is for a worker, and this node would coordinate: add --role worker",
+                        key);
+  if (!c.roles.coordinator && !c.cluster.listen.empty())
+    return fail_field(errc::invalid_argument, "cluster_listen",
+                      "cluster_listen is for a coordinator, and this node is a worker: leave it "
+                      "out, or name coordinator and gateway in --role");
+  return {};
+}
+
 } // namespace
 
 result<void> validate(const node_config& c) {
   if (c.data_dir.empty())
     return fail_field(errc::missing_argument, "data_dir", "data_dir must be set");
+  FM_CHECK(check_role(c));
   if (c.slots < 0 || c.slots > 1024)
     return fail_field(errc::invalid_argument, "slots", "slots must be 0 to 1024, not {}", c.slots);
   if (c.cores < 0 || c.cores > limits::node_cores_max)

@@ -104,6 +104,27 @@ TEST_CASE("node_config: what cannot work is refused by name") {
   CHECK(field([](auto& c) { c.buckets["in"].clear(); }) == "bucket");
 }
 
+TEST_CASE("node_config: what is for another role is refused, with the way out") {
+  auto refusal = [](bool coordinates, auto change) {
+    node_config c;
+    c.roles = {coordinates, coordinates, true};
+    change(c);
+    auto r = validate(c);
+    return r ? error{} : r.error();
+  };
+  auto joining = refusal(true, [](auto& c) { c.cluster.join = "10.0.0.1:8711"; });
+  auto with_token = refusal(true, [](auto& c) { c.cluster.token = "fmj1.secret"; });
+  auto listening = refusal(false, [](auto& c) { c.cluster.listen = "10.0.0.1:8710"; });
+
+  CHECK(joining.field == "join");
+  CHECK(joining.message.find("--role worker") != std::string::npos);
+  CHECK(with_token.field == "token");
+  CHECK(with_token.message.find("secret") == std::string::npos);
+  CHECK(listening.field == "cluster_listen");
+  CHECK(refusal(false, [](auto& c) { c.cluster.join = "10.0.0.1:8711"; }).field.empty());
+  CHECK(refusal(true, [](auto& c) { c.cluster.listen = "10.0.0.1:8710"; }).field.empty());
+}
+
 TEST_CASE("find_bucket: names what is not there") {
   node_services services;
   auto found = services.find_bucket("gone");
