@@ -1,5 +1,6 @@
 #include "actors/services.hpp"
 
+#include "cluster/membership.hpp"
 #include "cluster/placement.hpp"
 #include "core/limits.hpp"
 #include "core/url.hpp"
@@ -84,11 +85,19 @@ result<void> check_role(const node_config& c) {
   return {};
 }
 
+/// None = the host's, which is filled in later.
+result<void> check_name(const std::string& name) {
+  if (auto r = check_node_name(name); !r && !name.empty())
+    return fail_field(r.error().code, "name", "name `{}`: {}", name, r.error().message);
+  return {};
+}
+
 } // namespace
 
 result<void> validate(const node_config& c) {
   if (c.data_dir.empty())
     return fail_field(errc::missing_argument, "data_dir", "data_dir must be set");
+  FM_CHECK(check_name(c.name));
   FM_CHECK(check_role(c));
   if (c.slots < 0 || c.slots > 1024)
     return fail_field(errc::invalid_argument, "slots", "slots must be 0 to 1024, not {}", c.slots);

@@ -79,6 +79,10 @@ TEST_CASE("node_config: what cannot work is refused by name") {
   };
   CHECK(field([](auto&) {}).empty());
   CHECK(field([](auto& c) { c.data_dir.clear(); }) == "data_dir");
+  CHECK(field([](auto& c) { c.name = "mill-1"; }).empty());
+  for (const auto* name : {"bad name", "-1", "a/b", "m\xc3\xbchle"})
+    CHECK(field([&](auto& c) { c.name = name; }) == "name");
+  CHECK(field([](auto& c) { c.name = std::string(64, 'n'); }) == "name");
   CHECK(field([](auto& c) { c.slots = -1; }) == "slots");
   CHECK(field([](auto& c) { c.slots = 1025; }) == "slots");
   CHECK(field([](auto& c) { c.cores = -1; }) == "cores");

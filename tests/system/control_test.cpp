@@ -158,6 +158,22 @@ TEST_CASE("control: exit codes are those that the documentation promises") {
   CHECK(f.command({"--server", "127.0.0.1:1", "node", "show"}).exit_code == exit_unreachable);
 }
 
+TEST_CASE("control: what a daemon is told and cannot do is refused by name") {
+  node_fixture f{{}, node_fixture::begin::stopped};
+  for (const auto& [words, said] :
+       std::initializer_list<std::pair<std::vector<std::string>, std::string>>{
+           {{"--join", "127.0.0.1:1", "--token", "t"}, "join is for a worker"},
+           {{"--token", "t"}, "token is for a worker"},
+           {{"--role", "worker", "--cluster-listen", "127.0.0.1:0"}, "cluster_listen is for"},
+           {{"--slots", "-3"}, "slots must be"},
+           {{"--cores", "-3"}, "cores must be"},
+           {{"--cluster-listen", "127.0.0.1:0", "--name", "bad name"}, "name `bad name`"}}) {
+    CAPTURE(said);
+    CHECK(f.node.start_refused(words).exit_code == exit_usage);
+    CHECK(f.node.log().find(said) != std::string::npos);
+  }
+}
+
 TEST_CASE("control: SIGTERM lets what is in hand end, and its results are booked") {
   node_fixture f{{.config = "drain_seconds = 50"}};
   (void)f.add_workflow(workflow("w", slow_mp4()));

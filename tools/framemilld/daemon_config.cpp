@@ -2,7 +2,9 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <charconv>
+#include <climits>
 #include <filesystem>
 #include <set>
 
@@ -115,7 +117,18 @@ result<void> read_table(const toml::table& file, std::string_view name, const st
   return r.finished();
 }
 
+constexpr std::chrono::hours drain_patience_max{24};
+
 } // namespace
+
+result<void> validate(const daemon_config& c) {
+  if (c.drain_patience < c.drain_patience.zero() || c.drain_patience > drain_patience_max)
+    return fail_field(errc::invalid_argument, "drain_seconds",
+                      "drain_seconds must be 0 to {}, not {}",
+                      std::chrono::seconds{drain_patience_max}.count(),
+                      std::chrono::duration<double>{c.drain_patience}.count());
+  return {};
+}
 
 result<void> read_config_file(const std::string& path, daemon_config& into) {
   toml::table file;
@@ -198,8 +211,8 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
     t.read("queue_create", n.events.queue_create);
     t.read("notifiers", n.events.notifiers);
   }));
-  n.slots = static_cast<int>(slots);
-  n.cores = static_cast<int>(cores);
+  n.slots = static_cast<int>(std::clamp<std::int64_t>(slots, -1, INT_MAX)); // no bad one becomes
+  n.cores = static_cast<int>(std::clamp<std::int64_t>(cores, -1, INT_MAX)); // a good one
   n.memory_bytes = memory_mib << 20;
   if (file.contains("scratch_floor_mib"))
     n.scratch_floor_bytes = scratch_floor_mib << 20;

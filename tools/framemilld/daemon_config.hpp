@@ -17,6 +17,9 @@ struct daemon_config {
   std::chrono::milliseconds drain_patience{120'000}; ///< of SIGTERM, with what is in hand
 };
 
+/// Of what is not `node`'s, which is checked when that starts.
+[[nodiscard]] result<void> validate(const daemon_config& c);
+
 /// Errors name the file, line and key. Unknown keys are errors.
 [[nodiscard]] result<void> read_config_file(const std::string& path, daemon_config& into);
 /// `NAME=PATH`.

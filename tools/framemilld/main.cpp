@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 // framemilld, from top to bottom: read what we are told, start the node (which
 // goes on where its data directory stopped), open the API, wait to be stopped.
@@ -84,7 +85,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", FRAMEMILL_VERSION);
   std::string file, data_dir, api_listen, log_level, fail_point_text;
   std::vector<std::string> buckets, devices, watch;
-  int slots = 0, cores = 0;
+  std::optional<int> slots, cores;
   bool list_fail_points = false, allow_faults = false;
   std::string roles, name, cluster_listen, join, token, notifiers;
   std::vector<std::string> via, egress_allow, egress_deny;
@@ -135,10 +136,10 @@ int main(int argc, char** argv) {
     config.api_listen = api_listen;
   if (!log_level.empty())
     config.log_level = log_level;
-  if (slots > 0)
-    config.node.slots = slots;
-  if (cores > 0)
-    config.node.cores = cores;
+  if (slots)
+    config.node.slots = *slots;
+  if (cores)
+    config.node.cores = *cores;
   config.node.allow_faults |= allow_faults;
   if (!roles.empty())
     if (auto r = read_roles(roles, config.node.roles); !r)
@@ -168,6 +169,8 @@ int main(int argc, char** argv) {
   for (auto [from, to] : {std::pair{&egress_allow, &config.node.events.egress_allow},
                           {&egress_deny, &config.node.events.egress_deny}})
     to->insert(to->end(), from->begin(), from->end());
+  if (auto r = validate(config); !r)
+    return die(r.error());
   const bool coordinates = config.node.roles.coordinator;
   if (coordinates)
     if (auto r = add_default_bucket(config.node); !r)
