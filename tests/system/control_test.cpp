@@ -174,6 +174,15 @@ TEST_CASE("control: what a daemon is told and cannot do is refused by name") {
   }
 }
 
+TEST_CASE("control: a node that is alone says how it would be joined") {
+  node_fixture f;
+
+  auto refused = f.command({"node", "join-token"});
+
+  CHECK(refused.exit_code != 0);
+  CHECK_MESSAGE(refused.complaint.find("--cluster-listen") != std::string::npos, refused.complaint);
+}
+
 TEST_CASE("control: SIGTERM lets what is in hand end, and its results are booked") {
   node_fixture f{{.config = "drain_seconds = 50"}};
   (void)f.add_workflow(workflow("w", slow_mp4()));

@@ -43,3 +43,16 @@ TEST_CASE("daemon_config: numbers that do not fit are refused, not cut") {
     CHECK(refused(std::string{"cores = "} + number) == "cores");
   }
 }
+
+TEST_CASE("daemon_config: a coordinator without slots can be joined, from its own machine at least") {
+  auto listens = [](const std::string& text) {
+    auto c = read(text);
+    add_default_cluster(c.node);
+    return c.node.cluster.listen;
+  };
+  CHECK(listens("").empty());
+  CHECK(listens(R"(role = ["worker"])").empty());
+  CHECK(listens(R"(role = ["coordinator", "gateway"])") == "127.0.0.1:8710");
+  CHECK(listens("role = [\"coordinator\", \"gateway\"]\ncluster_listen = \"10.0.0.1:1\"")
+        == "10.0.0.1:1");
+}

@@ -313,4 +313,9 @@ result<void> add_default_bucket(node_config& into) {
   return {};
 }
 
+void add_default_cluster(node_config& into) {
+  if (into.roles.coordinator && !into.roles.worker && into.cluster.listen.empty())
+    into.cluster.listen = "127.0.0.1:8710";
+}
+
 } // namespace framemill

@@ -34,5 +34,7 @@ struct daemon_config {
 [[nodiscard]] result<void> add_via(const std::string& text, node_config& into);
 /// With no bucket named anywhere: `media` below the data directory.
 [[nodiscard]] result<void> add_default_bucket(node_config& into);
+/// A coordinator that has no slots and no address waits for workers on loopback.
+void add_default_cluster(node_config& into);
 
 } // namespace framemill

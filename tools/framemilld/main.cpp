@@ -99,7 +99,8 @@ int main(int argc, char** argv) {
                  "coordinator, gateway, worker, joined by commas (default: all of them)");
   app.add_option("--name", name, "of this node (default: the host's)");
   app.add_option("--cluster-listen", cluster_listen,
-                 "HOST:PORT where workers connect (default: none, this node is alone)");
+                 "HOST:PORT where workers connect (default: none, this node is alone; without the "
+                 "role worker 127.0.0.1:8710)");
   app.add_option("--join", join, "HOST:PORT that `framemill node join-token` prints");
   app.add_option("--token", token, "what `framemill node join-token` prints");
   app.add_option("--cluster-via", via,
@@ -169,6 +170,7 @@ int main(int argc, char** argv) {
   for (auto [from, to] : {std::pair{&egress_allow, &config.node.events.egress_allow},
                           {&egress_deny, &config.node.events.egress_deny}})
     to->insert(to->end(), from->begin(), from->end());
+  add_default_cluster(config.node);
   if (auto r = validate(config); !r)
     return die(r.error());
   const bool coordinates = config.node.roles.coordinator;
