@@ -37,6 +37,14 @@ TEST_CASE("daemon_config: a drain may last no time, a part of a second, or a day
     CHECK(refused(std::string{"drain_seconds = "} + seconds) == "drain_seconds");
 }
 
+TEST_CASE("daemon_config: a log level is one that is documented") {
+  CHECK(read("").log_level == "info");
+  for (const auto* level : {"trace", "debug", "info", "warn", "error"})
+    CHECK(refused(std::string{"log_level = '"} + level + "'").empty());
+  for (const auto* level : {"loud", "off", "Info", ""})
+    CHECK(refused(std::string{"log_level = '"} + level + "'") == "log_level");
+}
+
 TEST_CASE("daemon_config: numbers that do not fit are refused, not cut") {
   for (const auto* number : {"-3", "4294967297", "-4294967295"}) {
     CHECK(refused(std::string{"slots = "} + number) == "slots");

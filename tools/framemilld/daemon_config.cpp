@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <climits>
 #include <filesystem>
@@ -118,10 +119,14 @@ result<void> read_table(const toml::table& file, std::string_view name, const st
 }
 
 constexpr std::chrono::hours drain_patience_max{24};
+constexpr std::array log_levels{"trace", "debug", "info", "warn", "error"};
 
 } // namespace
 
 result<void> validate(const daemon_config& c) {
+  if (std::find(log_levels.begin(), log_levels.end(), c.log_level) == log_levels.end())
+    return fail_field(errc::invalid_argument, "log_level", "log_level `{}` is none of {}",
+                      c.log_level, fmt::join(log_levels, ", "));
   if (c.drain_patience < c.drain_patience.zero() || c.drain_patience > drain_patience_max)
     return fail_field(errc::invalid_argument, "drain_seconds",
                       "drain_seconds must be 0 to {}, not {}",
