@@ -57,6 +57,12 @@ std::string brief(json parameters) {
   return text.size() <= audit_bytes_max ? text : text.substr(0, audit_bytes_max) + "…";
 }
 
+/// Where there is a logger of this name, it has a level of its own.
+void write_audit(const std::string& line) {
+  auto own = spdlog::get("audit");
+  (own ? own.get() : spdlog::default_logger_raw())->info("audit: {}", line);
+}
+
 /// Answers one call in the envelope, and writes the audit line of a change.
 struct responder {
   std::shared_ptr<http_call> exchange;
@@ -66,8 +72,8 @@ struct responder {
 
   void operator()(api_result answer) const {
     if (!audit.empty())
-      spdlog::info("audit: {} request {}: {}", audit, request_id,
-                   answer ? "done" : answer.error().code);
+      write_audit(fmt::format("{} request {}: {}", audit, request_id,
+                              answer ? "done" : answer.error().code));
     exchange->respond(response_of(std::move(answer), request_id, trace_id));
   }
 

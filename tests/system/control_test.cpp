@@ -183,6 +183,15 @@ TEST_CASE("control: a node that is alone says how it would be joined") {
   CHECK_MESSAGE(refused.complaint.find("--cluster-listen") != std::string::npos, refused.complaint);
 }
 
+TEST_CASE("control: what an operator changes is in the log, however quiet that is") {
+  node_fixture f{{.config = "log_level = 'error'"}};
+
+  (void)f.add_workflow(workflow("w", quick_mp4()));
+
+  CHECK(f.node.log().find("audit: CreateWorkflow by ") != std::string::npos);
+  CHECK(f.node.log().find("API on") == std::string::npos);
+}
+
 TEST_CASE("control: SIGTERM lets what is in hand end, and its results are booked") {
   node_fixture f{{.config = "drain_seconds = 50"}};
   (void)f.add_workflow(workflow("w", slow_mp4()));

@@ -44,6 +44,14 @@ fs::path beside_us(const char* path) {
   return (fs::read_symlink("/proc/self/exe", ec).parent_path() / path).lexically_normal();
 }
 
+/// Lines of the audit log are written at any of them.
+void set_log_level(const std::string& level) {
+  auto audit = spdlog::default_logger()->clone("audit");
+  audit->set_level(spdlog::level::info);
+  spdlog::set_level(spdlog::level::from_str(level));
+  spdlog::register_logger(std::move(audit));
+}
+
 /// From being ready until it is to end: SIGTERM gives what is in hand its time.
 template <class Node>
 void run(Node& node, const daemon_config& config, stop_signals& signals) {
@@ -177,7 +185,7 @@ int main(int argc, char** argv) {
   if (coordinates)
     if (auto r = add_default_bucket(config.node); !r)
       return die(r.error());
-  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  set_log_level(config.log_level);
   if (!fail_point_text.empty()) {
     if (!config.node.allow_faults)
       return die({errc::invalid_argument, "--fail-point needs --allow-faults", "fail-point"});
