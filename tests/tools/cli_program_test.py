@@ -399,6 +399,21 @@ class Program(unittest.TestCase):
         self.assertEqual(code, 4)
         self.assertIn("faults are not allowed here", out)
 
+    def scenario(self, faults=(), **more):
+        """A file of one, which holds until the test ends."""
+        told = {"Workload": {"Bucket": "media", "Workflow": "1", "Objects": ["a.mp4"]},
+                "Faults": list(faults), "Quiesce": 5, **more}
+        path = Path(self.directory.name) / "scenario.json"
+        path.write_text(json.dumps(told))
+        return str(path)
+
+    def test_a_seed_has_no_sign(self):
+        for seed in ("-1", "+1", "1.5", "", "18446744073709551616"):
+            code, _, err = self.call("fault", "drill", "--scenario", self.scenario(),
+                                     "--seed", seed)
+            self.assertEqual((code, Gateway.asked), (2, []), seed)
+            self.assertIn("--seed", err)
+
     def answer_top(self):
         counted = iter(range(0, 100_000, 240))
         Gateway.answers.update(

@@ -8,10 +8,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <limits>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -436,6 +438,17 @@ result<exit_code> run_drill(const context& ctx, const drill_options& o) {
   return all_hold(verdicts) ? exit_code::ok : exit_code::failed;
 }
 
+/// A sign, or more than there is room for, would be read as another seed.
+std::string check_seed(const std::string& text) {
+  std::uint64_t seed = 0;
+  const auto* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, seed);
+  if (read.ec == std::errc{} && read.ptr == end)
+    return "";
+  return fmt::format("`{}` is not a whole number from 0 to {}", text,
+                     std::numeric_limits<std::uint64_t>::max());
+}
+
 } // namespace
 
 void add_fault_drill(CLI::App& noun, context& ctx) {
@@ -445,6 +458,7 @@ void add_fault_drill(CLI::App& noun, context& ctx) {
       ->required()
       ->check(CLI::ExistingFile);
   verb->add_option("--seed", o->seed, "Says when and where; the same seed, the same plan")
+      ->check(check_seed)
       ->capture_default_str();
   on_chosen(ctx, *verb, [&ctx, o] { return run_drill(ctx, *o); });
 }
