@@ -407,6 +407,14 @@ class Program(unittest.TestCase):
         path.write_text(json.dumps(told))
         return str(path)
 
+    def test_a_scenario_that_cannot_be_meant_is_refused_by_its_field(self):
+        for fault, why in (({"Point": "p", "From": -1}, "`Faults.1.From`: -1 seconds"),
+                           ({"Piont": "p"}, "`Faults.1.Piont`: the parameter `Piont`")):
+            file = self.scenario([{"Point": "store.commit"}, fault])
+            code, _, err = self.call("fault", "drill", "--scenario", file)
+            self.assertEqual((code, Gateway.asked), (2, []))
+            self.assertIn("framemill: " + why, err)
+
     def test_a_seed_has_no_sign(self):
         for seed in ("-1", "+1", "1.5", "", "18446744073709551616"):
             code, _, err = self.call("fault", "drill", "--scenario", self.scenario(),
@@ -457,6 +465,11 @@ class Program(unittest.TestCase):
         Gateway.answers["BackupState"] = {}
         self.assertEqual(self.call("backup", "copy")[0], 0)
         self.assertEqual(Gateway.asked[-1][1], {"Directory": os.path.abspath("copy")})
+
+    def test_a_backup_needs_the_name_of_a_directory(self):
+        code, _, err = self.call("backup", "")
+        self.assertEqual((code, Gateway.asked), (2, []))
+        self.assertIn("DIR", err)
 
     def test_restore_of_what_is_no_backup_exits_3(self):
         self.assertEqual(self.call("restore", self.directory.name)[0], 3)

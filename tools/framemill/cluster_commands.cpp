@@ -121,6 +121,11 @@ result<exit_code> top(const context& ctx, const top_options& o) {
   }
 }
 
+/// Of an option: "" is right.
+std::string check_directory(const std::string& text) {
+  return text.empty() ? "a directory is needed, and this is no name" : "";
+}
+
 /// The directory is on the coordinator's machine; a relative one counts from
 /// here, which is right on that machine only.
 result<exit_code> backup(const context& ctx, const std::string& directory) {
@@ -160,7 +165,8 @@ void add_backup(CLI::App& app, context& ctx) {
   auto directory = std::make_shared<std::string>();
   auto* verb = app.add_subcommand("backup", "Copy the coordinator's state while it runs");
   verb->add_option("DIR", *directory, "On the coordinator's machine; absent or empty")
-      ->required();
+      ->required()
+      ->check(check_directory);
   on_chosen(ctx, *verb, [&ctx, directory] { return backup(ctx, *directory); });
 }
 

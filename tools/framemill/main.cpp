@@ -61,12 +61,19 @@ void add_nouns(CLI::App& app, context& ctx) {
             });
 }
 
+/// As the server says it of its own: the parameter at fault, unless the sentence has it.
+std::string sentence_of(const error& e) {
+  const auto field = "`" + e.field + "`";
+  const bool is_named = e.field.empty() || e.message.find(field) != e.message.npos;
+  return is_named ? e.message : field + ": " + e.message;
+}
+
 int run(const context& ctx) {
   auto code = ctx.chosen();
   if (code)
     return static_cast<int>(*code);
   const auto& e = code.error();
-  std::fprintf(stderr, "framemill: %s\n", printable(e.message).c_str());
+  std::fprintf(stderr, "framemill: %s\n", printable(sentence_of(e)).c_str());
   return static_cast<int>(exit_code_of(e.code));
 }
 
