@@ -2,7 +2,9 @@
 
 #include "actors/fail_points.hpp"
 #include "actors/self_test.hpp"
+#include "core/json.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <mutex>
@@ -11,6 +13,8 @@
 namespace framemill {
 
 namespace {
+
+constexpr auto no_end = std::numeric_limits<std::uint64_t>::max();
 
 std::string_view name_of(fail_point_kind k) {
   switch (k) {
@@ -26,7 +30,7 @@ std::string_view name_of(fail_point_kind k) {
 std::string passes_of(const fault& f) {
   if (f.first == f.last)
     return fmt::format("pass {}", f.first);
-  if (f.last == std::numeric_limits<std::uint64_t>::max())
+  if (f.last == no_end)
     return fmt::format("pass {} on", f.first);
   return fmt::format("passes {} to {}", f.first, f.last);
 }
@@ -46,6 +50,80 @@ std::string describe(const fault& f) {
   return at;
 }
 
+// ---- Of faults, for programs -------------------------------------------------------
+
+std::string_view name_of(fault_action a) {
+  switch (a) {
+    case fault_action::kill: return "kill";
+    case fault_action::hang: return "hang";
+    case fault_action::delay: return "delay";
+    case fault_action::error: return "error";
+    case fault_action::effect: return "effect";
+    case fault_action::duplicate: return "duplicate";
+    case fault_action::reorder: return "reorder";
+    case fault_action::skew: return "skew";
+  }
+  return "";
+}
+
+/// The words that a point takes, "" where it has an action of its own: asked of who
+/// reads them.
+json actions_of(std::string_view point) {
+  auto out = json::array();
+  for (std::string_view word :
+       {"", "kill", "hang", "delay=1", "error", "duplicate", "reorder", "skew=1"})
+    if (parse_fault(point, word))
+      out.push_back(word.substr(0, word.find('=')));
+  return out;
+}
+
+json to_json(const fault& f) {
+  json out{{"Action", name_of(f.action)},
+           {"First", f.first},
+           {"Last", f.last == no_end ? json{} : json(f.last)}};
+  if (f.action == fault_action::delay || f.action == fault_action::skew)
+    out["Milliseconds"] = f.delay.count();
+  return out;
+}
+
+json to_json(const fault_state& s) {
+  return {{"Name", s.place.name},
+          {"Kind", name_of(s.place.kind)},
+          {"Meaning", s.place.meaning},
+          {"Actions", actions_of(s.place.name)},
+          {"Armed", s.armed ? to_json(*s.armed) : json{}},
+          {"Passes", s.passes},
+          {"Failed", s.failed}};
+}
+
+template <class Wanted>
+std::string points_text(Wanted is_wanted) {
+  auto points = json::array();
+  for (const auto& s : fault_states())
+    if (is_wanted(s))
+      points.push_back(to_json(s));
+  return json{{"Points", std::move(points)}}.dump();
+}
+
+/// Those of these points that are armed, as they are; of all when none is named. A
+/// pass between this and what is done next is not counted.
+std::string armed_text(const std::vector<std::string>& points) {
+  return points_text([&](const fault_state& s) {
+    return s.armed
+           && (points.empty() || std::ranges::find(points, s.place.name) != points.end());
+  });
+}
+
+/// An order whose first argument is `json` is answered so: {Points: […]}.
+bool takes_json(std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0] != "json")
+    return false;
+  arguments.erase(arguments.begin());
+  return true;
+}
+
+// ---- Of faults, for people ---------------------------------------------------------
+
 /// `POINT KIND MEANING`, and below it, when it is armed, with what.
 std::string list_faults() {
   std::string out;
@@ -59,24 +137,39 @@ std::string list_faults() {
   return out;
 }
 
-result<std::string> arm_as_told(const node_order& order) {
-  if (order.arguments.empty() || order.arguments.size() > 2)
+// ---- The orders ----------------------------------------------------------------------
+
+std::string list_as_told(std::vector<std::string> arguments) {
+  return takes_json(arguments) ? points_text([](const fault_state&) { return true; })
+                               : list_faults();
+}
+
+/// As JSON: what it replaces.
+result<std::string> arm_as_told(std::vector<std::string> arguments) {
+  const bool as_json = takes_json(arguments);
+  if (arguments.empty() || arguments.size() > 2)
     return fail_field(errc::missing_argument, "Arguments", "POINT[:N] and perhaps an ACTION");
-  auto action = order.arguments.size() > 1 ? order.arguments[1] : std::string{};
-  FM_TRY(auto what, parse_fault(order.arguments[0], action));
-  auto text = fmt::format("{} is armed: {}\n", what.point, describe(what));
+  auto action = arguments.size() > 1 ? arguments[1] : std::string{};
+  FM_TRY(auto what, parse_fault(arguments[0], action));
+  auto text = as_json ? armed_text({what.point})
+                      : fmt::format("{} is armed: {}\n", what.point, describe(what));
   arm(std::move(what));
   return text;
 }
 
-result<std::string> disarm_as_told(const node_order& order) {
-  if (order.arguments.empty()) {
+/// As JSON: what was armed.
+result<std::string> disarm_as_told(std::vector<std::string> points) {
+  const bool as_json = takes_json(points);
+  for (auto& point : points)
+    point = point.substr(0, point.find(':'));
+  auto text = as_json          ? armed_text(points)
+              : points.empty() ? "nothing is armed\n"
+                               : "disarmed\n";
+  if (points.empty())
     disarm_all();
-    return "nothing is armed\n";
-  }
-  for (const auto& point : order.arguments)
-    FM_CHECK(disarm(point.substr(0, point.find(':'))));
-  return "disarmed\n";
+  for (const auto& point : points)
+    FM_CHECK(disarm(point));
+  return text;
 }
 
 constexpr std::size_t scratch_names_max = 1000;
@@ -134,11 +227,11 @@ result<std::string> carry_out_fault(const node_services& services, const node_or
     return fail(errc::unauthorized, "node {} does not allow faults (allow_faults)",
                 services.config.name);
   if (order.what == "fault list")
-    return list_faults();
+    return list_as_told(order.arguments);
   if (order.what == "fault arm")
-    return arm_as_told(order);
+    return arm_as_told(order.arguments);
   if (order.what == "fault disarm")
-    return disarm_as_told(order);
+    return disarm_as_told(order.arguments);
   if (order.what == "fault scratch")
     return list_scratch(services);
   return fail_field(errc::unknown_argument, "What", "there is no order `{}`", order.what);

@@ -1,5 +1,6 @@
 #include "actors/fail_points.hpp"
 #include "actors/node_orders.hpp"
+#include "core/json.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -79,4 +80,48 @@ TEST_CASE("node_orders: a point is armed, listed and disarmed") {
   CHECK(order(services, "fault arm", {"nowhere"}).get().error().code == errc::not_found);
   CHECK(order(services, "fault disarm", {"nowhere"}).get().error().code == errc::not_found);
   CHECK(order(services, "fault dance").get().error().code == errc::unknown_argument);
+}
+
+TEST_CASE("node_orders: fail points are told as fields where JSON is asked for") {
+  node_services services;
+  services.config.allow_faults = true;
+  auto points = [&](std::string what, std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "json");
+    auto text = order(services, std::move(what), std::move(arguments)).get();
+    REQUIRE_MESSAGE(text, text.error().message);
+    return json::parse(*text)["Points"];
+  };
+  auto point = [&](std::string_view name) {
+    for (const auto& p : points("fault list", {}))
+      if (p["Name"] == name)
+        return p;
+    return json{};
+  };
+
+  CHECK(points("fault list", {}).size() == fail_point_places().size());
+  CHECK(point("store.commit")["Kind"] == "door");
+  CHECK(point("store.commit")["Armed"].is_null());
+  CHECK(point("store.commit")["Actions"]
+        == json::array({"", "kill", "hang", "delay", "error"}));
+  CHECK(point("child.crash")["Actions"] == json::array({""}));
+  CHECK(point("clock.now")["Actions"] == json::array({"skew"}));
+
+  CHECK(points("fault arm", {"store.commit:2-", "delay=5"}).empty());
+  const json armed{{"Action", "delay"}, {"First", 2}, {"Last", nullptr}, {"Milliseconds", 5}};
+  CHECK(point("store.commit")["Armed"] == armed);
+  CHECK(fail_door("store.commit"));
+
+  auto replaced = points("fault arm", {"store.commit:1-2", "error"});
+  REQUIRE(replaced.size() == 1);
+  CHECK(replaced[0]["Armed"] == armed);
+  CHECK(replaced[0]["Passes"] == 1);
+  CHECK(replaced[0]["Failed"] == 0);
+  CHECK_FALSE(fail_door("store.commit"));
+
+  CHECK(points("fault disarm", {"bucket.open"}).empty());
+  auto was = points("fault disarm", {"store.commit"});
+  REQUIRE(was.size() == 1);
+  CHECK(was[0]["Failed"] == 1);
+  CHECK(point("store.commit")["Armed"].is_null());
+  CHECK(points("fault disarm", {}).empty());
 }
