@@ -383,6 +383,7 @@ class Program(unittest.TestCase):
 
     def test_faults_go_to_the_node_as_orders(self):
         Gateway.answers["OrderNode"] = lambda r: {"Text": r["What"] + "\n\x1b[2Jarmed"}
+        Gateway.answers["DescribeCluster"] = {"Cluster": {"Coordinator": "head"}}
         Gateway.answers["DescribeNodes"] = {"Nodes": [{"Name": "one", "Presence": "up"},
                                                       {"Name": "two", "Presence": "away"}]}
         self.assertEqual(self.call("fault", "arm", "one", "shard.leased:2", "--action",
@@ -393,11 +394,32 @@ class Program(unittest.TestCase):
         self.call("fault", "disarm", "one", "shard.leased")
         self.assertEqual(Gateway.asked[-1][1]["Arguments"], ["shard.leased"])
         code, out, _ = self.call("fault", "list")
-        self.assertEqual((code, out), (0, "one\n  fault list\n  \\x1b[2Jarmed\n"))
+        armed = "\n  fault list\n  \\x1b[2Jarmed\n"
+        self.assertEqual((code, out), (0, "head" + armed + "one" + armed))
         Gateway.answers["OrderNode"] = error("FailedOperation", "faults are not allowed here")
         code, out, _ = self.call("fault", "list", "one")
         self.assertEqual(code, 4)
         self.assertIn("faults are not allowed here", out)
+
+    def test_fail_points_are_listed_as_fields_of_every_node(self):
+        points = [{"Name": "store.commit", "Kind": "door", "Armed": {"Action": "kill"}}]
+
+        def order(request):
+            if request["Name"] == "two":
+                return error("FailedOperation", "faults are not allowed here")
+            self.assertEqual(request["Arguments"], ["json"])
+            return {"Text": json.dumps({"Points": points})}
+        Gateway.answers.update(
+            OrderNode=order, DescribeCluster={"Cluster": {"Coordinator": "head"}},
+            DescribeNodes={"Nodes": [{"Name": "head", "Presence": "up"},
+                                     {"Name": "two", "Presence": "up"}]})
+        code, out, _ = self.call("fault", "list", "--json")
+        head, two = json.loads(out)["Nodes"]
+        self.assertEqual(head, {"Node": "head", "Points": points, "Error": None})
+        self.assertEqual((code, two["Node"], two["Points"]), (4, "two", []))
+        self.assertIn("faults are not allowed here", two["Error"])
+        code, out, _ = self.call("fault", "list", "head", "--json")
+        self.assertEqual((code, [n["Node"] for n in json.loads(out)["Nodes"]]), (0, ["head"]))
 
     def scenario(self, faults=(), **more):
         """A file of one, which holds until the test ends."""

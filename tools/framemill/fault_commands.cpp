@@ -1,11 +1,11 @@
 #include "tools/framemill/context.hpp"
+#include "tools/framemill/fault_words.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/text.hpp"
 
 #include <CLI/CLI.hpp>
 
 #include <memory>
-#include <set>
 
 namespace framemill::cli {
 
@@ -17,25 +17,10 @@ struct fault_options {
   std::string action; ///< "" = what the point does by default
 };
 
-/// Checked here for the sake of a good sentence; the node checks again.
+/// Of an option: "" is right.
 std::string check_action(const std::string& text) {
-  static const std::set<std::string_view> plain{"kill", "hang", "error", "duplicate", "reorder"};
-  auto is_number = [&](std::size_t at) {
-    return at < text.size() && text.size() <= at + 8
-           && text.find_first_not_of("0123456789", at) == std::string::npos;
-  };
-  if (plain.contains(text) || (text.starts_with("delay=") && is_number(6))
-      || (text.starts_with("skew=") && is_number(text.starts_with("skew=-") ? 6 : 5)))
-    return "";
-  return "`" + text + "` is not one of: kill, hang, delay=MILLISECONDS, error, duplicate, "
-         "reorder, skew=MILLISECONDS";
-}
-
-result<std::string> order(const client& server, const std::string& node, std::string_view what,
-                          const std::vector<std::string>& arguments) {
-  FM_TRY(auto answer,
-         server.own("OrderNode", {{"Name", node}, {"What", what}, {"Arguments", arguments}}));
-  return text_at(answer, "Text");
+  auto status = check_fault_action(text);
+  return status ? "" : status.error().message;
 }
 
 /// A node's text keeps its lines, and nothing else that a terminal would obey.
@@ -49,35 +34,54 @@ std::string lines_of(const std::string& text) {
   return out;
 }
 
+/// The coordinator, where most points are passed, and the workers that are up.
 result<std::vector<std::string>> nodes_up(const client& server) {
+  FM_TRY(auto cluster, server.own("DescribeCluster", json::object()));
   FM_TRY(auto answer, server.own("DescribeNodes", json::object()));
+  const auto coordinator = text_at(cluster, "Cluster.Coordinator");
   std::vector<std::string> names;
+  if (!coordinator.empty())
+    names.push_back(coordinator);
   for (const auto& n : list_at(answer, "Nodes"))
-    if (text_at(n, "Presence") == "up")
-      names.push_back(text_at(n, "Name"));
+    if (auto name = text_at(n, "Name"); text_at(n, "Presence") == "up" && name != coordinator)
+      names.push_back(name);
   return names;
 }
 
-/// Of one node, or of all that are up; one that refuses does not hide the others.
+result<std::vector<std::string>> nodes_meant(const client& server, const fault_options& o) {
+  if (o.node.empty())
+    return nodes_up(server);
+  return std::vector{o.node};
+}
+
+/// {Node, Points}, or {Node, Error}.
+json points_of(const client& server, const std::string& node, exit_code& worst) {
+  auto points = fault_points(server, node);
+  if (points)
+    return {{"Node", node}, {"Points", std::move(*points)}, {"Error", nullptr}};
+  worst = exit_code_of(points.error().code);
+  return {{"Node", node}, {"Points", json::array()}, {"Error", points.error().message}};
+}
+
+/// Of one node, or of all; one that cannot be asked does not hide the others.
 result<exit_code> list(const context& ctx, const fault_options& o) {
   FM_TRY(auto server, ctx.connect());
-  std::vector<std::string> names{o.node};
-  if (o.node.empty()) {
-    FM_TRY(names, nodes_up(server));
-  }
-  auto all = json::object();
+  FM_TRY(auto names, nodes_meant(server, o));
   auto worst = exit_code::ok;
+  auto all = json::array();
   for (const auto& name : names) {
-    auto text = order(server, name, "fault list", {});
+    if (ctx.wants_json()) {
+      all.push_back(points_of(server, name, worst));
+      continue;
+    }
+    auto text = order_node(server, name, "fault list", {});
     if (!text)
       worst = exit_code_of(text.error().code);
-    all[name] = text ? *text : text.error().message;
-    if (!ctx.wants_json())
-      print(printable(name) + "\n" + lines_of(text ? *text : text.error().message));
+    print(printable(name) + "\n" + lines_of(text ? *text : text.error().message));
   }
   if (ctx.wants_json())
-    print_json(all);
-  else if (all.empty())
+    print_json({{"Nodes", std::move(all)}});
+  else if (names.empty())
     print("no node is up\n");
   return worst;
 }
@@ -85,7 +89,7 @@ result<exit_code> list(const context& ctx, const fault_options& o) {
 result<exit_code> tell(const context& ctx, const fault_options& o, std::string_view what,
                        const std::vector<std::string>& arguments) {
   FM_TRY(auto server, ctx.connect());
-  FM_TRY(auto text, order(server, o.node, what, arguments));
+  FM_TRY(auto text, order_node(server, o.node, what, arguments));
   if (ctx.wants_json())
     print_json({{"Text", text}});
   else
@@ -117,7 +121,8 @@ void add_fault(CLI::App& app, context& ctx) {
   noun->require_subcommand(1)->fallthrough();
 
   auto* listing = noun->add_subcommand("list", "The fail points, and what is armed");
-  listing->add_option("NODE", o->node, "Name of the node; default all that are up");
+  listing->add_option("NODE", o->node,
+                      "Name of the node; default the coordinator and all that are up");
   on_chosen(ctx, *listing, [&ctx, o] { return list(ctx, *o); });
   auto& arming = add_verb(*noun, *o, "arm", "Have something fail there");
   arming.add_option("POINT", o->point, "POINT, POINT:N, POINT:N-M or POINT:N-: which passes")
