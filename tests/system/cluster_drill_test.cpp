@@ -45,7 +45,7 @@ void check_held(const cluster_fixture& f, const drill& d, int seed) {
 
   CHECK_MESSAGE(played.exit_code == 0, played.output << played.complaint);
   const auto verdicts = played.last().value("Verdicts", json::array());
-  CHECK(verdicts.size() == 8);
+  CHECK(verdicts.size() == 10);
   for (const auto& v : verdicts)
     CHECK_MESSAGE(v["Finding"] == "holds", v.dump(1) << played.last()["Diary"].dump(1));
 }

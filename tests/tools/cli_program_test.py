@@ -437,6 +437,74 @@ class Program(unittest.TestCase):
             self.assertEqual((code, Gateway.asked), (2, []))
             self.assertIn("framemill: " + why, err)
 
+    def drill(self, scenario, order):
+        """Plays it on a cluster where all goes well but what `order` says; answers
+        the exit code, the verdicts by name, and the whole."""
+        run = run_answer("succeeded")
+        run["Jobs"] = [{"Outputs": [{"Object": {"Bucket": "media", "Key": "o"}, "Md5": "m"}]}]
+        Gateway.answers.update(
+            DescribeWorkflows={"WorkflowInfoSet": [{"WorkflowId": 1, "WorkflowName": "w"}]},
+            DescribeCluster={"Cluster": {"Coordinator": "head"}},
+            DescribeNodes={"Nodes": [{"Name": "one", "Presence": "up"}]},
+            SubmitRun={"RunId": 7}, DescribeRun=run,
+            DescribeEvents={"Events": [{"Id": 1, "Type": "run.state", "State": "succeeded"}]},
+            AuditBucket={"Audit": {"Missing": [], "Duplicated": []}},
+            OrderNode=order)
+        code, out, err = self.call("--json", "fault", "drill", "--scenario", scenario)
+        told = json.loads(out) if out else {"Verdicts": []}
+        return code, {v["Invariant"]: v["Finding"] for v in told["Verdicts"]}, told, err
+
+    @staticmethod
+    def node_of(armed, silent=(), refuse=()):
+        """A node's answers to orders; `armed`: what it says of a point that was armed."""
+        points = [{"Name": "store.commit", "Kind": "door", "Actions": ["", "kill", "error"]},
+                  {"Name": "link.send", "Kind": "frames", "Actions": ["", "kill", "error"]}]
+
+        def order(request):
+            if request["What"] in refuse:
+                return error("ServiceUnavailable", "node is away")
+            if request["What"] == "fault scratch":
+                away = error("FailedOperation", "no")
+                return away if request["Name"] in silent else {"Text": ""}
+            told = points if request["What"] == "fault list" else []
+            if request["What"] == "fault disarm" and request["Name"] == "one":
+                told = armed
+            assert request["Arguments"][0] == "json", request
+            return {"Text": json.dumps({"Points": told})}
+        return order
+
+    def test_a_drill_tells_faults_that_came_from_those_that_did_not(self):
+        file = self.scenario([{"Point": "store.commit", "Action": "error"}])
+        for failed, fate, finding in ((1, "came", "holds"), (0, "never came", "not checked")):
+            armed = [{"Name": "store.commit", "Passes": 3, "Failed": failed}]
+            code, verdicts, told, _ = self.drill(file, self.node_of(armed))
+            self.assertEqual(code, 0)
+            self.assertEqual(verdicts["every fault was armed"], "holds")
+            self.assertEqual(verdicts["every fault came to pass"], finding)
+            self.assertEqual([(f["Node"], f["Fate"], f["Passes"]) for f in told["Faults"]],
+                             [("one", fate, 3)])
+            self.assertEqual(verdicts["scratch is empty"], "holds")
+
+    def test_a_drill_of_points_that_there_are_not_is_not_begun(self):
+        for fault, field in (({"Point": "nosuch.point"}, "Faults.1.Point"),
+                             ({"Point": "store.commit", "Action": "reorder"},
+                              "Faults.1.Action")):
+            file = self.scenario([{"Point": "store.commit"}, fault])
+            code, verdicts, _, err = self.drill(file, self.node_of([]))
+            self.assertEqual((code, verdicts), (2, {}))
+            self.assertIn(field, err)
+            self.assertNotIn("SubmitRun", [action for action, _ in Gateway.asked])
+
+    def test_a_drill_whose_order_is_lost_does_not_hold(self):
+        file = self.scenario([{"Point": "store.commit", "Action": "error"}])
+        code, verdicts, _, _ = self.drill(file, self.node_of([], refuse=("fault arm",)))
+        self.assertEqual((code, verdicts["every fault was armed"]), (1, "BROKEN"))
+
+    def test_a_drill_does_not_call_scratch_empty_that_it_has_not_seen(self):
+        file = self.scenario([{"Point": "store.commit", "Action": "error"}])
+        _, verdicts, _, _ = self.drill(file, self.node_of([], silent=("one",)))
+        self.assertEqual(verdicts["scratch is empty"], "not checked")
+
     def test_a_seed_has_no_sign(self):
         for seed in ("-1", "+1", "1.5", "", "18446744073709551616"):
             code, _, err = self.call("fault", "drill", "--scenario", self.scenario(),

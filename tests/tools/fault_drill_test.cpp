@@ -121,6 +121,8 @@ TEST_CASE("fault drill: a scenario that cannot be meant is refused by its field"
   CHECK(refused_field("/Workload/Within", -1) == "Workload.Within");
   CHECK(refused_field("/Faults/0/Mode", "cordoned") == "Faults.0");
   CHECK(refused_field("/Faults/0/Point", "") == "Faults.0");
+  CHECK(refused_field("/Faults/0/Point", "store.commit:0") == "Faults.0.Point");
+  CHECK(refused_field("/Faults/1/Action", "explode") == "Faults.1.Action");
   CHECK(refused_field("/Faults/0/Count", 0) == "Faults.0.Count");
   CHECK(refused_field("/Faults/0/To", 0.5) == "Faults.0.To");
   CHECK(refused_field("/Faults/1/For", 1e9) == "Faults.1.For");
@@ -129,6 +131,28 @@ TEST_CASE("fault drill: a scenario that cannot be meant is refused by its field"
   CHECK(refused_field("/Quiesce", -5) == "Quiesce");
   CHECK_FALSE(parse_scenario("{", 1));
   CHECK_FALSE(parse_scenario("[]", 1));
+}
+
+TEST_CASE("fault drill: points and actions that a node does not have are found before") {
+  const json points = {
+      {{"Name", "child.killed"}, {"Actions", json::array({""})}},
+      {{"Name", "data.deliver"}, {"Actions", {"", "kill", "hang", "delay", "error"}}},
+      {{"Name", "clock.now"}, {"Actions", json::array({"skew"})}}};
+  auto refused = [&](int index, const json& fault) {
+    auto in = json::parse(scenario_text);
+    in["Faults"][index] = fault;
+    auto s = parse_scenario(in.dump(), 1);
+    REQUIRE(s);
+    auto status = check_faults(*s, points);
+    return status ? "" : status.error().field;
+  };
+
+  CHECK(refused(0, {{"Point", "data.deliver:2-"}}) == "");
+  CHECK(refused(0, {{"Point", "clock.now"}, {"Action", "skew=-5"}}) == "");
+  CHECK(refused(2, {{"Point", "nosuch.point"}}) == "Faults.2.Point");
+  CHECK(refused(2, {{"Point", "data.deliver"}, {"Action", "reorder"}}) == "Faults.2.Action");
+  CHECK(refused(1, {{"Point", "child.killed"}, {"Action", "error"}}) == "Faults.1.Action");
+  CHECK(refused(1, {{"Point", "clock.now"}}) == "Faults.1.Action");
 }
 
 TEST_CASE("fault drill: the manual's scenario is one") {

@@ -32,6 +32,7 @@ drill_run good_run(int id) {
 
 drill_facts good_facts() {
   drill_facts f;
+  f.faults = {{"w1", "w1: fault arm store.commit", fault_fate::came}};
   f.disturbed = {good_run(1)};
   f.undisturbed = {good_run(2)};
   f.audits["in/a.mp4"] = {{"Missing", json::array()}, {"Duplicated", json::array()}};
@@ -56,6 +57,19 @@ std::vector<std::string> broken_by(Change change) {
   return out;
 }
 
+template <class Change>
+finding finding_after(Change change, std::string_view invariant) {
+  auto f = good_facts();
+  change(f);
+  for (const auto& v : judge(f))
+    if (v.invariant == invariant) {
+      CHECK((v.found == finding::holds || !v.details.empty()));
+      return v.found;
+    }
+  FAIL("there is no such invariant");
+  return finding::broken;
+}
+
 using names = std::vector<std::string>;
 json& shard_of(drill_facts& f) { return f.disturbed[0].told["Shards"][0]; }
 json& output_of(drill_run& r) { return r.told["Jobs"][0]["Outputs"][0]; }
@@ -64,7 +78,54 @@ json& output_of(drill_run& r) { return r.told["Jobs"][0]["Outputs"][0]; }
 
 TEST_CASE("fault verdict: all hold when all is well") {
   CHECK(broken_by([](auto&) {}).empty());
-  CHECK(judge(good_facts()).size() == 8);
+  CHECK(judge(good_facts()).size() == 10);
+  for (const auto& v : judge(good_facts()))
+    CHECK_MESSAGE(v.found == finding::holds, v.invariant);
+}
+
+TEST_CASE("fault verdict: a drill whose faults were not armed has shown nothing") {
+  const auto armed = "every fault was armed", came = "every fault came to pass";
+  auto with = [](std::vector<fault_record> faults) {
+    return [faults](auto& f) { f.faults = faults; };
+  };
+  fault_record refused{"w1", "w1: fault arm nosuch.point", fault_fate::not_armed,
+                       "no such point"};
+  auto excused = refused;
+  excused.is_excused = true;
+
+  CHECK(broken_by(with({refused})) == names{armed});
+  CHECK(broken_by(with({excused, refused})) == names{armed});
+  CHECK(finding_after(with({refused}), came) == finding::not_checked);
+  CHECK(finding_after(with({excused}), armed) == finding::not_checked);
+  CHECK(finding_after(with({}), armed) == finding::not_checked);
+  CHECK(finding_after(with({}), came) == finding::not_checked);
+}
+
+TEST_CASE("fault verdict: a fault whose pass never came is told, and breaks nothing") {
+  for (auto fate : {fault_fate::never_came, fault_fate::not_known}) {
+    auto change = [&](auto& f) { f.faults[0].fate = fate; };
+
+    CHECK(broken_by(change).empty());
+    CHECK(finding_after(change, "every fault was armed") == finding::holds);
+    CHECK(finding_after(change, "every fault came to pass") == finding::not_checked);
+  }
+}
+
+TEST_CASE("fault verdict: an object that was not audited is not said to have its run") {
+  CHECK(finding_after([](auto& f) { f.unaudited = {"in/a.mp4: no answer"}; },
+                      "no settled object without a run")
+        == finding::not_checked);
+}
+
+TEST_CASE("fault verdict: scratch that could not be looked at is not said to be empty") {
+  auto silent = [](auto& f) { f.silent = {"w3: is away"}; };
+
+  CHECK(finding_after(silent, "scratch is empty") == finding::not_checked);
+  CHECK(broken_by([&](auto& f) {
+          silent(f);
+          f.scratch["w1"] = {"r1-s0-e1"};
+        })
+        == names{"scratch is empty"});
 }
 
 TEST_CASE("fault verdict: an object without a run, or with two, is found") {

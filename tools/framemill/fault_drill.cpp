@@ -1,5 +1,6 @@
 #include "tools/framemill/fault_drill.hpp"
 
+#include "tools/framemill/fault_words.hpp"
 #include "tools/framemill/json_path.hpp"
 
 #include <algorithm>
@@ -37,12 +38,21 @@ result<void> check_seconds(const std::string& field, double value) {
   return {};
 }
 
+result<void> at_field(const std::string& field, result<void> status) {
+  if (!status)
+    status.error().field = field;
+  return status;
+}
+
 result<void> check(const drill_trouble& t, const std::string& field) {
   if (t.point.empty() == t.mode.empty())
     return fail_field(errc::invalid_argument, field, "is either a Point or a Mode");
   if (!t.mode.empty() && t.mode != "paused" && t.mode != "cordoned" && t.mode != "draining")
     return fail_field(errc::invalid_argument, field + ".Mode",
                       "`{}` is not one of: paused, cordoned, draining", t.mode);
+  FM_CHECK(at_field(field + ".Point", check_fault_place(t.point)));
+  if (!t.action.empty())
+    FM_CHECK(at_field(field + ".Action", check_fault_action(t.action)));
   if (t.count < 1 || t.count > count_max)
     return fail_field(errc::invalid_argument, field + ".Count", "{} is not within 1 and {}",
                       t.count, count_max);
@@ -74,6 +84,23 @@ result<void> check(const drill_scenario& s) {
   for (std::size_t i = 0; i < s.faults.size(); ++i)
     FM_CHECK(check(s.faults[i], fmt::format("Faults.{}", i)));
   return check_seconds("Quiesce", s.quiesce);
+}
+
+/// Against what a node says of its points.
+result<void> check(const drill_trouble& t, const std::string& field, const json& points) {
+  const auto name = point_of(t.point), word = word_of(t.action);
+  auto point =
+      std::ranges::find_if(points, [&](const json& p) { return text_at(p, "Name") == name; });
+  if (point == points.end())
+    return fail_field(errc::invalid_argument, field + ".Point", "there is no fail point `{}`",
+                      name);
+  const auto& actions = list_at(*point, "Actions");
+  if (std::ranges::find(actions, json(word)) != actions.end())
+    return {};
+  auto taken = joined(actions);
+  return fail_field(errc::invalid_argument, field + ".Action",
+                    "{} does not take `{}`; it takes {}", name, t.action,
+                    actions == json::array({""}) ? "none: it does what its name says" : taken);
 }
 
 void fill_in_seed(std::string& key, std::uint64_t seed) {
@@ -118,6 +145,13 @@ result<drill_scenario> parse_scenario(std::string_view text, std::uint64_t seed)
     fill_in_seed(key, seed);
   FM_CHECK(check(scenario));
   return scenario;
+}
+
+result<void> check_faults(const drill_scenario& scenario, const json& points) {
+  for (std::size_t i = 0; i < scenario.faults.size(); ++i)
+    if (const auto& t = scenario.faults[i]; !t.point.empty())
+      FM_CHECK(check(t, fmt::format("Faults.{}", i), points));
+  return {};
 }
 
 std::vector<drill_step> plan_drill(const drill_scenario& scenario, std::uint64_t workflow,

@@ -70,6 +70,10 @@ struct drill_scenario {
 /// Refuses what cannot be meant; `field` is the path in the file.
 [[nodiscard]] result<drill_scenario> parse_scenario(std::string_view text, std::uint64_t seed);
 
+/// Are its points and actions among those of a node, whose fail points these are?
+/// invalid_argument; `field` likewise.
+[[nodiscard]] result<void> check_faults(const drill_scenario& scenario, const json& points);
+
 /// A call to the API at a time. An empty `action` drops the file under `object`.
 struct drill_step {
   double at = 0; ///< seconds from the beginning

@@ -2,6 +2,7 @@
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/fault_drill.hpp"
 #include "tools/framemill/fault_verdict.hpp"
+#include "tools/framemill/fault_words.hpp"
 #include "tools/framemill/interrupt.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/text.hpp"
@@ -110,12 +111,10 @@ public:
   result<std::vector<verdict>> find_out() {
     say("waiting until it is quiet");
     FM_TRY(facts_.disturbed, await_runs(submitted_));
-    tell_what_was_refused();
+    see_faults();
     see_published();
     ask_scratch();
-    for (const auto& key : scenario_.workload.objects)
-      if (auto a = ask("AuditBucket", {{"Bucket", scenario_.workload.bucket}, {"Prefix", key}}))
-        facts_.audits[key] = at(*a, "Audit");
+    audit();
     say("the same without faults");
     FM_TRY(auto again, submit_all());
     FM_TRY(facts_.undisturbed, await_runs(again));
@@ -123,6 +122,7 @@ public:
   }
 
   [[nodiscard]] const json& diary() const { return diary_; }
+  [[nodiscard]] const std::vector<fault_record>& faults() const { return facts_.faults; }
 
 private:
   using run_ids = std::map<std::string, std::uint64_t>; ///< object → run; 0: the trigger's
@@ -155,23 +155,20 @@ private:
     }
   }
 
-  /// Every node that will be harmed has to allow it, before anything is begun.
+  /// Every node that will be harmed has to allow it, and to have such points, before
+  /// anything is begun.
   result<void> check_leave() {
     std::set<std::string> harmed;
     for (const auto& step : plan_)
       if (step.action == "OrderNode")
         harmed.insert(text_at(step.body, "Name"));
     facts_.is_clock_wrong = sets_clock_of(plan_, coordinator_);
-    for (const auto& node : harmed)
-      FM_CHECK(order(node, "fault list"));
+    for (const auto& node : harmed) {
+      FM_TRY(points_, fault_points(server_, node));
+      FM_CHECK(check_faults(scenario_, points_));
+    }
     nodes_.merge(harmed);
     return {};
-  }
-
-  result<std::string> order(const std::string& node, const char* what) {
-    FM_TRY(auto answer,
-           ask("OrderNode", {{"Name", node}, {"What", what}, {"Arguments", json::array()}}));
-    return text_at(answer, "Text");
   }
 
   // ---- The faults ------------------------------------------------------------------------
@@ -216,16 +213,30 @@ private:
       moded_.insert(text_at(step.body, "Name"));
     say(describe(step));
     // On a thread of its own: its answer may be lost, and the plan goes on.
-    ordered_.push_back({describe(step), std::async(std::launch::async, [step, to = server_] {
-                          return to.own(step.action, step.body);
-                        })});
+    ordered_.push_back(
+        {step, std::async(std::launch::async, [step = as_json(step), to = server_] {
+           return to.own(step.action, step.body);
+         })});
     return {};
   }
 
-  void tell_what_was_refused() {
-    for (auto& o : std::exchange(ordered_, {}))
-      if (auto answer = o.answer.get(); !answer)
-        say(fmt::format("{}: {}", o.what, answer.error().message));
+  /// A node tells programs of what it disarms or replaces.
+  static drill_step as_json(drill_step step) {
+    if (step.action == "OrderNode") {
+      auto& arguments = step.body["Arguments"];
+      arguments.insert(arguments.begin(), "json");
+    }
+    return step;
+  }
+
+  void see_faults() {
+    std::vector<told_step> told;
+    for (auto& o : std::exchange(ordered_, {})) {
+      told.push_back({std::move(o.step), o.answer.get()});
+      if (const auto& t = told.back(); !t.answer)
+        say(fmt::format("{}: {}", describe(t.step), t.answer.error().message));
+    }
+    facts_.faults = follow_faults(told, healing_, coordinator_, points_);
   }
 
   result<void> submit(const std::string& key, run_ids& into) {
@@ -263,19 +274,28 @@ private:
     say("healing");
     const auto until = steady::now() + node_patience;
     for (const auto& node : nodes_)
-      if (auto r = order_when_here(node, "fault disarm", until); !r)
-        say(fmt::format("{}: not disarmed: {}", node, r.error().message));
+      disarm(node, until);
     for (const auto& node : moded_)
       if (auto r = ask("SetNodeMode", {{"Name", node}, {"Mode", "active"}}); !r)
         say(fmt::format("{}: not active again: {}", node, r.error().message));
   }
 
+  void disarm(const std::string& node, steady::time_point until) {
+    drill_step step{0,
+                    "OrderNode",
+                    {{"Name", node}, {"What", "fault disarm"}, {"Arguments", json::array()}},
+                    {}};
+    auto answer = ask_when_here(as_json(step), until);
+    if (!answer)
+      say(fmt::format("{}: not disarmed: {}", node, answer.error().message));
+    healing_.push_back({std::move(step), std::move(answer)});
+  }
+
   /// A node that was cut off comes back; one that was killed may not.
-  result<std::string> order_when_here(const std::string& node, const char* what,
-                                      steady::time_point until) {
-    auto answer = order(node, what);
+  result<json> ask_when_here(const drill_step& step, steady::time_point until) {
+    auto answer = ask(step.action, step.body);
     while (!answer && is_away(answer.error()) && steady::now() < until && pause_for(look_pause))
-      answer = order(node, what);
+      answer = ask(step.action, step.body);
     return answer;
   }
 
@@ -345,6 +365,14 @@ private:
     }
   }
 
+  void audit() {
+    for (const auto& key : scenario_.workload.objects)
+      if (auto a = ask("AuditBucket", {{"Bucket", scenario_.workload.bucket}, {"Prefix", key}}))
+        facts_.audits[key] = at(*a, "Audit");
+      else
+        facts_.unaudited.push_back(key + ": " + a.error().message);
+  }
+
   void see_published() {
     const auto& w = scenario_.workload;
     if (w.directory.empty())
@@ -363,22 +391,28 @@ private:
   void ask_scratch() {
     const auto until = steady::now() + scratch_patience;
     for (const auto& node : nodes_) {
-      auto text = order_when_here(node, "fault scratch", until);
-      while (text && !text->empty() && steady::now() < until && pause_for(look_pause))
-        text = order(node, "fault scratch");
-      if (!text) {
-        facts_.silent.push_back(node + ": " + text.error().message);
+      const drill_step step{
+          0,
+          "OrderNode",
+          {{"Name", node}, {"What", "fault scratch"}, {"Arguments", json::array()}},
+          {}};
+      auto answer = ask_when_here(step, until);
+      while (answer && !text_at(*answer, "Text").empty() && steady::now() < until
+             && pause_for(look_pause))
+        answer = ask(step.action, step.body);
+      if (!answer) {
+        facts_.silent.push_back(node + ": " + answer.error().message);
         continue;
       }
       auto& names = facts_.scratch[node];
-      std::istringstream lines{*text};
+      std::istringstream lines{text_at(*answer, "Text")};
       for (std::string name; std::getline(lines, name);)
         names.push_back(name);
     }
   }
 
   struct given_order {
-    std::string what;
+    drill_step step;
     std::future<result<json>> answer;
   };
 
@@ -392,6 +426,8 @@ private:
   std::set<std::string> moded_;
   std::vector<drill_step> plan_;
   std::vector<given_order> ordered_;
+  std::vector<told_step> healing_;
+  json points_ = json::array(); ///< the fail points of a node that will be harmed
   run_ids submitted_;
   run_ids earlier_; ///< of the same keys, by another drill
   steady::time_point begin_ = steady::now();
@@ -407,6 +443,29 @@ json to_json(const std::vector<verdict>& verdicts) {
     out.push_back({{"Invariant", v.invariant},
                    {"Finding", to_string(v.found)},
                    {"Details", v.details}});
+  return out;
+}
+
+json to_json(const std::vector<fault_record>& faults) {
+  auto out = json::array();
+  for (const auto& r : faults)
+    out.push_back({{"Node", r.node},
+                   {"What", r.what},
+                   {"Fate", to_string(r.fate)},
+                   {"Why", r.why},
+                   {"Passes", r.passes ? json(*r.passes) : json{}},
+                   {"Failed", r.failed ? json(*r.failed) : json{}}});
+  return out;
+}
+
+std::string render(const std::vector<fault_record>& faults) {
+  std::string out = faults.empty() ? "" : "\n";
+  for (const auto& r : faults) {
+    out += fmt::format("{:<12} {}", to_string(r.fate), printable(r.what));
+    if (r.passes && r.failed)
+      out += fmt::format(": {} of {} passes", *r.failed, *r.passes);
+    out += "\n";
+  }
   return out;
 }
 
@@ -432,9 +491,12 @@ result<exit_code> run_drill(const context& ctx, const drill_options& o) {
   FM_CHECK(d.disturb());
   FM_TRY(auto verdicts, d.find_out());
   if (ctx.wants_json())
-    print_json({{"Verdicts", to_json(verdicts)}, {"Diary", d.diary()}, {"Replay", replay}});
+    print_json({{"Verdicts", to_json(verdicts)},
+                {"Faults", to_json(d.faults())},
+                {"Diary", d.diary()},
+                {"Replay", replay}});
   else
-    print(render(verdicts) + "\nreplay: " + printable(replay) + "\n");
+    print(render(d.faults()) + render(verdicts) + "\nreplay: " + printable(replay) + "\n");
   return all_hold(verdicts) ? exit_code::ok : exit_code::failed;
 }
 

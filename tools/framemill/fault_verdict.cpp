@@ -23,6 +23,15 @@ verdict found(std::string invariant, details broken) {
           std::move(broken)};
 }
 
+/// What could not be looked at is never said to hold.
+verdict unless_unseen(verdict v, const details& unseen) {
+  if (v.found == finding::holds && !unseen.empty())
+    v.found = finding::not_checked;
+  for (const auto& what : unseen)
+    v.details.push_back(what + ": could not be asked");
+  return v;
+}
+
 template <class Judge>
 verdict of_each(std::string invariant, const std::vector<drill_run>& runs, Judge judge_one) {
   details broken;
@@ -33,6 +42,41 @@ verdict of_each(std::string invariant, const std::vector<drill_run>& runs, Judge
 
 // ---- One per invariant ------------------------------------------------------------------
 
+/// Nothing else that holds says anything where no fault was.
+verdict faults_armed(const drill_facts& f) {
+  verdict out{"every fault was armed", finding::holds, {}};
+  if (f.faults.empty())
+    return {out.invariant, finding::not_checked, {"there was no fault to arm"}};
+  for (const auto& r : f.faults) {
+    if (r.fate != fault_fate::not_armed)
+      continue;
+    out.details.push_back(fmt::format("{}: {}", r.what, r.why));
+    if (!r.is_excused)
+      out.found = finding::broken;
+    else if (out.found == finding::holds)
+      out.found = finding::not_checked;
+  }
+  return out;
+}
+
+/// Chance may keep a fault from coming: then nothing is broken, and less was shown.
+verdict faults_came(const drill_facts& f) {
+  verdict out{"every fault came to pass", finding::holds, {}};
+  for (const auto& r : f.faults)
+    if (r.fate == fault_fate::never_came)
+      out.details.push_back(
+          fmt::format("{}: its pass never came, of {}", r.what, r.passes.value_or(0)));
+    else if (r.fate == fault_fate::not_known)
+      out.details.push_back(fmt::format("{}: is not known: {}", r.what, r.why));
+    else if (r.fate == fault_fate::not_armed)
+      out.details.push_back(r.what + ": was not armed");
+  if (f.faults.empty())
+    out.details.emplace_back("there was no fault");
+  if (!out.details.empty())
+    out.found = finding::not_checked;
+  return out;
+}
+
 verdict settled_have_runs(const drill_facts& f) {
   details broken;
   for (const auto& [object, audit] : f.audits)
@@ -42,7 +86,8 @@ verdict settled_have_runs(const drill_facts& f) {
   for (const auto& r : f.disturbed)
     if (r.told.is_null())
       broken.push_back(r.object + ": no run was made");
-  return found("no settled object without a run", std::move(broken));
+  return unless_unseen(found("no settled object without a run", std::move(broken)),
+                       f.unaudited);
 }
 
 /// In order of epochs: a lease begins when the one before is over, unless it hedges.
@@ -119,9 +164,7 @@ verdict scratch_is_empty(const drill_facts& f) {
   auto out = found("scratch is empty", std::move(broken));
   if (out.found == finding::holds && f.scratch.empty())
     out.found = finding::not_checked;
-  for (const auto& node : f.silent)
-    out.details.push_back(node + " could not be asked");
-  return out;
+  return unless_unseen(std::move(out), f.silent);
 }
 
 /// "" when it succeeded.
@@ -189,7 +232,9 @@ std::string_view to_string(finding f) noexcept {
 }
 
 std::vector<verdict> judge(const drill_facts& f) {
-  return {settled_have_runs(f),
+  return {faults_armed(f),
+          faults_came(f),
+          settled_have_runs(f),
           one_lease(f),
           of_each("no output published twice", f.disturbed, judge_publishing),
           none_torn(f),

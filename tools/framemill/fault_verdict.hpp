@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core/json.hpp"
+#include "tools/framemill/fault_record.hpp"
 
 #include <map>
 #include <string>
@@ -19,9 +19,11 @@ struct drill_run {
 
 /// What a drill found out, after everything was healed and quiet.
 struct drill_facts {
+  std::vector<fault_record> faults;
   std::vector<drill_run> disturbed;
   std::vector<drill_run> undisturbed; ///< of the same objects, in the same order, once healed
   std::map<std::string, json> audits; ///< object → the audit of its key
+  std::vector<std::string> unaudited; ///< objects of which there is none
   std::map<std::string, std::vector<std::string>> scratch; ///< node → what lies there
   std::vector<std::string> silent;    ///< nodes that could not be asked for their scratch
   /// "bucket/key" → MD5 of what the disturbed runs left there, "" for nothing;
