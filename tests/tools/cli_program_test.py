@@ -437,7 +437,7 @@ class Program(unittest.TestCase):
             self.assertEqual((code, Gateway.asked), (2, []))
             self.assertIn("framemill: " + why, err)
 
-    def drill(self, scenario, order):
+    def drill(self, scenario, order, **answers):
         """Plays it on a cluster where all goes well but what `order` says; answers
         the exit code, the verdicts by name, and the whole."""
         run = run_answer("succeeded")
@@ -449,7 +449,9 @@ class Program(unittest.TestCase):
             SubmitRun={"RunId": 7}, DescribeRun=run,
             DescribeEvents={"Events": [{"Id": 1, "Type": "run.state", "State": "succeeded"}]},
             AuditBucket={"Audit": {"Missing": [], "Duplicated": []}},
-            OrderNode=order)
+            DescribeSinks={"Sinks": [{"Sink": "http://h", "Pending": 0}]},
+            DescribeDeadLetters={"DeadLetters": [], "Next": ""}, OrderNode=order)
+        Gateway.answers.update(answers)
         code, out, err = self.call("--json", "fault", "drill", "--scenario", scenario)
         told = json.loads(out) if out else {"Verdicts": []}
         return code, {v["Invariant"]: v["Finding"] for v in told["Verdicts"]}, told, err
@@ -483,6 +485,7 @@ class Program(unittest.TestCase):
             self.assertEqual(verdicts["every fault came to pass"], finding)
             self.assertEqual([(f["Node"], f["Fate"], f["Passes"]) for f in told["Faults"]],
                              [("one", fate, 3)])
+            self.assertEqual(verdicts["events are delivered, or dead letters"], "holds")
             self.assertEqual(verdicts["scratch is empty"], "holds")
 
     def test_a_drill_of_points_that_there_are_not_is_not_begun(self):
@@ -504,6 +507,15 @@ class Program(unittest.TestCase):
         file = self.scenario([{"Point": "store.commit", "Action": "error"}])
         _, verdicts, _, _ = self.drill(file, self.node_of([], silent=("one",)))
         self.assertEqual(verdicts["scratch is empty"], "not checked")
+
+    def test_a_drill_waits_for_deliveries_as_long_as_it_says(self):
+        file = self.scenario(Quiesce=1)
+        answers = iter([{"Sinks": []}])  # before; then it stays pending
+        looks = {"Sinks": [{"Sink": "http://h", "Pending": 1, "LastError": "HTTP 500"}]}
+        code, verdicts, _, _ = self.drill(file, self.node_of([]),
+                                          DescribeSinks=lambda _: next(answers, looks))
+        self.assertEqual((code, verdicts["events are delivered, or dead letters"]),
+                         (1, "BROKEN"))
 
     def test_a_seed_has_no_sign(self):
         for seed in ("-1", "+1", "1.5", "", "18446744073709551616"):

@@ -33,6 +33,7 @@ drill_run good_run(int id) {
 drill_facts good_facts() {
   drill_facts f;
   f.faults = {{"w1", "w1: fault arm store.commit", fault_fate::came}};
+  f.sinks = json::array({{{"Sink", "http://h"}, {"Pending", 0}}});
   f.disturbed = {good_run(1)};
   f.undisturbed = {good_run(2)};
   f.audits["in/a.mp4"] = {{"Missing", json::array()}, {"Duplicated", json::array()}};
@@ -78,7 +79,7 @@ json& output_of(drill_run& r) { return r.told["Jobs"][0]["Outputs"][0]; }
 
 TEST_CASE("fault verdict: all hold when all is well") {
   CHECK(broken_by([](auto&) {}).empty());
-  CHECK(judge(good_facts()).size() == 10);
+  CHECK(judge(good_facts()).size() == 11);
   for (const auto& v : judge(good_facts()))
     CHECK_MESSAGE(v.found == finding::holds, v.invariant);
 }
@@ -109,6 +110,51 @@ TEST_CASE("fault verdict: a fault whose pass never came is told, and breaks noth
     CHECK(finding_after(change, "every fault was armed") == finding::holds);
     CHECK(finding_after(change, "every fault came to pass") == finding::not_checked);
   }
+}
+
+TEST_CASE("fault verdict: events that stay pending are found, dead letters are an end") {
+  const auto delivered = "events are delivered, or dead letters";
+  auto sink = [](int pending, const char* oldest) {
+    return json{{"Sink", "http://h"},
+                {"Pending", pending},
+                {"Oldest", oldest},
+                {"LastError", "HTTP 500"}};
+  };
+  auto with = [](json sinks) { return [sinks](auto& f) { f.sinks = sinks; }; };
+  auto told_at = [](drill_facts& f, const char* time) {
+    for (auto& e : f.disturbed[0].events)
+      e["Time"] = time;
+  };
+
+  CHECK(broken_by(with(json::array({sink(2, "05")}))) == names{delivered});
+  CHECK(broken_by([&](auto& f) { // of an event that happened after all of theirs
+          told_at(f, "04");
+          f.sinks = json::array({sink(2, "05")});
+        })
+            .empty());
+  CHECK(broken_by([&](auto& f) {
+          told_at(f, "04");
+          f.sinks = json::array({sink(2, "05")});
+          f.is_clock_wrong = true;
+        })
+        == names{delivered});
+  CHECK(broken_by([](auto& f) {
+          f.dead_letters = json::array({{{"Sink", "http://h"}, {"Event", 7}, {"Run", 1}}});
+        }).empty());
+  CHECK(broken_by([](auto& f) {
+          f.sinks = json::array();
+          f.disturbed[0].told["Run"]["Spec"]["TaskNotifyConfig"] = {{"NotifyType", "URL"}};
+        })
+        == names{delivered});
+  CHECK(finding_after(with(json::array()), delivered) == finding::not_checked);
+  CHECK(finding_after(with(nullptr), delivered) == finding::not_checked);
+  CHECK(finding_after(
+            [&](auto& f) { // somebody else's, perhaps
+              f.sinks_before = json::array({sink(1, "01")});
+              f.sinks = json::array({sink(2, "01")});
+            },
+            delivered)
+        == finding::not_checked);
 }
 
 TEST_CASE("fault verdict: an object that was not audited is not said to have its run") {

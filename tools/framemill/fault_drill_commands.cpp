@@ -30,8 +30,11 @@ using steady = std::chrono::steady_clock;
 constexpr auto look_pause = 500ms;
 constexpr auto scratch_patience = 15s; ///< it goes just after the outcome is told
 constexpr auto node_patience = 30s;    ///< until a node that was cut off is back
+constexpr auto told_calm = 2s;         ///< a notification is made just after its event
+constexpr int dead_pages_max = 10;
 constexpr std::size_t page_items = 100;
 constexpr std::size_t events_page = 1000;
+constexpr std::size_t dead_page = 1000;
 
 struct drill_options {
   std::string file;
@@ -97,6 +100,8 @@ public:
     plan_ = plan_drill(scenario_, workflow_, seed_, workers);
     nodes_.insert(workers.begin(), workers.end());
     nodes_.insert(coordinator_);
+    if (auto sinks = ask("DescribeSinks", json::object()))
+      facts_.sinks_before = list_at(*sinks, "Sinks");
     return check_leave();
   }
 
@@ -118,6 +123,8 @@ public:
     say("the same without faults");
     FM_TRY(auto again, submit_all());
     FM_TRY(facts_.undisturbed, await_runs(again));
+    see_deliveries();
+    see_dead_letters();
     return judge(facts_);
   }
 
@@ -408,6 +415,42 @@ private:
       std::istringstream lines{text_at(*answer, "Text")};
       for (std::string name; std::getline(lines, name);)
         names.push_back(name);
+    }
+  }
+
+  /// Until nothing of these runs is pending, for a while, or patience ends.
+  void see_deliveries() {
+    say("waiting until the sinks are told");
+    const auto until = steady::now() + patience();
+    auto calm_since = steady::now();
+    for (;;) {
+      auto answer = ask("DescribeSinks", json::object());
+      facts_.sinks = answer ? list_at(*answer, "Sinks") : json{};
+      const auto now = steady::now();
+      if (!answer || !undelivered(facts_).empty())
+        calm_since = now;
+      if (now - calm_since >= told_calm || now >= until || !pause_for(look_pause))
+        return;
+    }
+  }
+
+  /// For the reader: a dead letter is an end that is allowed.
+  void see_dead_letters() {
+    std::set<std::string> ours;
+    for (const auto* runs : {&facts_.disturbed, &facts_.undisturbed})
+      for (const auto& r : *runs)
+        ours.insert(text_at(r.told, "Run.Id"));
+    std::string after;
+    for (int page = 0; page < dead_pages_max; ++page) {
+      auto found = ask("DescribeDeadLetters", {{"Limit", dead_page}, {"After", after}});
+      if (!found)
+        return say("dead letters: " + found.error().message);
+      for (const auto& d : list_at(*found, "DeadLetters"))
+        if (ours.contains(text_at(d, "Run")))
+          facts_.dead_letters.push_back(d);
+      after = text_at(*found, "Next");
+      if (after.empty())
+        return;
     }
   }
 

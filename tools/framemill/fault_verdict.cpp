@@ -152,6 +152,62 @@ void judge_end(const drill_run& r, details& broken) {
     broken.push_back(fmt::format("run {}: {} terminal events", run_id(r), ends));
 }
 
+/// "" when there is none. Times of one clock and format, unless it was wrong.
+std::string last_event_time(const drill_facts& f) {
+  std::string out;
+  for (const auto* runs : {&f.disturbed, &f.undisturbed})
+    for (const auto& r : *runs)
+      for (const auto& e : r.events)
+        out = std::max(out, text_at(e, "Time"));
+  return out;
+}
+
+bool is_to_be_told(const drill_facts& f) {
+  return std::ranges::any_of(f.disturbed, [](const drill_run& r) {
+    return at(r.told, "Run.Spec.TaskNotifyConfig").is_object();
+  });
+}
+
+bool had_pending_before(const drill_facts& f, const std::string& sink) {
+  return std::ranges::any_of(f.sinks_before, [&](const json& s) {
+    return text_at(s, "Sink") == sink && integer_at(s, "Pending") > 0;
+  });
+}
+
+/// Of the sinks that had something to tell before the drill, or of the others. What
+/// happened after the last event of these runs is not theirs.
+details pending_at(const drill_facts& f, bool had_before) {
+  details out;
+  const auto last = f.is_clock_wrong ? "" : last_event_time(f);
+  for (const auto& s : f.sinks) {
+    const auto oldest = text_at(s, "Oldest");
+    if (integer_at(s, "Pending") <= 0 || (!last.empty() && oldest > last)
+        || had_pending_before(f, text_at(s, "Sink")) != had_before)
+      continue;
+    out.push_back(fmt::format("{}: {} pending since {} {}", text_at(s, "Sink"),
+                              text_at(s, "Pending"), oldest, text_at(s, "LastError")));
+  }
+  return out;
+}
+
+verdict events_delivered(const drill_facts& f) {
+  const std::string invariant = "events are delivered, or dead letters";
+  if (!f.sinks.is_array())
+    return {invariant, finding::not_checked, {"the sinks could not be asked"}};
+  if (f.sinks.empty() && !is_to_be_told(f))
+    return {invariant, finding::not_checked, {"nobody was to be told"}};
+  auto out = found(invariant, undelivered(f));
+  for (const auto& line : pending_at(f, true)) {
+    out.found = out.found == finding::holds ? finding::not_checked : out.found;
+    out.details.push_back(line + ": as before the drill, so whose they are is not known");
+  }
+  for (const auto& d : f.dead_letters)
+    out.details.push_back(fmt::format("{}: event {} of run {} is a dead letter: {}",
+                                      text_at(d, "Sink"), text_at(d, "Event"),
+                                      text_at(d, "Run"), text_at(d, "LastError")));
+  return out;
+}
+
 verdict scratch_is_empty(const drill_facts& f) {
   details broken;
   std::set<std::string> ours;
@@ -231,6 +287,13 @@ std::string_view to_string(finding f) noexcept {
   return "";
 }
 
+std::vector<std::string> undelivered(const drill_facts& f) {
+  auto out = pending_at(f, false);
+  if (f.sinks.is_array() && f.sinks.empty() && is_to_be_told(f))
+    out.emplace_back("their workflow names somebody to be told, and nobody was");
+  return out;
+}
+
 std::vector<verdict> judge(const drill_facts& f) {
   return {faults_armed(f),
           faults_came(f),
@@ -239,6 +302,7 @@ std::vector<verdict> judge(const drill_facts& f) {
           of_each("no output published twice", f.disturbed, judge_publishing),
           none_torn(f),
           of_each("every run ends, with one event", f.disturbed, judge_end),
+          events_delivered(f),
           scratch_is_empty(f),
           of_each("progress once healed", f.undisturbed, judge_progress),
           same_outputs(f)};

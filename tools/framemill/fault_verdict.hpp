@@ -26,6 +26,9 @@ struct drill_facts {
   std::vector<std::string> unaudited; ///< objects of which there is none
   std::map<std::string, std::vector<std::string>> scratch; ///< node → what lies there
   std::vector<std::string> silent;    ///< nodes that could not be asked for their scratch
+  json sinks_before = json::array();  ///< as before the drill
+  json sinks; ///< as DescribeSinks told them last; null: they could not be asked
+  json dead_letters = json::array(); ///< those that are known of these runs
   /// "bucket/key" → MD5 of what the disturbed runs left there, "" for nothing;
   /// no entries when the bucket cannot be seen.
   std::map<std::string, std::string> published;
@@ -42,6 +45,9 @@ struct verdict {
   finding found = finding::holds;
   std::vector<std::string> details; ///< what is broken, or why it was not checked
 };
+/// What of these runs' events, or perhaps theirs, is not yet told: a line a sink.
+[[nodiscard]] std::vector<std::string> undelivered(const drill_facts& facts);
+
 /// One per invariant, in the order of docs/faults.md.
 [[nodiscard]] std::vector<verdict> judge(const drill_facts& facts);
 [[nodiscard]] bool all_hold(const std::vector<verdict>& verdicts) noexcept;
