@@ -498,6 +498,20 @@ class Program(unittest.TestCase):
             self.assertIn(field, err)
             self.assertNotIn("SubmitRun", [action for action, _ in Gateway.asked])
 
+    def test_a_drill_heals_after_its_orders_have_arrived(self):
+        file = self.scenario([{"Point": "store.commit", "Action": "error"}])
+        node, arrived, healed_first = self.node_of([]), threading.Event(), []
+
+        def order(request):
+            if request["What"] == "fault disarm" and not arrived.is_set():
+                healed_first.append(request)
+            if request["What"] == "fault arm":
+                threading.Event().wait(0.5)  # it is long on its way
+                arrived.set()
+            return node(request)
+        self.drill(file, order)
+        self.assertEqual(healed_first, [])
+
     def test_a_drill_whose_order_is_lost_does_not_hold(self):
         file = self.scenario([{"Point": "store.commit", "Action": "error"}])
         code, verdicts, _, _ = self.drill(file, self.node_of([], refuse=("fault arm",)))

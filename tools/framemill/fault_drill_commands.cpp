@@ -30,6 +30,7 @@ using steady = std::chrono::steady_clock;
 constexpr auto look_pause = 500ms;
 constexpr auto scratch_patience = 15s; ///< it goes just after the outcome is told
 constexpr auto node_patience = 30s;    ///< until a node that was cut off is back
+constexpr auto order_patience = 5s;    ///< for answers, which a fault may have lost
 constexpr auto told_calm = 2s;         ///< a notification is made just after its event
 constexpr int dead_pages_max = 10;
 constexpr std::size_t page_items = 100;
@@ -277,7 +278,15 @@ private:
 
   // ---- Healing ---------------------------------------------------------------------------
 
+  /// What would be armed only after the healing would stay so.
+  void await_orders() const {
+    const auto until = steady::now() + order_patience;
+    for (const auto& o : ordered_)
+      o.answer.wait_until(until);
+  }
+
   void heal() {
+    await_orders();
     say("healing");
     const auto until = steady::now() + node_patience;
     for (const auto& node : nodes_)
