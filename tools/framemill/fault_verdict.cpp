@@ -65,7 +65,7 @@ verdict faults_came(const drill_facts& f) {
   for (const auto& r : f.faults)
     if (r.fate == fault_fate::never_came)
       out.details.push_back(
-          fmt::format("{}: its pass never came, of {}", r.what, r.passes.value_or(0)));
+          fmt::format("{}: its pass never came; passed {} times", r.what, r.passes.value_or(0)));
     else if (r.fate == fault_fate::not_known)
       out.details.push_back(fmt::format("{}: is not known: {}", r.what, r.why));
     else if (r.fate == fault_fate::not_armed)
