@@ -33,7 +33,7 @@ struct scheduler_state {
   timestamp scratch_looked; ///< of this machine, last
   bool is_looking = false;  ///< `look_at_scratch` is on its way
   bool is_stopping = false; ///< this machine takes nothing new
-  std::vector<std::shared_ptr<void>> left; ///< of `stop_own_slots`, while its slots hold something
+  std::vector<std::shared_ptr<void>> left; ///< while its slots hold something
 };
 
 /// NODE → SCHEDULER: this machine is stopping, and takes nothing new. `left` is let go

@@ -80,8 +80,8 @@ result<void> check_role(const node_config& c) {
                         key);
   if (!c.roles.coordinator && !c.cluster.listen.empty())
     return fail_field(errc::invalid_argument, "cluster_listen",
-                      "cluster_listen is for a coordinator, and this node is a worker: leave it "
-                      "out, or name coordinator and gateway in --role");
+                      "cluster_listen is for a coordinator, and this node is a worker: leave "
+                      "it out, or name coordinator and gateway in --role");
   return {};
 }
 

@@ -210,14 +210,14 @@ TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine that stops is given no
   CHECK(workflow.only<worker_granted>().node == "far");
 }
 
-TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that joins while its machine stops is given nothing") {
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that joins a machine that stops gets nothing") {
   tell(scheduler, stop_own_slots{});
   join(worker, 1);
   offer(workflow, 1, 1);
   CHECK(workflow.take<worker_granted>().empty());
 }
 
-TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine has left when its slots are idle and all is noted") {
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine has left when all of its slots is noted") {
   inbox slot{system};
   join(slot, 1);
   offer(workflow, 1, 1);
@@ -236,7 +236,7 @@ TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine has left when its slot
   CHECK(*left.said); // the slot let it go
 }
 
-TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that dies is not waited for, nor is none") {
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that dies is not waited for") {
   join(worker, 1);
   offer(workflow, 1, 1);
   last_word left, again;

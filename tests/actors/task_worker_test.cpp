@@ -71,7 +71,7 @@ TEST_CASE_FIXTURE(working, "task_worker: an input that does not come for now is 
   CHECK(outcome.failure->code == errc::unavailable);
 }
 
-TEST_CASE_FIXTURE(working, "task_worker: what waits for its outcomes to be noted waits for all of them") {
+TEST_CASE_FIXTURE(working, "task_worker: who waits until it is noted waits for all its outcomes") {
   auto worker = start({errc::unavailable, "nobody answers", {}});
   std::optional first{end_on(worker)}, second{end_on(worker)};
   bool told = false;

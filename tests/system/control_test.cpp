@@ -180,7 +180,8 @@ TEST_CASE("control: a node that is alone says how it would be joined") {
   auto refused = f.command({"node", "join-token"});
 
   CHECK(refused.exit_code != 0);
-  CHECK_MESSAGE(refused.complaint.find("--cluster-listen") != std::string::npos, refused.complaint);
+  CHECK_MESSAGE(refused.complaint.find("--cluster-listen") != std::string::npos,
+                refused.complaint);
 }
 
 TEST_CASE("control: what an operator changes is in the log, however quiet that is") {
@@ -228,8 +229,8 @@ TEST_CASE("control: a second SIGTERM ends a daemon that waits for what is in han
 
 TEST_CASE("control: SIGTERM ends a worker that nobody answers whom it would join") {
   temp_dir dir;
-  process worker{{{program("framemilld"), "--role", "worker", "--data-dir", dir / "worker", "--join",
-                   "127.0.0.1:1", "--token", "fmj1.00.00." + std::string(64, '0')}}};
+  process worker{{{program("framemilld"), "--role", "worker", "--data-dir", dir / "worker",
+                   "--join", "127.0.0.1:1", "--token", "fmj1.00.00." + std::string(64, '0')}}};
   REQUIRE(eventually([&] { return worker.complaint().find("sandbox") != std::string::npos; }));
 
   worker.signal(SIGTERM);

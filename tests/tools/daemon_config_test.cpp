@@ -52,7 +52,7 @@ TEST_CASE("daemon_config: numbers that do not fit are refused, not cut") {
   }
 }
 
-TEST_CASE("daemon_config: a coordinator without slots can be joined, from its own machine at least") {
+TEST_CASE("daemon_config: a coordinator without slots can be joined, on loopback") {
   auto listens = [](const std::string& text) {
     auto c = read(text);
     add_default_cluster(c.node);

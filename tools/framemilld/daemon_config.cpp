@@ -216,8 +216,11 @@ result<void> read_config_file(const std::string& path, daemon_config& into) {
     t.read("queue_create", n.events.queue_create);
     t.read("notifiers", n.events.notifiers);
   }));
-  n.slots = static_cast<int>(std::clamp<std::int64_t>(slots, -1, INT_MAX)); // no bad one becomes
-  n.cores = static_cast<int>(std::clamp<std::int64_t>(cores, -1, INT_MAX)); // a good one
+  const auto whole = [](std::int64_t number) { // no bad one becomes a good one
+    return static_cast<int>(std::clamp<std::int64_t>(number, -1, INT_MAX));
+  };
+  n.slots = whole(slots);
+  n.cores = whole(cores);
   n.memory_bytes = memory_mib << 20;
   if (file.contains("scratch_floor_mib"))
     n.scratch_floor_bytes = scratch_floor_mib << 20;

@@ -107,8 +107,8 @@ int main(int argc, char** argv) {
                  "coordinator, gateway, worker, joined by commas (default: all of them)");
   app.add_option("--name", name, "of this node (default: the host's)");
   app.add_option("--cluster-listen", cluster_listen,
-                 "HOST:PORT where workers connect (default: none, this node is alone; without the "
-                 "role worker 127.0.0.1:8710)");
+                 "HOST:PORT where workers connect (default: none, this node is alone; 127.0.0.1:8710 "
+                 "without the role worker)");
   app.add_option("--join", join, "HOST:PORT that `framemill node join-token` prints");
   app.add_option("--token", token, "what `framemill node join-token` prints");
   app.add_option("--cluster-via", via,
