@@ -13,6 +13,7 @@ namespace {
 struct drill {
   const char* name;
   json faults;
+  bool comes_to_pass = true; ///< false: a worker need not read its wall clock meanwhile
 };
 
 /// Within the first second, for so many.
@@ -47,10 +48,12 @@ void check_held(const cluster_fixture& f, const drill& d, int seed) {
   CHECK_MESSAGE(played.exit_code == 0, played.output << played.complaint);
   const auto verdicts = played.last().value("Verdicts", json::array());
   CHECK(verdicts.size() == 11);
-  for (const auto& v : verdicts)
-    CHECK_MESSAGE(
-        (v["Finding"] == "holds" || v["Details"] == json::array({"nobody was to be told"})),
-        v.dump(1) << played.last()["Diary"].dump(1));
+  for (const auto& v : verdicts) {
+    const bool may_be_open = v["Details"] == json::array({"nobody was to be told"})
+                             || (v["Invariant"] == "every fault came to pass" && !d.comes_to_pass);
+    CHECK_MESSAGE((v["Finding"] == "holds" || (v["Finding"] == "not checked" && may_be_open)),
+                  v.dump(1) << played.last()["Diary"].dump(1));
+  }
 }
 
 } // namespace
@@ -70,7 +73,8 @@ TEST_CASE("cluster drill: frames and clocks that are wrong leave every invariant
                     fault("w4", "link.receive:1-", "reorder", 5)})},
       {"a worker's clock is hours ahead, another's behind, and both are set right",
        json::array({fault("w1", "clock.now:1-", "skew=7200000", 3),
-                    fault("w2", "clock.now:1-", "skew=-7200000", 3)})},
+                    fault("w2", "clock.now:1-", "skew=-7200000", 3)}),
+       false},
       {"the coordinator's clock is set ahead, and back",
        json::array({fault(coordinator, "clock.now:1-", "skew=40000", 3)})},
       {"the coordinator's clock is behind, and set right",
