@@ -232,6 +232,7 @@ int main(int argc, char** argv) {
   if (o.worker_directory.empty())
     o.worker_directory = o.directory;
   if (!worker.name.empty()) {
+    worker.roles = {.coordinator = false, .gateway = false};
     worker.data_dir = o.directory;
     worker.media_program = o.media_program;
     worker.slots = o.work.slots;
