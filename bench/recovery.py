@@ -57,7 +57,8 @@ def measure(options, say):
     count = 2 if options.quick else 20
     clip = sources.small(options.cache, 24, 10)
     with Fleet(os.path.join(options.work, NAME), options.bin_dir, paced=True) as fleet:
-        fleet.coordinator.create_workflow(definition(NAME, 0, 0, 10, 20))
+        # Shards begin where key frames may: there are three, and the fourth worker is idle.
+        fleet.coordinator.create_workflow(definition(NAME, 0, 0, 10, 80))
         fleet.grow_to(WORKERS)
         took = {}
         for trouble, strike, mend in (
