@@ -247,13 +247,8 @@ result<void> read_skew(std::string_view ms, fault& out) {
 }
 
 result<void> read_word(std::string_view text, const fail_point_place& place, fault& out) {
-  static constexpr auto plain = std::to_array<std::pair<std::string_view, fault_action>>({
-      {"kill", fault_action::kill},
-      {"hang", fault_action::hang},
-      {"error", fault_action::error},
-      {"duplicate", fault_action::duplicate},
-      {"reorder", fault_action::reorder},
-  });
+  static constexpr std::array plain{fault_action::kill, fault_action::hang, fault_action::error,
+                                    fault_action::duplicate, fault_action::reorder};
   const auto value = text.substr(std::min(text.find('=') + 1, text.size()));
   if (text.starts_with("delay="))
     return read_delay(value, out);
@@ -263,8 +258,8 @@ result<void> read_word(std::string_view text, const fail_point_place& place, fau
     out.action = place.kind == effect ? fault_action::effect : fault_action::kill;
     return {};
   }
-  for (const auto& [name, action] : plain)
-    if (text == name) {
+  for (auto action : plain)
+    if (text == to_string(action)) {
       out.action = action;
       return {};
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "core/fields.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -145,3 +146,7 @@ private:
 };
 
 } // namespace framemill
+
+FM_ENUM_NAMES(framemill::fail_point_kind, "transition", "door", "effect", "frames", "clock")
+FM_ENUM_NAMES(framemill::fault_action, "kill", "hang", "delay", "error", "effect", "duplicate",
+              "reorder", "skew")

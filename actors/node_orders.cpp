@@ -16,17 +16,6 @@ namespace {
 
 constexpr auto no_end = std::numeric_limits<std::uint64_t>::max();
 
-std::string_view name_of(fail_point_kind k) {
-  switch (k) {
-    case fail_point_kind::transition: return "transition";
-    case fail_point_kind::door: return "door";
-    case fail_point_kind::effect: return "effect";
-    case fail_point_kind::frames: return "frames";
-    case fail_point_kind::clock: return "clock";
-  }
-  return "";
-}
-
 std::string passes_of(const fault& f) {
   if (f.first == f.last)
     return fmt::format("pass {}", f.first);
@@ -36,35 +25,17 @@ std::string passes_of(const fault& f) {
 }
 
 std::string describe(const fault& f) {
-  auto at = passes_of(f);
+  const auto at = passes_of(f);
   switch (f.action) {
-    case fault_action::kill: return "kill at " + at;
-    case fault_action::hang: return "hang at " + at;
-    case fault_action::delay: return fmt::format("delay of {} ms at {}", f.delay.count(), at);
-    case fault_action::error: return "error at " + at;
     case fault_action::effect: return "at " + at;
-    case fault_action::duplicate: return "duplicate at " + at;
-    case fault_action::reorder: return "reorder at " + at;
-    case fault_action::skew: return fmt::format("skew of {} ms at {}", f.delay.count(), at);
+    case fault_action::delay:
+    case fault_action::skew:
+      return fmt::format("{} of {} ms at {}", to_string(f.action), f.delay.count(), at);
+    default: return fmt::format("{} at {}", to_string(f.action), at);
   }
-  return at;
 }
 
 // ---- Of faults, for programs -------------------------------------------------------
-
-std::string_view name_of(fault_action a) {
-  switch (a) {
-    case fault_action::kill: return "kill";
-    case fault_action::hang: return "hang";
-    case fault_action::delay: return "delay";
-    case fault_action::error: return "error";
-    case fault_action::effect: return "effect";
-    case fault_action::duplicate: return "duplicate";
-    case fault_action::reorder: return "reorder";
-    case fault_action::skew: return "skew";
-  }
-  return "";
-}
 
 /// The words that a point takes, "" where it has an action of its own: asked of who
 /// reads them.
@@ -78,7 +49,7 @@ json actions_of(std::string_view point) {
 }
 
 json to_json(const fault& f) {
-  json out{{"Action", name_of(f.action)},
+  json out{{"Action", to_string(f.action)},
            {"First", f.first},
            {"Last", f.last == no_end ? json{} : json(f.last)}};
   if (f.action == fault_action::delay || f.action == fault_action::skew)
@@ -88,7 +59,7 @@ json to_json(const fault& f) {
 
 json to_json(const fault_state& s) {
   return {{"Name", s.place.name},
-          {"Kind", name_of(s.place.kind)},
+          {"Kind", to_string(s.place.kind)},
           {"Meaning", s.place.meaning},
           {"Actions", actions_of(s.place.name)},
           {"Armed", s.armed ? to_json(*s.armed) : json{}},
@@ -129,7 +100,7 @@ std::string list_faults() {
   std::string out;
   for (const auto& s : fault_states()) {
     const auto& p = s.place;
-    out += fmt::format("{:<22} {:<10} {}\n", p.name, name_of(p.kind), p.meaning);
+    out += fmt::format("{:<22} {:<10} {}\n", p.name, to_string(p.kind), p.meaning);
     if (s.armed)
       out += fmt::format("  armed: {}; passed {}, failed {}\n", describe(*s.armed), s.passes,
                          s.failed);
