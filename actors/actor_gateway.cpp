@@ -636,9 +636,7 @@ private:
   void on_membership(reply<T> done,
                      std::function<void(membership_state&, const reply<T>&)> call) {
     if (!membership_)
-      return done(fail(errc::unsupported,
-                       "this node is alone: start it with --cluster-listen HOST:PORT, where "
-                       "workers can reach it"));
+      return done(no_cluster());
     auto whole = [call = std::move(call), done = std::move(done)](membership_state& m) {
       call(m, done);
     };

@@ -324,7 +324,8 @@ public:
 
 protected:
   [[nodiscard]] static failure no_cluster() {
-    return fail(errc::unsupported, "this node has no cluster");
+    return fail(errc::unsupported, "this node is alone: start it with --cluster-listen HOST:PORT, "
+                                   "where workers can reach it");
   }
   [[nodiscard]] static failure no_outbox() {
     return fail(errc::unavailable, "there is no OUTBOX just now; try again");
