@@ -13,26 +13,24 @@ void progress_board::set(run_progress p, attempt_marks marks) {
     }
   }
   auto run = p.run;
-  marks_.insert_or_assign(run, std::move(marks));
-  latest_.insert_or_assign(run, std::move(p));
+  latest_.insert_or_assign(run, entry{std::move(p), std::move(marks)});
 }
 
 void progress_board::erase(run_id run) {
   std::lock_guard lock{mutex_};
   latest_.erase(run);
-  marks_.erase(run);
 }
 
 std::optional<run_progress> progress_board::find(run_id run) const {
   std::lock_guard lock{mutex_};
   auto entry = latest_.find(run);
-  return entry == latest_.end() ? std::nullopt : std::optional{entry->second};
+  return entry == latest_.end() ? std::nullopt : std::optional{entry->second.progress};
 }
 
 attempt_marks progress_board::marks_of(run_id run) const {
   std::lock_guard lock{mutex_};
-  auto entry = marks_.find(run);
-  return entry == marks_.end() ? attempt_marks{} : entry->second;
+  auto found = latest_.find(run);
+  return found == latest_.end() ? attempt_marks{} : found->second.marks;
 }
 
 std::shared_ptr<void> progress_board::follow(progress_fn on_progress) {

@@ -29,8 +29,11 @@ public:
 
 private:
   mutable std::mutex mutex_;
-  std::map<run_id, run_progress> latest_;
-  std::map<run_id, attempt_marks> marks_;
+  struct entry {
+    run_progress progress;
+    attempt_marks marks;
+  };
+  std::map<run_id, entry> latest_;
   std::list<std::weak_ptr<progress_fn>> followers_;
 };
 
