@@ -67,10 +67,11 @@ void compare(self_ptr self, node_services* services, const std::optional<held_at
   }
   if (now - job.told < tell_again_after)
     return; // a beat that left before the order came
-  if (job.order && !job.stopping && ++job.times_unheard <= times_unheard_max)
-    return give_order(self, now);
-  if (job.order && !job.stopping)
+  if (job.order && !job.stopping) {
+    if (++job.times_unheard <= times_unheard_max)
+      return give_order(self, now);
     tell(self, stop_held{job.shard, job.epoch}); // should it hear of it yet
+  }
   // It has neither it nor an outcome: stopped before it came, forgotten, or not taken.
   attempt_outcome lost;
   lost.epoch = job.epoch;
