@@ -25,6 +25,7 @@ constexpr auto places = std::to_array<fail_point_place>({
     {"run.probing.written", transition, "a run is being probed"},
     {"run.planned.written", transition, "a run's plan is in the books"},
     {"shard.leased.written", transition, "a shard was given to a worker"},
+    {"shard.delivered", transition, "a shard's result is delivered, and nobody knows yet"},
     {"shard.done.written", transition, "a shard is done"},
     {"shard.retry.written", transition, "a shard failed and will be tried again"},
     {"job.publishing.written", transition, "a job's outputs are to be published"},

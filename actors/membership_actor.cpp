@@ -12,8 +12,6 @@
 #include <caf/all.hpp>
 #include <spdlog/spdlog.h>
 
-#include <fcntl.h>
-
 #include <filesystem>
 
 namespace framemill {
@@ -26,11 +24,6 @@ constexpr std::chrono::milliseconds tick_every{100};
 constexpr microseconds claims_last{5'000'000};
 constexpr microseconds order_patience{60'000'000};
 
-result<int> open_for_reading(const std::string& path) {
-  auto fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  return fd < 0 ? result<int>{fail_errno(errno, path)} : result<int>{fd};
-}
-
 data_source source_of(node_services& services) {
   data_source out;
   out.open_object = [&services](const object_ref& object) -> result<int> {
@@ -38,8 +31,12 @@ data_source source_of(node_services& services) {
     FM_TRY(auto file, bucket->open(object));
     return file.release();
   };
-  out.open_artifact = [&services](const std::string& sha256) {
-    return open_for_reading(services.artifacts->path_of(sha256));
+  out.open_artifact = [&services](const std::string& sha256) -> result<int> {
+    FM_TRY(auto file, services.artifacts->open(sha256));
+    return file.release();
+  };
+  out.want_artifact = [&services](run_id run, const std::string& sha256) {
+    services.pins.pin(run, sha256);
   };
   out.adopt_artifact = [&services](const std::string& path, const std::string& sha256) {
     return services.artifacts->adopt(path, sha256);

@@ -62,10 +62,10 @@ public:
     return out;
   }
 
-  result<void> deliver(run_id, const std::string& path, const std::string& sha256) override {
+  result<void> deliver(run_id run, const std::string& path, const std::string& sha256) override {
     FM_CHECK(fail_door("data.deliver"));
     FM_TRY(auto* c, client());
-    return c->deliver(path, sha256);
+    return c->deliver(run, path, sha256);
   }
 
 private:

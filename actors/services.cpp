@@ -148,8 +148,8 @@ result<void> validate(const node_config& c) {
 
 void artifact_pins::pin(run_id run, std::string sha256) {
   std::lock_guard lock{mutex_};
-  ++counts_[sha256];
-  by_run_[run].push_back(std::move(sha256));
+  if (by_run_[run].insert(sha256).second)
+    ++counts_[std::move(sha256)];
 }
 
 std::vector<std::string> artifact_pins::release(run_id run) {
@@ -158,10 +158,10 @@ std::vector<std::string> artifact_pins::release(run_id run) {
   auto entry = by_run_.find(run);
   if (entry == by_run_.end())
     return free;
-  for (auto& sha : entry->second)
+  for (const auto& sha : entry->second)
     if (auto count = counts_.find(sha); --count->second == 0) {
       counts_.erase(count);
-      free.push_back(std::move(sha));
+      free.push_back(sha);
     }
   by_run_.erase(entry);
   return free;

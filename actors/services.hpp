@@ -102,7 +102,7 @@ public:
 
 private:
   mutable std::mutex mutex_;
-  std::map<run_id, std::vector<std::string>> by_run_;
+  std::map<run_id, std::set<std::string>> by_run_;
   std::map<std::string, int, std::less<>> counts_;
 };
 

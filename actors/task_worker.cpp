@@ -86,6 +86,7 @@ result<void> deliver_results(supply& to, const assignment& a, const std::string&
       FM_CHECK(flip_a_bit(scratch + "/out/" + f.name));
     FM_CHECK(to.deliver(a.shard.run, scratch + "/out/" + f.name, f.sha256));
   }
+  fail_point("shard.delivered");
   return {};
 }
 

@@ -236,15 +236,15 @@ public:
     return {};
   }
 
-  [[nodiscard]] result<void> deliver(const std::string& path,
+  [[nodiscard]] result<void> deliver(run_id wanted_by, const std::string& path,
                                      const std::string& sha256) override {
     const open_file file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
     if (file.fd() < 0)
       return fail_errno(errno, path);
-    auto done = put(file.fd(), path, sha256);
+    auto done = put(wanted_by, file.fd(), path, sha256);
     // What an earlier delivery left there may have been damaged: it is gone now.
     if (!done && done.error().code == errc::corrupt)
-      done = put(file.fd(), path, sha256);
+      done = put(wanted_by, file.fd(), path, sha256);
     return done;
   }
 
@@ -255,14 +255,14 @@ public:
   [[nodiscard]] std::uint64_t chunks_repeated() const override { return repeated_; }
 
 private:
-  result<void> put(int fd, const std::string& path, const std::string& sha256) {
+  result<void> put(run_id wanted_by, int fd, const std::string& path, const std::string& sha256) {
     struct stat s {};
     if (::fstat(fd, &s) != 0)
       return fail_errno(errno, path);
     const auto size = static_cast<std::uint64_t>(s.st_size);
     putting p{{size, options_.chunk_bytes, options_.credit},
               fd,
-              {.sha256 = sha256, .size = size}};
+              {.sha256 = sha256, .size = size, .run = wanted_by}};
     auto done = run(p);
     repeated_ += p.refused();
     return done;

@@ -54,12 +54,14 @@ struct put_artifact {
   std::uint64_t size = 0; ///< of the whole
   std::uint64_t offset = 0;
   std::uint64_t hash = 0; ///< of the bytes in the next frame
+  run_id run;             ///< that wants it: it is let go with this run, not before
   template <class Self, class V>
   static void fields(Self& s, V& v) {
     v("Sha256", s.sha256);
     v("Size", s.size);
     v("Offset", s.offset);
     v("Hash", s.hash);
+    v("Run", s.run);
   }
   bool operator==(const put_artifact&) const = default;
 };

@@ -28,6 +28,10 @@ struct data_source {
   std::function<result<int>(const object_ref&)> open_object;
   /// errc::not_found when it is not here.
   std::function<result<int>(const std::string& sha256)> open_artifact;
+  /// This run wants the artifact, from now on until it ends. Told before it is asked
+  /// whether the artifact is here, and for every piece of it that comes.
+  std::function<void(run_id run, const std::string& sha256)> want_artifact =
+      [](run_id, const std::string&) {};
   /// A delivered artifact, whole and verified, at `path`; takes it over.
   std::function<result<void>(const std::string& path, const std::string& sha256)>
       adopt_artifact;
@@ -77,8 +81,8 @@ public:
   /// Writes the artifact to `path` (made new), verified.
   [[nodiscard]] virtual result<void> fetch(const std::string& sha256,
                                            const std::string& path) = 0;
-  /// Gives the file to the server's store; having it already is success.
-  [[nodiscard]] virtual result<void> deliver(const std::string& path,
+  /// Gives the file to the server's store, for this run; having it already is success.
+  [[nodiscard]] virtual result<void> deliver(run_id run, const std::string& path,
                                              const std::string& sha256) = 0;
   /// Ends the call in progress and all later ones with errc::cancelled. Any
   /// thread.

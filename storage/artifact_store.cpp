@@ -138,6 +138,13 @@ std::string artifact_store::path_of(std::string_view sha256) const {
   return fmt::format("{}/{}/{}", directory_, sha256.substr(0, 2), sha256);
 }
 
+result<file_handle> artifact_store::open(std::string_view sha256) {
+  FM_CHECK(check_hash(sha256));
+  const auto path = path_of(sha256);
+  const std::lock_guard lock{names_}; // a removal that was decided before is over
+  return open_at(AT_FDCWD, path, O_RDONLY | O_NOFOLLOW, path);
+}
+
 result<void> artifact_store::verify(std::string_view sha256) {
   FM_CHECK(check_hash(sha256));
   FM_TRY(const auto found, sha256_of_file(path_of(sha256)));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "storage/file_handle.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -26,6 +27,8 @@ public:
   [[nodiscard]] result<std::string> put(std::string_view bytes);
   [[nodiscard]] bool contains(std::string_view sha256) const;
   [[nodiscard]] std::string path_of(std::string_view sha256) const;
+  /// Read-only; errc::not_found. One that was live before is here to stay.
+  [[nodiscard]] result<file_handle> open(std::string_view sha256);
   /// Hash of the stored bytes again: errc::corrupt when they changed. They are
   /// removed then: a delivery of the same artifact would find it there and leave it
   /// as it is.

@@ -8,6 +8,14 @@
 
 using namespace framemill;
 
+TEST_CASE("artifact_pins: what a run pins twice is free when it lets go") {
+  artifact_pins pins;
+  pins.pin({1}, "a");
+  pins.pin({1}, "a");
+  CHECK(pins.release({1}) == std::vector<std::string>{"a"});
+  CHECK_FALSE(pins.is_pinned("a"));
+}
+
 TEST_CASE("artifact_pins: what two runs need is free when the second lets go") {
   artifact_pins pins;
   pins.pin({1}, "a");

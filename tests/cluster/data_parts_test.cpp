@@ -40,7 +40,7 @@ TEST_CASE("xxh64: gives the published values") {
 }
 
 TEST_CASE("data messages: survive the codec, and a damaged header is refused") {
-  const request asked{.id = 7, .body = put_artifact{"ab", 10, 5, 99}};
+  const request asked{.id = 7, .body = put_artifact{"ab", 10, 5, 99, {7}}};
   const reply answered{.id = 7,
                        .failure = error{errc::not_found, "gone", {}},
                        .delivery = delivery_state{delivery_stage::checking, 5}};

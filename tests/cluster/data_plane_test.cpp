@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <future>
 #include <random>
+#include <utility>
 
 using namespace framemill;
 using namespace framemill::test;
@@ -24,6 +25,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t small_chunk = 16 << 10;
+constexpr run_id a_run{7};
 using way = tcp_tap::way;
 
 std::string random_bytes(std::size_t size, unsigned seed = 1) {
@@ -63,6 +65,8 @@ struct serving_node {
   std::atomic<bool> admits{true};
   std::function<void(const std::string& key)> before_open = [](const std::string&) {};
   std::atomic<int> adopted{0};
+  std::function<void(run_id, const std::string& sha256)> on_wanted =
+      [](run_id, const std::string&) {};
   std::unique_ptr<data_server> server;
 
   serving_node() {
@@ -77,6 +81,9 @@ struct serving_node {
     source.open_object = [this](const object_ref& o) { return open_object(o); };
     source.open_artifact = [this](const std::string& sha256) {
       return open_file_at(artifact(sha256));
+    };
+    source.want_artifact = [this](run_id run, const std::string& sha256) {
+      on_wanted(run, sha256);
     };
     source.adopt_artifact = [this](const std::string& path,
                                    const std::string& sha256) -> result<void> {
@@ -379,7 +386,7 @@ TEST_CASE("data_server: refuses what it was not given to serve") {
 
   CHECK(client->read(object, 0, 5).error().code == errc::unsupported);
   CHECK(client->fetch(file.sha256, dir / "out").error().code == errc::unsupported);
-  CHECK(client->deliver(file.path, file.sha256).error().code == errc::unsupported);
+  CHECK(client->deliver(a_run, file.path, file.sha256).error().code == errc::unsupported);
 }
 
 // ---- delivering --------------------------------------------------------------------
@@ -390,13 +397,31 @@ TEST_CASE("data_client: delivers artifacts, an empty one too; having it already 
   for (std::size_t size : {0u, 5u, 16384u, 2'000'001u}) {
     const auto file = make_file(node.dir, "result", random_bytes(size));
 
-    REQUIRE(client->deliver(file.path, file.sha256));
-    REQUIRE(client->deliver(file.path, file.sha256));
+    REQUIRE(client->deliver(a_run, file.path, file.sha256));
+    REQUIRE(client->deliver(a_run, file.path, file.sha256));
 
     CHECK(sha256_of_path(node.artifact(file.sha256)) == file.sha256);
   }
   CHECK(node.adopted == 4);
   CHECK(fs::is_empty(node.dir / "incoming"));
+}
+
+TEST_CASE("data_server: a delivery is wanted by its run before it is asked whether it is here") {
+  serving_node node;
+  auto client = node.client();
+  const auto file = make_file(node.dir, "result", random_bytes(100'000));
+  REQUIRE(client->deliver(a_run, file.path, file.sha256));
+  bool removed = false;
+  node.on_wanted = [&](run_id run, const std::string& sha256) {
+    CHECK(run == run_id{8});
+    if (!std::exchange(removed, true)) // another run let it go until now
+      fs::remove(node.artifact(sha256));
+  };
+
+  REQUIRE(client->deliver({8}, file.path, file.sha256));
+
+  CHECK(removed);
+  CHECK(sha256_of_path(node.artifact(file.sha256)) == file.sha256);
 }
 
 TEST_CASE("data_client: a delivery goes on where it was when the server comes back") {
@@ -408,7 +433,7 @@ TEST_CASE("data_client: a delivery goes on where it was when the server comes ba
   tap.allow(way::to_server, 1'000'000);
 
   auto delivered = std::async(std::launch::async,
-                              [&] { return client->deliver(file.path, file.sha256); });
+                              [&] { return client->deliver(a_run, file.path, file.sha256); });
   REQUIRE(tap.wait_until_held(way::to_server));
   REQUIRE(eventually([&] { return fs::file_size(node.part(file.sha256)) > 500'000; }));
   node.server.reset();
@@ -428,7 +453,7 @@ TEST_CASE("data_client: a delivery goes on where it was when the server comes ba
 TEST_CASE("data_server: two clients may deliver the same artifact at once") {
   serving_node node;
   const auto file = make_file(node.dir, "result", random_bytes(4'000'000));
-  auto deliver = [&] { return node.client()->deliver(file.path, file.sha256); };
+  auto deliver = [&] { return node.client()->deliver(a_run, file.path, file.sha256); };
 
   auto one = std::async(std::launch::async, deliver);
   auto two = std::async(std::launch::async, deliver);
@@ -444,10 +469,10 @@ TEST_CASE("data_server: bytes that are not those of the name are not adopted") {
   const auto file = make_file(node.dir, "result", random_bytes(100'000));
   const auto other = make_file(node.dir, "other", random_bytes(100'000, 2));
 
-  CHECK(node.client()->deliver(other.path, file.sha256).error().code == errc::corrupt);
+  CHECK(node.client()->deliver(a_run, other.path, file.sha256).error().code == errc::corrupt);
   CHECK(node.adopted == 0);
   CHECK(fs::is_empty(node.dir / "incoming"));
-  CHECK(node.client()->deliver(other.path, "../x").error().code == errc::malformed);
+  CHECK(node.client()->deliver(a_run, other.path, "../x").error().code == errc::malformed);
 }
 
 TEST_CASE("data_server: a damaged left-over of an older delivery does not stop the next") {
@@ -458,7 +483,7 @@ TEST_CASE("data_server: a damaged left-over of an older delivery does not stop t
   SUBCASE("longer") { size = 150'000; }
   node.dir.write("incoming/" + file.sha256 + ".part", std::string(size, 'x'));
 
-  REQUIRE(node.client()->deliver(file.path, file.sha256));
+  REQUIRE(node.client()->deliver(a_run, file.path, file.sha256));
 
   CHECK(sha256_of_path(node.artifact(file.sha256)) == file.sha256);
 }

@@ -6,6 +6,7 @@
 #include <set>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 using namespace framemill;
 using framemill::test::temp_dir;
@@ -90,6 +91,21 @@ TEST_CASE("artifact_store: changed bytes are found and removed, and good ones ad
   CHECK_FALSE(store.verify(hash_of_abc));
   REQUIRE(store.adopt(dir.write("again", "abc"), hash_of_abc));
   CHECK(store.verify(hash_of_abc));
+}
+
+TEST_CASE("artifact_store: opens what is here, and says what is not") {
+  temp_dir dir;
+  artifact_store store{dir / "artifacts"};
+  CHECK(store.open(hash_of_abc).error().code == errc::not_found);
+  CHECK(store.open("../abc").error().code == errc::invalid_argument);
+  REQUIRE(store.put("abc"));
+
+  auto file = store.open(hash_of_abc);
+
+  REQUIRE(file);
+  char bytes[4] = {};
+  CHECK(::read(file->get(), bytes, sizeof bytes) == 3);
+  CHECK(bytes == std::string{"abc"});
 }
 
 TEST_CASE("artifact_store: artifacts are read-only, for they are linked elsewhere") {

@@ -269,6 +269,21 @@ TEST_CASE("cluster fault: results that are damaged on the coordinator's disk are
   check_quiet(f);
 }
 
+TEST_CASE("cluster fault: what a run has delivered stays when another lets the same go") {
+  cluster_fixture f{2, cluster_links::cables, "allow_faults = true\n"};
+  (void)f.ask({"fault", "arm", "w1", "shard.delivered:2", "--action", "delay=5000"});
+  for (auto key : {"in/pace-0.020.mp4", "in/pace-0.021.mp4"}) // the same content
+    f.put(key, 2);
+
+  for (auto key : {"in/pace-0.020.mp4", "in/pace-0.021.mp4"}) {
+    auto ended = f.finish(key);
+    CHECK(state_of(ended) == "succeeded");
+    check_nothing_redone(ended);
+    check_done_once(ended);
+  }
+  check_quiet(f);
+}
+
 TEST_CASE("cluster fault: a plan that a new coordinator makes counts who is still to come") {
   cluster_fixture f;
   f.node.stop();
