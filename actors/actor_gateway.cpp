@@ -75,6 +75,14 @@ running_attempt view_attempt(const membership_state& m, const std::string& node,
   return out;
 }
 
+/// The coordinator's own machine has no connection: what it has is seen at once.
+void look_here(node_view& v, const node_services& services) {
+  v.last_heard = v.record.last_seen = services.clock.now();
+  if (v.record.enrolled == timestamp{})
+    v.record.enrolled = v.last_heard;
+  v.record.facts = services.facts();
+}
+
 std::vector<node_view> view_nodes(const membership_state& m) {
   std::vector<node_view> out;
   for (auto& known : m.core->nodes()) {
@@ -83,12 +91,13 @@ std::vector<node_view> view_nodes(const membership_state& m) {
     v.presence = known.presence;
     v.last_heard = known.last_heard;
     v.drained = known.drained;
-    if (auto node = m.nodes.find(v.record.name); node != m.nodes.end()) {
-      v.slots_busy = node->second.busy;
+    v.slots_busy = known.busy;
+    if (auto node = m.nodes.find(v.record.name); node != m.nodes.end())
       for (const auto& h : node->second.held)
         if (!h.ended)
           v.running.push_back(view_attempt(m, v.record.name, h));
-    }
+    if (v.record.name == m.services->config.name)
+      look_here(v, *m.services);
     out.push_back(std::move(v));
   }
   return out;
@@ -363,15 +372,8 @@ public:
         done(std::move(all));
       });
     };
-    on_membership<std::vector<node_view>>(with_services, [this](membership_state& m, auto& answer) {
-      auto all = view_nodes(m);
-      if (!services_.config.roles.worker)
-        return answer(std::move(all));
-      on_scheduler([this, all = std::move(all), answer](scheduler_state& s) mutable {
-        all.insert(all.begin(), view_here(s));
-        answer(std::move(all));
-      });
-    });
+    on_membership<std::vector<node_view>>(
+        with_services, [](membership_state& m, auto& answer) { answer(view_nodes(m)); });
   }
 
   void cluster(reply<cluster_status> done) override {
@@ -618,18 +620,6 @@ private:
     auto whole = [done, call = std::move(call)](outbox_state& s) { call(s, done); };
     if (!services_.notices.outbox.send(std::move(whole)))
       done(no_outbox());
-  }
-
-  /// This machine's own slots.
-  [[nodiscard]] node_view view_here(const scheduler_state& s) const {
-    node_view v;
-    v.record.name = services_.config.name;
-    v.record.enrolled = v.record.last_seen = v.last_heard = now();
-    v.record.facts = services_.facts();
-    v.presence = node_presence::up;
-    for (const auto& [key, use] : s.reserved)
-      v.slots_busy += key < remote_workers_first;
-    return v;
   }
 
   template <class T>

@@ -189,6 +189,11 @@ struct stop_attempt {
   shard_id shard;
   std::uint32_t epoch = 0;
 };
+/// MEMBERSHIP → REMOTE WORKER, SCHEDULER → TASK WORKER: stop what you hold; another
+/// node shall do it.
+struct vacate_slot {
+  std::string why;
+};
 /// Child host → TASK WORKER. `child` tells late words of an earlier child.
 struct child_spoke {
   std::uint64_t child = 0;
@@ -223,10 +228,6 @@ struct slot_ended {
 struct slot_claimed {
   caf::actor owner;
 };
-/// MEMBERSHIP → REMOTE WORKER: stop what you hold; another node shall do it.
-struct vacate_slot {
-  std::string why;
-};
 
 // ---- to MEMBERSHIP ---------------------------------------------------------------
 
@@ -258,6 +259,11 @@ struct tell_node {
 struct slot_used {
   worker_slot slot;
   int change = 0; ///< +1 or −1
+};
+/// SCHEDULER → MEMBERSHIP: how many slots of this machine are in use, whenever that
+/// changes.
+struct own_slots_used {
+  int busy = 0;
 };
 /// WORKFLOW → MEMBERSHIP: a lease of a former life; does the node still hold it?
 /// Answered by `lease_found`, `lease_missing`, or by its outcome itself.
@@ -559,6 +565,7 @@ FM_LOCAL_MESSAGE(enrolment_asked)
 FM_LOCAL_MESSAGE(membership_tick)
 FM_LOCAL_MESSAGE(tell_node)
 FM_LOCAL_MESSAGE(slot_used)
+FM_LOCAL_MESSAGE(own_slots_used)
 FM_LOCAL_MESSAGE(claim_lease)
 FM_LOCAL_MESSAGE(membership_call)
 FM_LOCAL_MESSAGE(link_up)

@@ -2,7 +2,9 @@
 
 #include "actors/cluster_books.hpp"
 #include "actors/manners.hpp"
+#include "actors/node_orders.hpp"
 #include "actors/remote_worker.hpp"
+#include "actors/scheduler_actor.hpp"
 #include "cluster/attempt_book.hpp"
 #include "core/codec.hpp"
 #include "core/random.hpp"
@@ -75,15 +77,17 @@ void tell_scheduler(membership_state& s, const std::string& name) {
   const auto* record = s.core->find(name);
   if (record == nullptr)
     return;
-  auto n = offered_by(name, record->facts);
-  n.buckets = s.services->proven_buckets(record->facts);
+  const bool is_own = name == s.services->config.name;
+  auto n = is_own ? own_machine(*s.services) : offered_by(name, record->facts);
+  if (!is_own)
+    n.buckets = s.services->proven_buckets(record->facts);
   n.labels = record->labels;
   n.takes_work = s.core->takes_work(name);
   n.why_not = s.core->why_no_work(name);
   auto here = s.nodes.find(name);
   if (here != s.nodes.end() && here->second.scratch_left)
     n.scratch_left = here->second.scratch_left; // newer than its facts
-  s.self->send(s.scheduler, node_known{std::move(n), here != s.nodes.end()});
+  s.self->send(s.scheduler, node_known{std::move(n), is_own || here != s.nodes.end()});
 }
 
 /// Beats are many: what is no news is not passed on.
@@ -259,11 +263,14 @@ void act_on(membership_state& s, const refuse_connection& a) {
 }
 
 void act_on(membership_state& s, const stop_all_of& a) {
+  auto why = fmt::format("node {} was drained", a.name);
+  if (a.name == s.services->config.name)
+    return s.self->send(s.scheduler, vacate_own_slots{std::move(why)});
   auto node = s.nodes.find(a.name);
   if (node == s.nodes.end())
     return;
   for (const auto& slot : node->second.slots)
-    s.self->send(slot, vacate_slot{fmt::format("node {} was drained", a.name)});
+    s.self->send(slot, vacate_slot{why});
 }
 
 void flush(membership_state& s) {
@@ -475,7 +482,11 @@ void look_who_may_return(membership_state& s, timestamp now) {
 }
 
 result<void> begin(membership_state& s) {
-  FM_TRY(auto core, load_membership(*s.services->store, {.coordinator = s.services->config.name}));
+  const auto& config = s.services->config;
+  membership::options options{.coordinator = config.name};
+  if (config.roles.worker)
+    options.own = s.services->facts();
+  FM_TRY(auto core, load_membership(*s.services->store, std::move(options)));
   s.core.emplace(std::move(core));
   FM_TRY(s.blame, load_blame(*s.services->store, s.services->clock.now()));
   s.keys.set(s.core->admitted_keys());
@@ -586,6 +597,8 @@ void membership_state::introduce(caf::actor who) {
 void membership_state::tell_placer(const std::string& name, const std::string& ended) {
   if (!placer)
     return; // it will be introduced
+  if (name == services->config.name)
+    return; // it knows its own machine, which hosts what nobody else can
   node_placeable m;
   m.node.name = name;
   m.node.why_not = core->why_no_work(name);
@@ -608,6 +621,14 @@ void membership_state::order(const std::string& node, std::string what,
                              gateway::reply<std::string> done) {
   if (core->find(node) == nullptr)
     return done(fail_field(errc::not_found, "Node", "no node `{}`", node));
+  if (node == services->config.name)
+    return carry_out(*services, {0, std::move(what), std::move(arguments)},
+                     [me = caf::actor_cast<caf::actor>(self), done](result<std::string> r) {
+                       auto tell = [done, r = std::move(r)](membership_state&) { done(r); };
+                       caf::anon_send(
+                           me, membership_call{
+                                   std::make_shared<std::function<void(membership_state&)>>(tell)});
+                     });
   if (!nodes.contains(node))
     return done(fail_field(errc::unavailable, "Node", "node {} is away", node));
   orders[++last_order] = {node, std::move(done), services->uptime.now() + order_patience};
@@ -632,6 +653,8 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
   }
   for (const auto& known : s.core->nodes())
     tell_scheduler(s, known.record.name);
+  if (s.blame.in_doubt(services->config.name))
+    order_self_test(s, services->config.name);
   opened->set_value(s.endpoints);
   self->delayed_send(self, tick_every, membership_tick{});
   return {
@@ -665,6 +688,10 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
           return;
         node->busy += m.change;
         state.apply(state.core->load(services->clock.now(), m.slot.node, node->busy));
+      },
+      [=](const own_slots_used& m) {
+        auto& state = self->state;
+        state.apply(state.core->load(services->clock.now(), services->config.name, m.busy));
       },
       [=](late_outcome& m) { take_unclaimed(self->state, std::move(m)); },
       [=](const claim_lease& m) { claim(self->state, m); },

@@ -174,6 +174,8 @@ struct node::impl {
     system = make_actor_system();
     scheduler = system->spawn(scheduler_actor, &services);
     FM_TRY(auto membership, start_membership());
+    if (membership)
+      caf::anon_send(scheduler, membership_known{membership});
     auto publishing = system->spawn<caf::detached>(publisher, &services);
     auto brokering = system->spawn<caf::detached>(queue_broker, &services);
     services.queues = make_queue_service(brokering);

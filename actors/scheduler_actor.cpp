@@ -6,6 +6,8 @@
 
 #include <caf/all.hpp>
 
+#include <ranges>
+
 namespace framemill {
 
 namespace {
@@ -34,6 +36,19 @@ void see_own_scratch(self_ptr self, const node_services& services) {
     s.core.set_scratch_left(services.config.name, disk.free - disk.floor);
 }
 
+/// What slots of this machine hold, theirs alone.
+auto own_reserved(const scheduler_state& s) {
+  return std::ranges::subrange{s.reserved.begin(), s.reserved.lower_bound(remote_workers_first)};
+}
+
+/// Drained is who has nothing left.
+void tell_own_use(self_ptr self) {
+  auto& s = self->state;
+  const auto busy = static_cast<int>(std::ranges::distance(own_reserved(s)));
+  if (s.membership && std::exchange(s.own_busy, busy) != busy)
+    self->send(s.membership, own_slots_used{busy});
+}
+
 /// Hands out what can be handed out now.
 void grant(self_ptr self, node_services* services) {
   auto& s = self->state;
@@ -48,6 +63,7 @@ void grant(self_ptr self, node_services* services) {
                                                 s.fingerprints[g.node], s.workers.at(g.worker),
                                                 s.last_grant});
   }
+  tell_own_use(self);
   if (s.core.ready() > 0 && !std::exchange(s.is_looking, true))
     self->delayed_send(self, look_at_scratch_every, look_at_scratch{});
 }
@@ -83,16 +99,6 @@ bool lose_worker(self_ptr self, const caf::actor_addr& who) {
 
 bool is_own(worker_key worker) { return worker < remote_workers_first; }
 
-scheduler_node this_machine(const scheduler_state& s, const node_services& services,
-                            const std::string& name) {
-  auto n = offered_by(name, services.facts());
-  for (const auto& [bucket, directory] : services.config.buckets)
-    n.buckets.push_back(bucket);
-  n.takes_work = !s.is_stopping;
-  n.why_not = s.is_stopping ? "stopping" : "";
-  return n;
-}
-
 void know(scheduler_state& s, scheduler_node n, bool here) {
   if (here)
     s.fingerprints[n.name] = n.fingerprint;
@@ -101,13 +107,22 @@ void know(scheduler_state& s, scheduler_node n, bool here) {
   s.core.set_node(std::move(n));
 }
 
+void know_this_machine(scheduler_state& s, const node_services& services) {
+  auto n = s.own ? *s.own : own_machine(services);
+  if (s.is_stopping) {
+    n.takes_work = false;
+    n.why_not = "it is stopping";
+  }
+  know(s, std::move(n), true);
+}
+
 void join(scheduler_state& s, const node_services& services, const worker_joined& m) {
   s.key_of[m.worker.address()] = m.slot.key;
   s.workers[m.slot.key] = m.worker;
   // Only keys of its own make a slot this machine's: a node of another may have been
   // removed before its slot joined.
   if (is_own(m.slot.key) && !s.core.has_node(m.slot.node))
-    know(s, this_machine(s, services, m.slot.node), true);
+    know_this_machine(s, services);
   if (!m.holds)
     return s.core.add_worker(m.slot);
   s.reserved[m.slot.key] = {0, {}};
@@ -118,7 +133,7 @@ void join(scheduler_state& s, const node_services& services, const worker_joined
 /// books yet, which each of them sees to.
 void leave_if_idle(self_ptr self) {
   auto& s = self->state;
-  if (!s.reserved.empty() && is_own(s.reserved.begin()->first))
+  if (!own_reserved(s).empty())
     return;
   for (const auto& left : std::exchange(s.left, {}))
     for (const auto& [key, worker] : s.workers)
@@ -130,8 +145,8 @@ void stop(self_ptr self, const node_services& services, stop_own_slots m) {
   auto& s = self->state;
   s.is_stopping = true;
   s.left.push_back(std::move(m.left));
-  if (const auto& name = services.config.name; s.core.has_node(name))
-    know(s, this_machine(s, services, name), true);
+  if (s.core.has_node(services.config.name))
+    know_this_machine(s, services);
   leave_if_idle(self);
 }
 
@@ -142,6 +157,13 @@ std::vector<std::string> why_never(const scheduler_state& s, shard_offer o) {
 }
 
 } // namespace
+
+scheduler_node own_machine(const node_services& services) {
+  auto n = offered_by(services.config.name, services.facts());
+  for (const auto& [bucket, directory] : services.config.buckets)
+    n.buckets.push_back(bucket);
+  return n;
+}
 
 caf::behavior scheduler_actor(self_ptr self, node_services* services) {
   self->set_down_handler([=](caf::down_msg& down) {
@@ -159,7 +181,13 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
         grant(self, services);
       },
       [=](node_known& m) {
-        know(self->state, std::move(m.node), m.here);
+        auto& s = self->state;
+        if (m.node.name == services->config.name) {
+          s.own = std::move(m.node);
+          know_this_machine(s, *services);
+        } else {
+          know(s, std::move(m.node), m.here);
+        }
         show_nodes(self->state, *services);
         grant(self, services);
       },
@@ -201,6 +229,11 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
       [=](const withdraw_work& m) {
         self->state.waiting.erase(m.shard);
         self->state.core.withdraw(m.shard);
+      },
+      [=](const membership_known& m) { self->state.membership = m.membership; },
+      [=](const vacate_own_slots& m) {
+        for (const auto& [key, use] : own_reserved(self->state))
+          self->send(self->state.workers.at(key), vacate_slot{m.why});
       },
       [=](stop_own_slots& m) { stop(self, *services, std::move(m)); },
       [=](const scheduler_call& m) { (*m.call)(self->state); },

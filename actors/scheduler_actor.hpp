@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -32,8 +33,21 @@ struct scheduler_state {
   grant_number last_grant = 0;
   timestamp scratch_looked; ///< of this machine, last
   bool is_looking = false;  ///< `look_at_scratch` is on its way
-  bool is_stopping = false; ///< this machine takes nothing new
+  caf::actor membership;    ///< none: this node is alone
+  std::optional<scheduler_node> own; ///< this machine, as MEMBERSHIP told of it
+  int own_busy = 0;         ///< of its slots, as MEMBERSHIP was told
+  bool is_stopping = false; ///< it takes nothing new
   std::vector<std::shared_ptr<void>> left; ///< while its slots hold something
+};
+
+/// NODE → SCHEDULER, once, before any slot joins.
+struct membership_known {
+  caf::actor membership;
+};
+
+/// MEMBERSHIP → SCHEDULER: stop what this machine's slots hold; other nodes shall do it.
+struct vacate_own_slots {
+  std::string why;
 };
 
 /// NODE → SCHEDULER: this machine is stopping, and takes nothing new. `left` is let go
@@ -42,9 +56,14 @@ struct stop_own_slots {
   std::shared_ptr<void> left;
 };
 
+/// This machine, as a node that works: what it has, and its buckets.
+[[nodiscard]] scheduler_node own_machine(const node_services& services);
+
 [[nodiscard]] caf::behavior scheduler_actor(caf::stateful_actor<scheduler_state>* self,
                                             node_services* services);
 
 } // namespace framemill
 
+FM_LOCAL_MESSAGE(membership_known)
+FM_LOCAL_MESSAGE(vacate_own_slots)
 FM_LOCAL_MESSAGE(stop_own_slots)

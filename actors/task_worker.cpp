@@ -111,6 +111,8 @@ std::optional<error> failure_of(const task_worker_state& s, const child_exit& ho
     return error{errc::worker_crashed, "the child broke the protocol: " + how.violation, {}};
   if (s.stalled)
     return s.stalled;
+  if (how.stopped && !s.vacated.empty())
+    return error{errc::lease_lost, s.vacated, {}};
   if (how.stopped)
     return error{errc::cancelled, "stopped by request", {}};
   auto told = s.has_result ? s.outcome.result.failure : std::nullopt;
@@ -212,6 +214,7 @@ void execute(self_ptr self, node_services* services, assignment a) {
   s.outcome.epoch = s.job->epoch;
   s.has_result = false;
   s.stalled.reset();
+  s.vacated.clear();
   s.log.clear();
   s.scratch = directory_of(services->scratch_root, *s.job);
   if (auto r = prepare_scratch(*s.supply, *s.job, s.scratch); !r)
@@ -269,6 +272,13 @@ caf::behavior task_worker(self_ptr self, node_services* services, worker_slot sl
         auto& s = self->state;
         if (s.job && s.job->shard == m.shard && s.job->epoch == m.epoch)
           services->children->stop(s.child);
+      },
+      [=](const vacate_slot& m) {
+        auto& s = self->state;
+        if (!s.job)
+          return;
+        s.vacated = m.why;
+        services->children->stop(s.child);
       },
       [=](const child_spoke& m) {
         auto& s = self->state;

@@ -33,6 +33,7 @@ struct task_worker_state {
   bool has_result = false;
   stall_clock liveness;
   std::optional<error> stalled;    ///< why it was killed
+  std::string vacated;             ///< why it was stopped, when others shall do it
   bool looking = false;            ///< a `check_liveness` is on its way
   std::deque<std::string> log;
   timestamp last_told; ///< to the WORKFLOW, of a watermark

@@ -73,6 +73,23 @@ membership::membership(std::vector<node_record> nodes, std::vector<join_token_re
     records_.insert_or_assign(n.name, std::move(n));
   for (auto& t : tokens)
     tokens_.insert_or_assign(t.id, std::move(t));
+  know_own_machine();
+}
+
+/// Of former own machines, under other names or when this one worked, nothing is known.
+void membership::know_own_machine() {
+  std::erase_if(records_, [&](const auto& entry) {
+    return entry.second.public_key.empty()
+           && (entry.first != options_.coordinator || !options_.own);
+  });
+  if (!options_.own)
+    return;
+  auto& own = records_.try_emplace(options_.coordinator).first->second;
+  if (!own.public_key.empty())
+    return; // a node that joined under this name, before it was ours
+  own.name = options_.coordinator;
+  own.facts = *options_.own;
+  lives_[own.name].is_own = true;
 }
 
 // ---- joining ---------------------------------------------------------------------------
@@ -154,14 +171,15 @@ void membership::forget_stale_tokens(step& out, timestamp now) {
 std::vector<std::string> membership::admitted_keys() const {
   std::vector<std::string> keys;
   for (const auto& [name, record] : records_)
-    if (record.mode != node_mode::removed)
+    if (record.mode != node_mode::removed && !record.public_key.empty())
       keys.push_back(record.public_key);
   return keys;
 }
 
 node_record* membership::holder_of(const std::string& public_key) {
   for (auto& [name, record] : records_)
-    if (record.mode != node_mode::removed && record.public_key == public_key)
+    if (record.mode != node_mode::removed && !public_key.empty()
+        && record.public_key == public_key)
       return &record;
   return nullptr;
 }
@@ -381,6 +399,8 @@ void membership::forgive_stillness(timestamp now) {
 void membership::judge(step& out, timestamp now, lives::iterator entry) {
   auto& [name, life] = *entry;
   const auto& record = records_.at(name);
+  if (life.is_own)
+    life.last_heard = now;
   if (life.gone_at) {
     if (now >= *life.gone_at)
       end_life(out, now, entry,
@@ -447,8 +467,8 @@ result<node_record*> membership::enrolled(const std::string& name) {
   if (entry == records_.end() || entry->second.mode == node_mode::removed)
     return name == options_.coordinator
                ? fail_field(errc::unsupported, "Name",
-                            "{} is the coordinator's own machine: what it takes is said by "
-                            "`roles` and `slots` of its configuration", name)
+                            "{} is the coordinator's own machine, and does not work: `role` "
+                            "and `slots` of its configuration say so", name)
                : fail_field(errc::not_found, "Name", "no node is named {}", name);
   return &entry->second;
 }
@@ -507,8 +527,12 @@ result<membership::step> membership::set_labels(timestamp now, const std::string
 
 result<membership::step> membership::remove(timestamp now, const std::string& name) {
   FM_TRY(auto* record, enrolled(name));
-  step out;
   auto entry = lives_.find(name);
+  if (entry != lives_.end() && entry->second.is_own)
+    return fail_field(errc::unsupported, "Name",
+                      "{} is the coordinator's own machine: drain it, or take `worker` out of "
+                      "`role` in its configuration", name);
+  step out;
   const auto connection = entry != lives_.end() ? entry->second.connection : 0;
   if (entry != lives_.end())
     end_life(out, now, entry, "it was removed from the cluster");

@@ -66,6 +66,10 @@ public:
     std::chrono::milliseconds grace{500};
     std::chrono::milliseconds silence_max{3000};
     std::string coordinator; ///< the name of its own machine, which no node may have
+    /// What that machine has, when it works too. It is up for as long as we are: it has
+    /// no key and no connection, and its record is in the books once an operator has
+    /// said something about it.
+    std::optional<node_facts> own = {};
   };
   struct step {
     changes record;
@@ -117,13 +121,15 @@ public:
 
   // ---- operators ---------------------------------------------------------------------
   /// active, paused, cordoned, draining; a deadline goes with draining only.
-  /// What is so already changes nothing. not_found names the node.
+  /// What is so already changes nothing. not_found names the node; unsupported:
+  /// the coordinator's own machine, when it does not work.
   [[nodiscard]] result<step> set_mode(timestamp now, const std::string& name, node_mode mode,
                                       std::string reason,
                                       std::optional<timestamp> drain_deadline);
   [[nodiscard]] result<step> set_labels(timestamp now, const std::string& name,
                                         std::map<std::string, std::string> labels);
   /// Its key is refused until a token enrols it anew; its leases are broken.
+  /// unsupported: the coordinator's own machine.
   [[nodiscard]] result<step> remove(timestamp now, const std::string& name);
 
   /// What the store refused, to be written again: with the records as they are by
@@ -157,11 +163,13 @@ private:
     std::optional<timestamp> gone_at; ///< while suspect
     int busy = 0;
     bool leaving = false;
+    bool is_own = false;               ///< of the coordinator's own machine
     bool told_to_stop = false;         ///< the drain deadline's order went out
     std::vector<std::string> replaced; ///< boots of lives that it ended, newest last
   };
   using lives = std::map<std::string, life>;
 
+  void know_own_machine();
   [[nodiscard]] node_record* holder_of(const std::string& public_key);
   [[nodiscard]] result<node_record*> enrolled(const std::string& name);
   [[nodiscard]] std::optional<std::string> objection(const std::string& public_key,

@@ -236,6 +236,37 @@ TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine has left when all of i
   CHECK(*left.said); // the slot let it go
 }
 
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: this machine does what its operator says of it") {
+  inbox membership{system};
+  tell(scheduler, membership_known{membership.handle});
+  join(worker, 1);
+  offer(workflow, 1, 1);
+  const auto grant = workflow.only<worker_granted>().grant;
+  CHECK(membership.only<own_slots_used>().busy == 1);
+  scheduler_node cordoned = own_machine(shared);
+  cordoned.takes_work = false;
+  cordoned.why_not = "it is cordoned";
+  tell(scheduler, node_known{cordoned, true});
+  offer(workflow, 1, 2);
+
+  tell(scheduler, vacate_own_slots{"node node was drained"});
+  CHECK(worker.only<vacate_slot>().why == "node node was drained");
+  tell(scheduler, worker_idle{1, grant});
+  CHECK(membership.only<own_slots_used>().busy == 0);
+  CHECK(workflow.take<worker_granted>().empty());
+
+  tell(scheduler, node_known{own_machine(shared), true});
+  CHECK(workflow.only<worker_granted>().shard == 2);
+}
+
+TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a machine that stops stays so, whatever is said of it") {
+  join(worker, 1);
+  tell(scheduler, stop_own_slots{});
+  tell(scheduler, node_known{own_machine(shared), true});
+  offer(workflow, 1, 1);
+  CHECK(workflow.take<worker_granted>().empty());
+}
+
 TEST_CASE_FIXTURE(scheduling, "scheduler_actor: a slot that dies is not waited for") {
   join(worker, 1);
   offer(workflow, 1, 1);

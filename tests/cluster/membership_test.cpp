@@ -189,7 +189,52 @@ TEST_CASE("membership: the name of the coordinator's own machine is nobody else'
   CHECK(refused[0].reason.find("coordinator's own machine") != std::string::npos);
 }
 
-TEST_CASE("membership: the coordinator's own machine has no mode, and says why") {
+TEST_CASE("membership: the coordinator's own machine is up, and an operator's word is kept") {
+  const membership::options here{.coordinator = "here", .own = facts()};
+  membership m{{known_node("n1", key_a)}, {}, here};
+  (void)m.tick(at(0ms));
+  (void)m.load(at(0ms), "here", 2);
+  CHECK(m.takes_work("here"));
+  CHECK(m.admitted_keys() == std::vector{key_a});
+
+  auto drained = m.set_mode(at(1s), "here", node_mode::draining, "dust", at(2s));
+  REQUIRE(drained);
+  CHECK(all<node_changed>(*drained).size() == 1);
+  CHECK(m.why_no_work("here") == "it is draining: dust");
+  CHECK(all<stop_all_of>(m.tick(at(3s))).size() == 1);
+  CHECK(all<node_gone>(m.tick(at(3600s))).empty()); // it is never silent
+  auto idle = m.load(at(3600s), "here", 0);
+  REQUIRE(idle.record.events.size() == 1);
+  CHECK(idle.record.events[0].type == "node.drained");
+
+  membership again{drained->record.nodes, {}, here};
+  CHECK(again.why_no_work("here") == "it is draining: dust");
+  REQUIRE(again.set_mode(at(3601s), "here", node_mode::active, "", {}));
+  REQUIRE(again.set_labels(at(3601s), "here", {{"gpu", "1"}}));
+  CHECK(again.takes_work("here"));
+  CHECK(again.nodes().at(0).record.labels.size() == 1);
+}
+
+TEST_CASE("membership: the coordinator's own machine cannot be removed, nor taken by another") {
+  membership m{{}, {token()}, {.coordinator = "here", .own = facts()}};
+
+  auto removed = m.remove(at(0ms), "here");
+  REQUIRE_FALSE(removed);
+  CHECK(removed.error().code == errc::unsupported);
+  CHECK(removed.error().field == "Name");
+  CHECK_FALSE(m.enrol(at(0ms), "t1", hash, "here", key_a));
+  CHECK(all<refuse_connection>(m.hello(at(0ms), 1, "", "here", "boot", facts())).size() == 1);
+}
+
+TEST_CASE("membership: what was an own machine is known no more under another name") {
+  membership m{{known_node("here", "")}, {}, {.coordinator = "there", .own = facts()}};
+  CHECK(m.find("here") == nullptr);
+  CHECK(m.nodes().size() == 1);
+  membership idle{{known_node("here", "")}, {}, {.coordinator = "here"}};
+  CHECK(idle.nodes().empty());
+}
+
+TEST_CASE("membership: a coordinator's machine that does not work has no mode, and says why") {
   membership m{{}, {}, {.coordinator = "here"}};
 
   auto own = m.set_mode(at(0ms), "here", node_mode::cordoned, "", {});

@@ -72,9 +72,10 @@ cluster_process::cluster_process(daemon_process& coordinator, cluster_options o)
       network_(options_.links == cluster_links::cables ? cabled_network::make() : nullptr),
       host_(network_ ? network_->hub_address() : "127.0.0.1"), control_port_(free_ports()) {}
 
-void cluster_process::start_coordinator(std::vector<std::string> arguments) {
+void cluster_process::start_coordinator(std::vector<std::string> arguments,
+                                        const std::string& role) {
   arguments.insert(arguments.begin(),
-                   {"--role", "coordinator,gateway", "--cluster-listen",
+                   {"--role", role, "--cluster-listen",
                     host_ + ":" + std::to_string(control_port_), "--allow-faults"});
   coordinator_.start(arguments);
 }

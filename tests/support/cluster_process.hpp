@@ -46,8 +46,9 @@ public:
   cluster_process(daemon_process& coordinator, cluster_options o);
 
   // ---- the coordinator -----------------------------------------------------------
-  /// Starts a life of it on the ports of the first one.
-  void start_coordinator(std::vector<std::string> arguments = {});
+  /// Starts a life of it on the ports of the first one, without slots if not by `role`.
+  void start_coordinator(std::vector<std::string> arguments = {},
+                         const std::string& role = "coordinator,gateway");
   [[nodiscard]] std::string endpoint(const std::string& plane) const; ///< HOST:PORT
   /// One of Framemill's own actions; an empty object when nobody answers.
   [[nodiscard]] json call(const std::string& action, const json& body = json::object()) const;

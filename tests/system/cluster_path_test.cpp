@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <set>
 
 // One source is encoded by many nodes at once; nodes come and go as an operator
 // wants.
@@ -163,6 +164,48 @@ TEST_CASE("cluster: a worker that is named like the coordinator is refused") {
   auto cordoned = f.command({"node", "cordon", own});
   CHECK(cordoned.exit_code != 0);
   CHECK(cordoned.complaint.find("coordinator's own machine") != std::string::npos);
+}
+
+TEST_CASE("cluster: the coordinator's own machine works, and does what its operator says") {
+  cluster_fixture f{1};
+  auto start_working = [&] {
+    f.cluster.start_coordinator({"--slots", "2"}, "coordinator,gateway,worker");
+  };
+  f.node.stop();
+  start_working();
+  f.cluster.await_up("w1");
+  const std::string own = f.cluster.call("DescribeCluster")["Cluster"]["Coordinator"];
+  REQUIRE(f.cluster.node(own).value("Presence", "") == "up");
+
+  set_mode(f, "cordon", own);
+  f.node.kill9();
+  start_working();
+  f.put(quick_key);
+  auto elsewhere = f.finish(quick_key);
+  CHECK_MESSAGE(state_of(elsewhere) == "succeeded", elsewhere["Run"]["Failure"].dump());
+  CHECK(started_on(elsewhere, own) == 0);
+
+  set_mode(f, "uncordon", own);
+  auto run = f.begin(paced_key, 24, 3);
+  CHECK(started_on(f.described(run), own) > 0);
+  auto drained = f.command({"node", "drain", own, "--deadline", "0s"});
+  CHECK_MESSAGE(drained.exit_code == 0, drained.complaint);
+  CHECK(eventually([&] { return f.cluster.node(own).value("Drained", false); }));
+  const auto of_own = started_on(f.described(run), own);
+  auto ended = f.finish(paced_key);
+  CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
+  CHECK(started_on(ended, own) == of_own);
+  std::multiset<std::string> broken;
+  for (const auto& a : attempts_of(ended))
+    if (a.node == own && !a.failure.empty())
+      broken.insert(a.failure);
+  CHECK(broken.count("lease_lost") > 0);
+  CHECK(broken.count("lease_lost") == broken.size());
+
+  auto removed = f.command({"node", "remove", own});
+  CHECK(removed.exit_code != 0);
+  CHECK(removed.complaint.find("coordinator's own machine") != std::string::npos);
+  check_quiet(f);
 }
 
 TEST_CASE("cluster: a stranger stays outside, whatever token it shows") {
