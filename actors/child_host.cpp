@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -281,12 +280,12 @@ private:
   }
 
   void reap(child& c) {
-    int status = 0;
-    if (::waitpid(c.process.pid, &status, WNOHANG) != c.process.pid)
+    const auto status = framemill::reap(c.process);
+    if (!status)
       return;
     c.exited = true;
     c.input = {};
-    auto end = end_of(status, sandbox_);
+    auto end = end_of(*status, sandbox_);
     c.exit.code = end.code;
     c.exit.signal = end.signal;
     // Nothing of it is alive to write more; do not wait for a leaked pipe.

@@ -44,10 +44,24 @@ struct file_actions {
   ~file_actions() { posix_spawn_file_actions_destroy(&list); }
 };
 
-result<pid_t> start(std::vector<std::string>& words, const file_actions& actions) {
+/// Likewise. In our process group, or in one of its own.
+struct attributes {
+  posix_spawnattr_t list;
+  explicit attributes(bool own_group) {
+    posix_spawnattr_init(&list);
+    if (own_group)
+      posix_spawnattr_setflags(&list, POSIX_SPAWN_SETPGROUP);
+  }
+  attributes(const attributes&) = delete;
+  attributes& operator=(const attributes&) = delete;
+  ~attributes() { posix_spawnattr_destroy(&list); }
+};
+
+result<pid_t> start(std::vector<std::string>& words, const file_actions& actions,
+                    const attributes& how) {
   auto argv = argv_of(words);
   pid_t pid = 0;
-  auto status = posix_spawnp(&pid, argv[0], &actions.list, nullptr, argv.data(), environ);
+  auto status = posix_spawnp(&pid, argv[0], &actions.list, &how.list, argv.data(), environ);
   if (status != 0)
     return fail_errno(status, words[0]);
   return pid;
@@ -109,12 +123,24 @@ result<spawned> spawn(std::vector<std::string> words, std::vector<file_handle> d
   if (!directory.empty())
     posix_spawn_file_actions_addchdir_np(&actions.list, directory.c_str());
   spawned out;
-  FM_TRY(out.pid, start(words, actions));
+  FM_TRY(out.pid, start(words, actions, attributes{true}));
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(out.pid), 5);
   out.pidfd = file_handle{static_cast<int>(::syscall(SYS_pidfd_open, out.pid, 0))};
   if (!out.pidfd)
     return give_up_on(out.pid, errno);
   return out;
+}
+
+std::optional<int> reap(const spawned& child) {
+  siginfo_t ended{};
+  if (::waitid(P_PID, static_cast<id_t>(child.pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0
+      || ended.si_pid != child.pid)
+    return std::nullopt;
+  ::kill(-child.pid, SIGKILL); // while the number is still its own
+  int status = 0;
+  if (::waitpid(child.pid, &status, 0) != child.pid)
+    return std::nullopt;
+  return status;
 }
 
 result<std::string> run_and_read(std::vector<std::string> words,
@@ -126,7 +152,7 @@ result<std::string> run_and_read(std::vector<std::string> words,
   posix_spawn_file_actions_adddup2(&actions.list, out.write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions.list, err.write.get(), 2);
   hand_over(actions, descriptors, 3);
-  FM_TRY(auto pid, start(words, actions));
+  FM_TRY(auto pid, start(words, actions, attributes{false}));
   out.write = {};
   err.write = {};
   auto text = read_to_end(out.read.get());

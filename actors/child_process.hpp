@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,11 +30,16 @@ struct spawned {
   pid_t pid = 0;
   file_handle pidfd;
 };
-/// Starts `words` (the program is found by PATH) at nice 5 with exactly these
-/// descriptors, the first as 0, and no other. `directory` "" = ours.
+/// Starts `words` (the program is found by PATH) at nice 5, in a process group of its
+/// own, with exactly these descriptors, the first as 0, and no other. `directory`
+/// "" = ours.
 [[nodiscard]] result<spawned> spawn(std::vector<std::string> words,
                                     std::vector<file_handle> descriptors,
                                     const std::string& directory = {});
+/// What waitpid says of it, once, when it has ended. Who is left of its group is killed:
+/// bubblewrap's inner process waits for ever when the outer one dies before it has told
+/// it to go on, and does not yet end with it then.
+[[nodiscard]] std::optional<int> reap(const spawned& child);
 /// Runs a short command to its end: its standard output, without newlines at the
 /// end. It has `descriptors` from 3 on.
 [[nodiscard]] result<std::string> run_and_read(std::vector<std::string> words,

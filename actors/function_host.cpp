@@ -6,7 +6,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -383,10 +382,10 @@ private:
   }
 
   void reap(child& c) {
-    int status = 0;
-    if (::waitpid(c.process.pid, &status, WNOHANG) != c.process.pid)
+    const auto status = framemill::reap(c.process);
+    if (!status)
       return;
-    static_cast<child_end&>(c.end) = end_of(status, true);
+    static_cast<child_end&>(c.end) = end_of(*status, true);
     // Nothing of it is alive to write more.
     if (c.answers)
       read_answer(c, pipe_bytes_max);
