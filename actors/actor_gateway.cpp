@@ -697,7 +697,7 @@ private:
                                          g.error().message));
     object.key = *key;
     object.generation = *g;
-    run_id id{inspection_id_first + ++inspections_};
+    run_id id{inspection_ids_of(services_.started) + ++inspections_};
     system_.spawn(inspector, &services_, id, object, scheduler_,
                   [object, id, done = std::move(done)](result<inspection> i) {
                     done(object, id, std::move(i));

@@ -24,5 +24,11 @@ struct inspection {
 
 /// Pseudo run ids of inspections begin here.
 inline constexpr std::uint64_t inspection_id_first = 1ULL << 52;
+/// Those of a life of the coordinator: a worker that outlives it still knows the last
+/// one's, and would take a new one for a repeated copy.
+constexpr std::uint64_t inspection_ids_of(timestamp started) {
+  const auto second = static_cast<std::uint64_t>(started.us / 1'000'000);
+  return inspection_id_first + ((second & 0xffff'ffff) << 16);
+}
 
 } // namespace framemill
