@@ -38,7 +38,7 @@ data_source source_of(node_services& services) {
     return file.release();
   };
   out.want_artifact = [&services](run_id run, const std::string& sha256) {
-    services.pins.pin(run, sha256);
+    return services.want_artifact(run, sha256);
   };
   out.adopt_artifact = [&services](const std::string& path, const std::string& sha256) {
     return services.artifacts->adopt(path, sha256);

@@ -72,9 +72,8 @@ result<physical_plan> plan_for(node_services& services, const run_record& run,
       return fail_field(lasting ? errc::invalid_argument : bytes.error().code, "WatermarkSet",
                         "the watermark image {}: {}", place_of(asset), bytes.error().message);
     }
-    FM_TRY(auto sha, services.artifacts->put(*bytes));
-    services.pins.pin(run.id, sha);
-    assets[asset.name] = std::move(sha);
+    services.pins.pin(run.id, sha256_of(*bytes)); // live before it is there
+    FM_TRY(assets[asset.name], services.artifacts->put(*bytes));
   }
   auto options = services.config.planning;
   // What is ours counts from the start, before its TASK WORKERs have joined: a plan of

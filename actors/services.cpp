@@ -5,6 +5,7 @@
 #include "core/limits.hpp"
 #include "core/url.hpp"
 #include "notify/broker_address.hpp"
+#include "storage/records.hpp"
 
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
@@ -146,10 +147,12 @@ result<void> validate(const node_config& c) {
   return check_wishes(c);
 }
 
-void artifact_pins::pin(run_id run, std::string sha256) {
+bool artifact_pins::pin(run_id run, std::string sha256) {
   std::lock_guard lock{mutex_};
-  if (by_run_[run].insert(sha256).second)
+  const bool is_new = by_run_[run].insert(sha256).second;
+  if (is_new)
     ++counts_[std::move(sha256)];
+  return is_new;
 }
 
 std::vector<std::string> artifact_pins::release(run_id run) {
@@ -208,6 +211,19 @@ std::string foreign_bucket_sentence(const std::string& bucket,
   return fmt::format("bucket `{}` is mounted on {} but not on the coordinator, which probes and "
                      "publishes there: mount it there too, and name it with --bucket",
                      bucket, fmt::join(nodes, ", "));
+}
+
+result<void> node_services::want_artifact(run_id run, const std::string& sha256) {
+  if (!pins.pin(run, sha256))
+    return {};
+  // Asked afterwards: a run is over in the books before it lets go.
+  auto record = find_record<run_record>(*store, family::runs, keys::of(run));
+  if (record && (!*record || !is_terminal((*record)->state)))
+    return {};
+  release_artifacts(run);
+  if (!record)
+    return failure{record.error()};
+  return fail(errc::cancelled, "run {} has ended", run.value);
 }
 
 void node_services::release_artifacts(run_id run) {

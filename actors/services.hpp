@@ -95,7 +95,8 @@ struct node_config {
 /// Artifacts that a live run needs; the rest may go. Thread-safe.
 class artifact_pins {
 public:
-  void pin(run_id run, std::string sha256);
+  /// False: the run had pinned it before.
+  bool pin(run_id run, std::string sha256);
   /// Forgets a run; returns the hashes that nobody needs any more.
   [[nodiscard]] std::vector<std::string> release(run_id run);
   [[nodiscard]] bool is_pinned(std::string_view sha256) const;
@@ -197,6 +198,9 @@ struct node_services {
   std::string failed_root; ///< kept requests of failed attempts
   timestamp started;
 
+  /// Keeps the artifact, which need not be here yet, until the run ends. Any thread.
+  /// errc::cancelled: it has ended.
+  [[nodiscard]] result<void> want_artifact(run_id run, const std::string& sha256);
   /// The run has ended: removes the artifacts that nobody else needs. What
   /// cannot be removed is collected at the next start.
   void release_artifacts(run_id run);

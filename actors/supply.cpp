@@ -29,7 +29,7 @@ public:
 
   result<void> deliver(run_id run, const std::string& path, const std::string& sha256) override {
     FM_CHECK(fail_door("artifact.adopt"));
-    services_.pins.pin(run, sha256);
+    FM_CHECK(services_.want_artifact(run, sha256));
     return services_.artifacts->adopt(path, sha256);
   }
 

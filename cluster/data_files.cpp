@@ -149,7 +149,7 @@ result<incoming_artifacts::outcome> incoming_artifacts::put(const put_artifact& 
   if (p.size > INT64_MAX || p.offset > p.size || bytes.size() > p.size - p.offset)
     return fail(errc::malformed, "bytes beyond the artifact's {}", p.size);
   if (p.run != run_id{}) // an older worker does not say
-    source_.want_artifact(p.run, p.sha256);
+    FM_CHECK(source_.want_artifact(p.run, p.sha256));
   FM_TRY(auto d, of(p.sha256));
   std::lock_guard hold{d->mutex};
   if (d->stage == delivery_stage::receiving && !d->is_over) {

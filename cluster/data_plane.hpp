@@ -29,9 +29,10 @@ struct data_source {
   /// errc::not_found when it is not here.
   std::function<result<int>(const std::string& sha256)> open_artifact;
   /// This run wants the artifact, from now on until it ends. Told before it is asked
-  /// whether the artifact is here, and for every piece of it that comes.
-  std::function<void(run_id run, const std::string& sha256)> want_artifact =
-      [](run_id, const std::string&) {};
+  /// whether the artifact is here, and for every piece of it that comes. errc::cancelled:
+  /// it has ended.
+  std::function<result<void>(run_id run, const std::string& sha256)> want_artifact =
+      [](run_id, const std::string&) -> result<void> { return {}; };
   /// A delivered artifact, whole and verified, at `path`; takes it over.
   std::function<result<void>(const std::string& path, const std::string& sha256)>
       adopt_artifact;

@@ -1,5 +1,6 @@
 #include "actors/progress_board.hpp"
 #include "actors/services.hpp"
+#include "tests/support/actor_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <doctest/doctest.h>
@@ -7,6 +8,22 @@
 #include <cmath>
 
 using namespace framemill;
+
+TEST_CASE("node_services: what an ended run wants is not kept") {
+  test::test_services node{test::durability::at_once};
+  run_record run;
+  run.id = {1};
+  run.state = run_state::cancelled;
+  changes c;
+  c.runs.push_back(run);
+  node.keep(std::move(c));
+
+  CHECK(node.shared.want_artifact({1}, "a").error().code == errc::cancelled);
+  CHECK_FALSE(node.shared.pins.is_pinned("a"));
+  CHECK(node.shared.want_artifact({2}, "a")); // an inspection: it is in no books
+  CHECK(node.shared.want_artifact({2}, "a"));
+  CHECK(node.shared.pins.release({2}) == std::vector<std::string>{"a"});
+}
 
 TEST_CASE("artifact_pins: what a run pins twice is free when it lets go") {
   artifact_pins pins;

@@ -65,8 +65,8 @@ struct serving_node {
   std::atomic<bool> admits{true};
   std::function<void(const std::string& key)> before_open = [](const std::string&) {};
   std::atomic<int> adopted{0};
-  std::function<void(run_id, const std::string& sha256)> on_wanted =
-      [](run_id, const std::string&) {};
+  std::function<result<void>(run_id, const std::string& sha256)> on_wanted =
+      [](run_id, const std::string&) -> result<void> { return {}; };
   std::unique_ptr<data_server> server;
 
   serving_node() {
@@ -83,7 +83,7 @@ struct serving_node {
       return open_file_at(artifact(sha256));
     };
     source.want_artifact = [this](run_id run, const std::string& sha256) {
-      on_wanted(run, sha256);
+      return on_wanted(run, sha256);
     };
     source.adopt_artifact = [this](const std::string& path,
                                    const std::string& sha256) -> result<void> {
@@ -412,13 +412,16 @@ TEST_CASE("data_server: a delivery is wanted by its run before it is asked wheth
   const auto file = make_file(node.dir, "result", random_bytes(100'000));
   REQUIRE(client->deliver(a_run, file.path, file.sha256));
   bool removed = false;
-  node.on_wanted = [&](run_id run, const std::string& sha256) {
-    CHECK(run == run_id{8});
+  node.on_wanted = [&](run_id run, const std::string& sha256) -> result<void> {
+    if (run != run_id{8})
+      return fail(errc::cancelled, "it has ended");
     if (!std::exchange(removed, true)) // another run let it go until now
       fs::remove(node.artifact(sha256));
+    return {};
   };
 
   REQUIRE(client->deliver({8}, file.path, file.sha256));
+  CHECK(client->deliver({9}, file.path, file.sha256).error().code == errc::cancelled);
 
   CHECK(removed);
   CHECK(sha256_of_path(node.artifact(file.sha256)) == file.sha256);
