@@ -96,7 +96,7 @@ std::vector<node_view> view_nodes(const membership_state& m) {
       for (const auto& h : node->second.held)
         if (!h.ended)
           v.running.push_back(view_attempt(m, v.record.name, h));
-    if (v.record.name == m.services->config.name)
+    if (m.core->is_own(v.record.name))
       look_here(v, *m.services);
     out.push_back(std::move(v));
   }

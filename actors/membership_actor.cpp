@@ -77,7 +77,7 @@ void tell_scheduler(membership_state& s, const std::string& name) {
   const auto* record = s.core->find(name);
   if (record == nullptr)
     return;
-  const bool is_own = name == s.services->config.name;
+  const bool is_own = s.core->is_own(name);
   auto n = is_own ? own_machine(*s.services) : offered_by(name, record->facts);
   if (!is_own)
     n.buckets = s.services->proven_buckets(record->facts);
@@ -264,7 +264,7 @@ void act_on(membership_state& s, const refuse_connection& a) {
 
 void act_on(membership_state& s, const stop_all_of& a) {
   auto why = fmt::format("node {} was drained", a.name);
-  if (a.name == s.services->config.name)
+  if (s.core->is_own(a.name))
     return s.self->send(s.scheduler, vacate_own_slots{std::move(why)});
   auto node = s.nodes.find(a.name);
   if (node == s.nodes.end())
@@ -597,7 +597,7 @@ void membership_state::introduce(caf::actor who) {
 void membership_state::tell_placer(const std::string& name, const std::string& ended) {
   if (!placer)
     return; // it will be introduced
-  if (name == services->config.name)
+  if (core->is_own(name))
     return; // it knows its own machine, which hosts what nobody else can
   node_placeable m;
   m.node.name = name;
@@ -621,7 +621,7 @@ void membership_state::order(const std::string& node, std::string what,
                              gateway::reply<std::string> done) {
   if (core->find(node) == nullptr)
     return done(fail_field(errc::not_found, "Node", "no node `{}`", node));
-  if (node == services->config.name)
+  if (core->is_own(node))
     return carry_out(*services, {0, std::move(what), std::move(arguments)},
                      [me = caf::actor_cast<caf::actor>(self), done](result<std::string> r) {
                        auto tell = [done, r = std::move(r)](membership_state&) { done(r); };
@@ -653,8 +653,9 @@ membership_actor(self_ptr self, node_services* services, coordinator_life life,
   }
   for (const auto& known : s.core->nodes())
     tell_scheduler(s, known.record.name);
-  if (s.blame.in_doubt(services->config.name))
-    order_self_test(s, services->config.name);
+  const auto& here = services->config.name;
+  if (s.core->is_own(here) && (s.blame.in_doubt(here) || s.core->find(here)->in_doubt))
+    order_self_test(s, here); // who tested it last may have died
   opened->set_value(s.endpoints);
   self->delayed_send(self, tick_every, membership_tick{});
   return {

@@ -182,7 +182,7 @@ caf::behavior scheduler_actor(self_ptr self, node_services* services) {
       },
       [=](node_known& m) {
         auto& s = self->state;
-        if (m.node.name == services->config.name) {
+        if (m.here && m.node.name == services->config.name) {
           s.own = std::move(m.node);
           know_this_machine(s, *services);
         } else {

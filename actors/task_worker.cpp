@@ -168,7 +168,7 @@ void finish(self_ptr self, node_services* services) {
     spdlog::warn("TASK WORKER {}: run {} shard {} epoch {} failed: {} ({})", s.slot.key,
                  a->shard.run.value, a->shard.index, a->epoch, s.outcome.failure->message,
                  s.outcome.exit);
-    if (s.outcome.failure->code != errc::cancelled)
+    if (s.outcome.failure->code != errc::cancelled && s.vacated.empty())
       keep_for_reproduction(*services, *a, s.scratch);
   }
   s.source = {};

@@ -76,7 +76,8 @@ membership::membership(std::vector<node_record> nodes, std::vector<join_token_re
   know_own_machine();
 }
 
-/// Of former own machines, under other names or when this one worked, nothing is known.
+/// Of former own machines, under other names or when this one worked, nothing is known;
+/// nor of a node that had its name before (a backup that was restored on its machine).
 void membership::know_own_machine() {
   std::erase_if(records_, [&](const auto& entry) {
     return entry.second.public_key.empty()
@@ -84,9 +85,9 @@ void membership::know_own_machine() {
   });
   if (!options_.own)
     return;
-  auto& own = records_.try_emplace(options_.coordinator).first->second;
+  auto& own = records_[options_.coordinator];
   if (!own.public_key.empty())
-    return; // a node that joined under this name, before it was ours
+    own = {};
   own.name = options_.coordinator;
   own.facts = *options_.own;
   lives_[own.name].is_own = true;
@@ -416,8 +417,10 @@ void membership::judge(step& out, timestamp now, lives::iterator entry) {
         refuse_connection{connection, "nothing was heard of you for too long"});
     return;
   }
+  // Its own slots are in use before they know their work: they are told until none is.
   if (record.mode == node_mode::draining && record.drain_deadline && life.busy > 0
-      && now >= *record.drain_deadline && !std::exchange(life.told_to_stop, true))
+      && now >= *record.drain_deadline
+      && (!std::exchange(life.told_to_stop, true) || life.is_own))
     out.actions.push_back(stop_all_of{name});
 }
 
@@ -467,8 +470,8 @@ result<node_record*> membership::enrolled(const std::string& name) {
   if (entry == records_.end() || entry->second.mode == node_mode::removed)
     return name == options_.coordinator
                ? fail_field(errc::unsupported, "Name",
-                            "{} is the coordinator's own machine, and does not work: `role` "
-                            "and `slots` of its configuration say so", name)
+                            "{} is the coordinator's own machine, and does not work: `role` of "
+                            "its configuration says so", name)
                : fail_field(errc::not_found, "Name", "no node is named {}", name);
   return &entry->second;
 }
@@ -527,15 +530,18 @@ result<membership::step> membership::set_labels(timestamp now, const std::string
 
 result<membership::step> membership::remove(timestamp now, const std::string& name) {
   FM_TRY(auto* record, enrolled(name));
-  auto entry = lives_.find(name);
-  if (entry != lives_.end() && entry->second.is_own)
+  if (is_own(name))
     return fail_field(errc::unsupported, "Name",
                       "{} is the coordinator's own machine: drain it, or take `worker` out of "
                       "`role` in its configuration", name);
   step out;
+  const std::string why = "it was removed from the cluster";
+  auto entry = lives_.find(name);
   const auto connection = entry != lives_.end() ? entry->second.connection : 0;
   if (entry != lives_.end())
-    end_life(out, now, entry, "it was removed from the cluster");
+    end_life(out, now, entry, why);
+  else
+    out.actions.push_back(node_gone{name, why});
   record->mode = node_mode::removed;
   record->mode_reason.clear();
   record->in_doubt = false;
@@ -605,6 +611,11 @@ std::string membership::why_no_work(const std::string& name) const {
   if (entry->second.gone_at)
     return "its connection is broken";
   return entry->second.leaving ? "it is stopping" : "";
+}
+
+bool membership::is_own(const std::string& name) const {
+  auto entry = lives_.find(name);
+  return entry != lives_.end() && entry->second.is_own;
 }
 
 const node_record* membership::find(const std::string& name) const {

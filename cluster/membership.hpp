@@ -151,6 +151,8 @@ public:
   [[nodiscard]] bool takes_work(const std::string& name) const;
   /// "it is paused: …", "it is stopping"; "" for a node that takes work.
   [[nodiscard]] std::string why_no_work(const std::string& name) const;
+  /// The coordinator's own machine, which works.
+  [[nodiscard]] bool is_own(const std::string& name) const;
   /// nullptr for removed ones too.
   [[nodiscard]] const node_record* find(const std::string& name) const;
   [[nodiscard]] std::optional<std::string> name_of(connection_key c) const;

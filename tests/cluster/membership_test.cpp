@@ -202,6 +202,7 @@ TEST_CASE("membership: the coordinator's own machine is up, and an operator's wo
   CHECK(all<node_changed>(*drained).size() == 1);
   CHECK(m.why_no_work("here") == "it is draining: dust");
   CHECK(all<stop_all_of>(m.tick(at(3s))).size() == 1);
+  CHECK(all<stop_all_of>(m.tick(at(3s))).size() == 1); // a slot may hear of its work late
   CHECK(all<node_gone>(m.tick(at(3600s))).empty()); // it is never silent
   auto idle = m.load(at(3600s), "here", 0);
   REQUIRE(idle.record.events.size() == 1);
@@ -224,6 +225,29 @@ TEST_CASE("membership: the coordinator's own machine cannot be removed, nor take
   CHECK(removed.error().field == "Name");
   CHECK_FALSE(m.enrol(at(0ms), "t1", hash, "here", key_a));
   CHECK(all<refuse_connection>(m.hello(at(0ms), 1, "", "here", "boot", facts())).size() == 1);
+}
+
+TEST_CASE("membership: a node that had the name of what is an own machine now is forgotten") {
+  auto removed = known_node("here", key_a);
+  removed.mode = node_mode::removed;
+  for (const auto& former : {known_node("here", key_a), removed}) {
+    membership m{{former}, {token()}, {.coordinator = "here", .own = facts()}};
+    CHECK(m.is_own("here"));
+    CHECK(m.takes_work("here"));
+    CHECK(m.admitted_keys().empty());
+    CHECK(m.enrol(at(0ms), "t1", hash, "there", key_a)); // under another name
+  }
+}
+
+TEST_CASE("membership: a node that is removed while it is away is gone for all") {
+  auto m = two_nodes();
+  auto removed = m.remove(at(0ms), "n1");
+  REQUIRE(removed);
+  CHECK(all<node_gone>(*removed).size() == 1);
+  (void)m.hello(at(0ms), 2, key_b, "n2", "boot", facts());
+  removed = m.remove(at(1ms), "n2");
+  REQUIRE(removed);
+  CHECK(all<node_gone>(*removed).size() == 1);
 }
 
 TEST_CASE("membership: what was an own machine is known no more under another name") {
