@@ -66,6 +66,7 @@ result<void> run_load(const std::string& directory, const load& l) {
   FM_TRY(services.store, open_rocks_state_store(options));
   FM_TRY(services.journal, journal::open(*services.store));
   services.artifacts = std::make_unique<artifact_store>(directory + "/artifacts");
+  services.config.name = "here";
   services.config.slots = l.slots;
   auto system_owner = make_actor_system();
   auto& system = *system_owner;
@@ -73,7 +74,7 @@ result<void> run_load(const std::string& directory, const load& l) {
   std::vector<caf::actor> workers;
   for (int i = 1; i <= l.slots; ++i)
     workers.push_back(system.spawn(
-        noop_worker, worker_slot{static_cast<worker_key>(i), "here"}, scheduler));
+        noop_worker, worker_slot{static_cast<worker_key>(i), services.config.name}, scheduler));
   auto cpu = cpu_seconds();
   fsyncs = 0;
   std::promise<bench::outcome> promise;
