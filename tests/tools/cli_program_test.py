@@ -582,10 +582,11 @@ class Program(unittest.TestCase):
         self.assertEqual(self.call("backup", "copy")[0], 0)
         self.assertEqual(Gateway.asked[-1][1], {"Directory": os.path.abspath("copy")})
 
-    def test_a_backup_needs_the_name_of_a_directory(self):
-        code, _, err = self.call("backup", "")
-        self.assertEqual((code, Gateway.asked), (2, []))
-        self.assertIn("DIR", err)
+    def test_what_needs_the_name_of_a_directory_says_so(self):
+        for verb in "backup", "restore", "inspect":
+            code, _, err = self.call(verb, "")
+            self.assertEqual((code, Gateway.asked), (2, []))
+            self.assertIn("DIR", err)
 
     def test_restore_of_what_is_no_backup_exits_3(self):
         self.assertEqual(self.call("restore", self.directory.name)[0], 3)

@@ -1,6 +1,7 @@
 #include "tools/framemill/cluster_page.hpp"
 #include "tools/framemill/context.hpp"
 #include "tools/framemill/duration.hpp"
+#include "tools/framemill/file_input.hpp"
 #include "tools/framemill/interrupt.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/text.hpp"
@@ -119,11 +120,6 @@ result<exit_code> top(const context& ctx, const top_options& o) {
       return exit_code::ok;
     before = std::move(*now);
   }
-}
-
-/// Of an option: "" is right.
-std::string check_directory(const std::string& text) {
-  return text.empty() ? "a directory is needed, and this is no name" : "";
 }
 
 /// The directory is on the coordinator's machine; a relative one counts from

@@ -13,6 +13,10 @@ std::string place_of(const std::string& file) { return file == "-" ? "standard i
 
 } // namespace
 
+std::string check_directory(const std::string& text) {
+  return text.empty() ? "a directory is needed, and this is no name" : "";
+}
+
 result<std::string> read_file(const std::string& path) {
   if (path == "-")
     return std::string{std::istreambuf_iterator<char>{std::cin}, {}};

@@ -1,5 +1,6 @@
 #include "storage/records.hpp"
 #include "tools/framemill/context.hpp"
+#include "tools/framemill/file_input.hpp"
 #include "tools/framemill/format.hpp"
 #include "tools/framemill/json_path.hpp"
 #include "tools/framemill/table.hpp"
@@ -192,7 +193,9 @@ void add_inspect(CLI::App& app, context& ctx) {
   auto o = std::make_shared<inspect_options>();
   auto* verb = app.add_subcommand("inspect",
                                   "Read a data directory without a server; never writes to it");
-  verb->add_option("DATA-DIR", o->directory, "Data directory of a node")->required();
+  verb->add_option("DATA-DIR", o->directory, "Data directory of a node")
+      ->required()
+      ->check(check_directory);
   verb->add_option("WHAT", o->what, "Which records")
       ->check(CLI::IsMember({"overview", "runs", "workflows", "objects", "events", "shards"}))
       ->capture_default_str();

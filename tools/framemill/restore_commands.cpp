@@ -1,4 +1,5 @@
 #include "tools/framemill/context.hpp"
+#include "tools/framemill/file_input.hpp"
 #include "tools/framemill/restore.hpp"
 #include "tools/framemill/text.hpp"
 
@@ -26,7 +27,9 @@ void add_restore(CLI::App& app, context& ctx) {
   auto backup = std::make_shared<std::string>();
   auto* verb = app.add_subcommand("restore", "Make a data directory (--data-dir) of a backup; "
                                              "needs no server");
-  verb->add_option("DIR", *backup, "What `framemill backup` made")->required();
+  verb->add_option("DIR", *backup, "What `framemill backup` made")
+      ->required()
+      ->check(check_directory);
   on_chosen(ctx, *verb, [&ctx, backup] { return restore(ctx, *backup); });
 }
 
