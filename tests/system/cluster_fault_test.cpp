@@ -284,6 +284,74 @@ TEST_CASE("cluster fault: what a run has delivered stays when another lets the s
   check_quiet(f);
 }
 
+TEST_CASE("cluster fault: a new coordinator's probes are not taken for those of the last one") {
+  cluster_fixture f{1};
+  auto width_of = [&](const std::string& key) -> int {
+    auto told = f.mps()("DescribeMediaMetaData",
+                        {{"InputInfo",
+                          {{"Type", "COS"},
+                           {"CosInputInfo",
+                            {{"Bucket", "media"}, {"Region", "here"}, {"Object", key}}}}}});
+    return told.value("MetaData", json::object()).value("Width", 0);
+  };
+  for (int width : {160, 320})
+    f.drop(make_clip({.seconds = 1, .width = width, .height = 90}),
+           "apart/" + std::to_string(width) + ".mp4");
+  CHECK(width_of("/apart/160.mp4") == 160);
+
+  f.node.kill9();
+  f.cluster.start_coordinator();
+  f.cluster.await_up("w1");
+
+  CHECK(width_of("/apart/320.mp4") == 320);
+  check_quiet(f);
+}
+
+TEST_CASE("cluster fault: a node that fails what others do is doubted, and believed twice") {
+  cluster_fixture f{2, cluster_links::cables, "allow_faults = true\n"};
+  (void)f.ask({"fault", "arm", "w1", "child.crash:1-"}); // but for the self-test's
+  auto node = [&] { return f.cluster.node("w1"); };
+  auto cordons = [&] {
+    auto all = f.ask({"event", "list", "--limit", "1000"})["Events"].get<std::vector<json>>();
+    return std::ranges::count_if(all, [](const json& e) {
+      return e["Type"] == "node.mode" && e["Node"] == "w1" && e["State"] == "cordoned";
+    });
+  };
+  int sources = 0;
+  auto work = [&] {
+    const auto key = "in/pace-0.0" + std::to_string(200 + sources++) + ".mp4";
+    f.put(key, 2);
+    auto ended = f.finish(key);
+    CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
+    return ended;
+  };
+
+  for (int i = 1; i <= 3; ++i) {
+    CAPTURE(i);
+    for (const int until = sources + 12; cordons() < i && sources < until;)
+      (void)work();
+    REQUIRE(cordons() >= i);
+    if (i < 3)
+      CHECK(eventually([&] { return node().value("Mode", "") == "active"; }));
+  }
+  CHECK(eventually([&] {
+    return node().value("ModeReason", "").find("passes its self-test, but") != std::string::npos;
+  }));
+  CHECK(node()["Mode"] == "cordoned");
+  CHECK(sources >= 9); // three for each
+
+  (void)f.ask({"fault", "disarm", "w1", "child.crash"});
+  (void)f.ask({"node", "uncordon", "w1"});
+  CHECK(eventually([&] {
+    for (const auto& a : attempts_of(work()))
+      if (a.node == "w1" && a.failure.empty())
+        return true;
+    return false;
+  }));
+  CHECK(node()["Mode"] == "active");
+  check_quiet(f);
+}
+
 TEST_CASE("cluster fault: a plan that a new coordinator makes counts who is still to come") {
   cluster_fixture f;
   f.node.stop();

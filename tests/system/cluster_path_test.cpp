@@ -41,15 +41,18 @@ TEST_CASE("cluster: one source is encoded by several nodes, as by one") {
 
 TEST_CASE("cluster: a node that joins under load gets its share") {
   cluster_fixture f{2};
-  auto run = f.begin(paced_key, 48, 2);
+  const std::string next_key = "in/pace-0.2b.mp4";
+  const std::uint64_t runs[] = {f.begin(paced_key, 48, 2), f.begin(next_key, 48, 0)};
 
   f.cluster.start(f.cluster.add("late"));
   CHECK(eventually([&] {
-    for (const auto& h : f.holders(run))
-      if (h.node == "late")
-        return true;
+    for (auto run : runs)
+      for (const auto& h : f.holders(run))
+        if (h.node == "late")
+          return true;
     return false;
   }));
+  CHECK(state_of(f.finish(next_key)) == "succeeded");
   auto ended = f.finish(paced_key);
 
   CHECK_MESSAGE(state_of(ended) == "succeeded", ended["Run"]["Failure"].dump());
