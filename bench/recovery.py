@@ -54,7 +54,7 @@ class Scene:
 
 
 def measure(options, say):
-    count = 2 if options.quick else 20
+    count = 1 if options.quick else 20
     clip = sources.small(options.cache, 24, 10)
     with Fleet(os.path.join(options.work, NAME), options.bin_dir, paced=True) as fleet:
         # Shards begin where key frames may: there are three, and the fourth worker is idle.

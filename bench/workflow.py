@@ -250,7 +250,7 @@ def timeline(cost):
 
 
 def measure(options, say):
-    length = 10 if options.quick else 60
+    length = 4 if options.quick else 60
     size = (1280, 720) if options.quick else (1920, 1080)
     found = [Source(f"scenes {size[1]}p {length} s", sources.scenes(options.cache, length, *size))]
     clip = None if options.quick else sources.bunny(options.cache, length)
