@@ -44,24 +44,23 @@ struct file_actions {
   ~file_actions() { posix_spawn_file_actions_destroy(&list); }
 };
 
-/// Likewise. In our process group, or in one of its own.
-struct attributes {
-  posix_spawnattr_t list;
-  explicit attributes(bool own_group) {
-    posix_spawnattr_init(&list);
-    if (own_group)
-      posix_spawnattr_setflags(&list, POSIX_SPAWN_SETPGROUP);
+/// posix_spawn's word for a process group of its own, freed likewise.
+struct own_group {
+  posix_spawnattr_t attributes;
+  own_group() {
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
   }
-  attributes(const attributes&) = delete;
-  attributes& operator=(const attributes&) = delete;
-  ~attributes() { posix_spawnattr_destroy(&list); }
+  own_group(const own_group&) = delete;
+  own_group& operator=(const own_group&) = delete;
+  ~own_group() { posix_spawnattr_destroy(&attributes); }
 };
 
 result<pid_t> start(std::vector<std::string>& words, const file_actions& actions,
-                    const attributes& how) {
+                    const posix_spawnattr_t* attributes = nullptr) {
   auto argv = argv_of(words);
   pid_t pid = 0;
-  auto status = posix_spawnp(&pid, argv[0], &actions.list, &how.list, argv.data(), environ);
+  auto status = posix_spawnp(&pid, argv[0], &actions.list, attributes, argv.data(), environ);
   if (status != 0)
     return fail_errno(status, words[0]);
   return pid;
@@ -75,12 +74,13 @@ std::string read_to_end(int fd) {
   return text;
 }
 
-/// Without a handle on it, it could be neither watched nor stopped.
-failure give_up_on(pid_t pid, int why) {
-  ::kill(pid, SIGKILL);
-  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+/// waitpid's status. Its whole group is killed, while the number is still its own.
+int end_group(pid_t leader) {
+  ::kill(-leader, SIGKILL);
+  int status = 0;
+  while (::waitpid(leader, &status, 0) < 0 && errno == EINTR) {
   }
-  return fail_errno(why, "pidfd_open");
+  return status;
 }
 
 /// Of all its threads, from the kernel's accounts in nanoseconds.
@@ -123,11 +123,15 @@ result<spawned> spawn(std::vector<std::string> words, std::vector<file_handle> d
   if (!directory.empty())
     posix_spawn_file_actions_addchdir_np(&actions.list, directory.c_str());
   spawned out;
-  FM_TRY(out.pid, start(words, actions, attributes{true}));
+  const own_group group;
+  FM_TRY(out.pid, start(words, actions, &group.attributes));
   (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(out.pid), 5);
   out.pidfd = file_handle{static_cast<int>(::syscall(SYS_pidfd_open, out.pid, 0))};
-  if (!out.pidfd)
-    return give_up_on(out.pid, errno);
+  if (!out.pidfd) { // it could be neither watched nor stopped
+    auto why = fail_errno(errno, "pidfd_open");
+    end_group(out.pid);
+    return why;
+  }
   return out;
 }
 
@@ -136,11 +140,7 @@ std::optional<int> reap(const spawned& child) {
   if (::waitid(P_PID, static_cast<id_t>(child.pid), &ended, WEXITED | WNOHANG | WNOWAIT) != 0
       || ended.si_pid != child.pid)
     return std::nullopt;
-  ::kill(-child.pid, SIGKILL); // while the number is still its own
-  int status = 0;
-  if (::waitpid(child.pid, &status, 0) != child.pid)
-    return std::nullopt;
-  return status;
+  return end_group(child.pid);
 }
 
 result<std::string> run_and_read(std::vector<std::string> words,
@@ -152,7 +152,7 @@ result<std::string> run_and_read(std::vector<std::string> words,
   posix_spawn_file_actions_adddup2(&actions.list, out.write.get(), 1);
   posix_spawn_file_actions_adddup2(&actions.list, err.write.get(), 2);
   hand_over(actions, descriptors, 3);
-  FM_TRY(auto pid, start(words, actions, attributes{false}));
+  FM_TRY(auto pid, start(words, actions));
   out.write = {};
   err.write = {};
   auto text = read_to_end(out.read.get());
