@@ -185,7 +185,6 @@ void on_run_down(coordinator_state& s, const caf::down_msg& down) {
 void let_go(coordinator_state& s, const late_outcome& m) {
   if (m.noted)
     m.noted();
-  s.services->release_artifacts(m.shard.run); // delivered after it had ended
   for (const auto& f : m.outcome.result.files)
     if (auto r = s.services->artifacts->discard(
             f.sha256, [&](std::string_view sha) { return s.services->pins.is_pinned(sha); });
