@@ -132,6 +132,7 @@ struct told_fixture : node_fixture {
                       60s),
                   sink(r).dump(1));
     const auto all = r.requests();
+    CHECK(distinct(all) == told());
     CHECK(all.size() >= std::size_t(3 * files));
     CHECK(all.size() <= distinct(all).size() + repeated);
     check_order(all);

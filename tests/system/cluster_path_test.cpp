@@ -85,16 +85,23 @@ TEST_CASE(
   check_quiet(f);
 }
 
-TEST_CASE("cluster: a cordoned node gets nothing") {
+TEST_CASE("cluster: a cordoned node gets nothing, nor does a paused one") {
   cluster_fixture f{2};
-  set_mode(f, "cordon", "w2");
+  std::string verb = "cordon", mode = "cordoned", undo = "uncordon";
+  SUBCASE("cordoned") {}
+  SUBCASE("paused") {
+    verb = "pause", mode = "paused", undo = "resume";
+  }
+  set_mode(f, verb, "w2");
 
   f.put(quick_key);
   auto run = f.finish(quick_key);
 
   CHECK_MESSAGE(state_of(run) == "succeeded", run["Run"]["Failure"].dump());
   CHECK(started_on(run, "w2") == 0);
-  CHECK(f.cluster.node("w2").value("Mode", "") == "cordoned");
+  CHECK(f.cluster.node("w2").value("Mode", "") == mode);
+  set_mode(f, undo, "w2");
+  CHECK(f.cluster.node("w2").value("Mode", "") == "active");
   check_quiet(f);
 }
 
